@@ -1,0 +1,1 @@
+"""ClawMates: an AI assistant of one's own, whose conversation nobody keeps."""

@@ -1,0 +1,1 @@
+"""Plain helpers that every process may use; they know nothing of the platform."""

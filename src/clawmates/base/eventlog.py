@@ -1,0 +1,61 @@
+"""``log/PROCESS-YYYY-MM-DD.jsonl``: closed events, kept 30 days."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from clawmates.base.clock import stamp
+from clawmates.base.shape import encode, encode_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clawmates.base.clock import Clock
+
+KEPT_DAYS = 30
+_DATED = re.compile(r".+-(\d{4}-\d{2}-\d{2})\.jsonl")
+
+
+class EventLog:
+    """Appends one JSON object a line; a full or read-only disk drops the line, never the work."""
+
+    def __init__(self, folder: Path, process: str, clock: Clock) -> None:
+        self._folder = folder
+        self._process = process
+        self._clock = clock
+        self._day: date | None = None
+        self._descriptor = -1
+        self.dropped = 0
+        """Lines that could not be written."""
+
+    def write(self, event: object, *, bot: str = "") -> None:
+        """Appends a closed-schema dataclass, with the time and the bot it concerns."""
+        now = self._clock.now()
+        line = encode_json({"at": stamp(now), "bot": bot, "process": self._process} | encode(event)) + b"\n"
+        try:
+            if self._day != now.date():
+                self._open(now.date())
+            os.write(self._descriptor, line)
+        except OSError:
+            self.dropped += 1
+
+    def _open(self, day: date) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._day = None
+        path = self._folder / f"{self._process}-{day.isoformat()}.jsonl"
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        self._day = day
+        self._forget_before(day - timedelta(days=KEPT_DAYS))
+
+    def _forget_before(self, oldest: date) -> None:
+        for path in self._folder.glob(f"{self._process}-*.jsonl"):
+            dated = _DATED.fullmatch(path.name)
+            with suppress(ValueError, OSError):
+                if dated and date.fromisoformat(dated[1]) < oldest:
+                    path.unlink()

@@ -1,0 +1,65 @@
+"""What every process does to itself before its first line of work."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from types import TracebackType
+    from typing import Any
+
+PR_SET_DUMPABLE = 4
+PR_SET_NO_NEW_PRIVS = 38
+
+
+class HardeningError(RuntimeError):
+    """The kernel refused a protection that this process does not run without."""
+
+
+def harden() -> None:
+    """No core dumps, not dumpable (ptrace and /proc/PID/mem closed to equals), no new privileges.
+
+    Exception hooks keep the type and place and drop the text, which may quote anything. Raises
+    :class:`HardeningError`. prctl(2), getrlimit(2).
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc = ctypes.CDLL(None, use_errno=True)
+    for option, value in ((PR_SET_DUMPABLE, 0), (PR_SET_NO_NEW_PRIVS, 1)):
+        if libc.prctl(option, value, 0, 0, 0) != 0:
+            raise HardeningError(f"prctl option {option} was refused (errno {ctypes.get_errno()})")
+    sys.excepthook = _say_place
+    sys.unraisablehook = lambda unraisable: _say_place(
+        unraisable.exc_type, unraisable.exc_value, unraisable.exc_traceback
+    )
+
+
+def place_of(error: BaseException) -> str:
+    """``Type at file.py:line`` of the deepest frame: all that may be said of an unexpected error."""
+    trace = error.__traceback__
+    where = "unknown place"
+    while trace is not None:
+        where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {where}"
+
+
+def quiet_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """The loop's own complaints keep the exception's type and place and drop its text."""
+
+    def handler(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        sys.stderr.write(f"unhandled: {place_of(error)}\n" if error is not None else "unhandled: event loop\n")
+
+    loop.set_exception_handler(handler)
+
+
+def _say_place(kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+    if error is not None:
+        sys.stderr.write(f"fatal: {place_of(error)}\n")
+    elif kind is not None:
+        sys.stderr.write(f"fatal: {kind.__name__}\n")

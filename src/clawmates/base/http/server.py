@@ -1,0 +1,215 @@
+"""A small HTTP/1.1 server for unix sockets: routes, bounded JSON bodies, peer credentials.
+
+It exists beside the well-known frameworks because the gateway's door must upgrade CONNECT to raw bytes and know
+the peer's uid, in a process that stays small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import h11
+
+from clawmates.base.hardening import place_of
+from clawmates.base.shape import ShapeError, decode_json, encode_json
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+CHUNK = 16 * 1024
+MAX_BODY = 256 * 1024
+HEAD_SECONDS = 10.0
+BODY_SECONDS = 10.0
+IDLE_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a unix socket (SO_PEERCRED, unix(7))."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A complete request; ``target`` is the raw request target."""
+
+    method: str
+    target: str
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    def query(self, name: str) -> str:
+        """The value of one query parameter, or an empty string."""
+        for pair in self.target.partition("?")[2].split("&"):
+            key, _, value = pair.partition("=")
+            if key == name:
+                return value
+        return ""
+
+    def json(self, cls: type[T]) -> T:
+        """The body as a ``cls``; raises :class:`~clawmates.base.shape.ShapeError`."""
+        return decode_json(cls, self.body, MAX_BODY)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole response."""
+
+    status: int = 204
+    body: bytes = b""
+
+    @classmethod
+    def json(cls, value: object, status: int = 200) -> Reply:
+        """A JSON body from a dataclass or plain value."""
+        return cls(status, encode_json(value))
+
+    @classmethod
+    def error(cls, status: int, code: str) -> Reply:
+        """``{"error": {"code": …}}``."""
+        return cls(status, encode_json({"error": {"code": code}}))
+
+
+class Upgrade(Protocol):
+    """Answers a CONNECT: either a refusal, or ``None`` after it has taken the streams over."""
+
+    async def __call__(self, request: Request, peer: Peer, stream: Stream) -> Reply | None:
+        """Calls ``stream.accept()`` and relays until it is over, or returns a refusal."""
+        ...
+
+
+@dataclass(slots=True)
+class Stream:
+    """The raw connection behind a CONNECT request."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    _state: h11.Connection
+
+    def accept(self) -> bytes:
+        """Says 200; from here on the bytes are the caller's. Returns those that came early."""
+        self.writer.write(self._state.send(h11.Response(status_code=200, headers=[])) or b"")
+        return self._state.trailing_data[0]
+
+
+def peer_of(writer: asyncio.StreamWriter) -> Peer:
+    """The credentials of a unix socket's peer."""
+    sock: socket.socket = writer.get_extra_info("socket")
+    pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return Peer(pid, uid, gid)
+
+
+async def serve(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    handle: Callable[[Request, Peer], Awaitable[Reply]],
+    connect: Upgrade | None = None,
+    allowed: Callable[[Peer], bool],
+) -> None:
+    """Serves one connection until either side is done; refuses peers that ``allowed`` does not know.
+
+    A handler's :class:`ShapeError` is answered 400; any other error 500 with its type and place on stderr.
+    """
+    state = h11.Connection(h11.SERVER)
+    try:
+        peer = peer_of(writer)
+        if not allowed(peer):
+            return
+        while True:
+            request = await _receive(reader, state)
+            if request is None:
+                return
+            reply = await _answer(request, peer, Stream(reader, writer, state), handle, connect)
+            if reply is None:
+                return
+            _send(state, writer, reply)
+            await writer.drain()
+            if state.our_state is not h11.DONE or state.their_state is not h11.DONE:
+                return
+            state.start_next_cycle()
+    except (OSError, TimeoutError, h11.ProtocolError):
+        return
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def _answer(
+    request: Request,
+    peer: Peer,
+    stream: Stream,
+    handle: Callable[[Request, Peer], Awaitable[Reply]],
+    connect: Upgrade | None,
+) -> Reply | None:
+    try:
+        if request.method == "CONNECT":
+            return await connect(request, peer, stream) if connect else Reply.error(405, "method-not-allowed")
+        if len(request.body) > MAX_BODY:
+            return Reply.error(413, "too-large")
+        return await handle(request, peer)
+    except ShapeError:
+        return Reply.error(400, "malformed")
+    except (OSError, h11.ProtocolError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the last line: say type and place, drop the text
+        sys.stderr.write(f"request failed: {place_of(error)}\n")
+        return Reply.error(500, "internal")
+
+
+async def _receive(reader: asyncio.StreamReader, state: h11.Connection) -> Request | None:
+    """The next whole request; ``None`` when the peer is gone. Slow and oversized senders are cut off."""
+    async with asyncio.timeout(IDLE_SECONDS):
+        event = await _next(reader, state, HEAD_SECONDS)
+    if not isinstance(event, h11.Request):
+        return None
+    method, target = event.method.decode(), event.target.decode("latin-1")
+    body = bytearray()
+    async with asyncio.timeout(BODY_SECONDS):
+        while isinstance(piece := await _next(reader, state, BODY_SECONDS), h11.Data):
+            if len(body) <= MAX_BODY:
+                body += piece.data
+    if isinstance(piece, h11.ConnectionClosed):
+        return None
+    return Request(method, target, bytes(body))
+
+
+async def _next(reader: asyncio.StreamReader, state: h11.Connection, seconds: float) -> object:
+    waited = False
+    while (event := state.next_event()) is h11.NEED_DATA:
+        if state.trailing_data[0] or waited:
+            async with asyncio.timeout(seconds):
+                data = await reader.read(CHUNK)
+        else:
+            data = await reader.read(CHUNK)
+            waited = True
+        state.receive_data(data)
+        if not data and state.their_state is h11.IDLE:
+            return h11.ConnectionClosed()
+    return event
+
+
+def _send(state: h11.Connection, writer: asyncio.StreamWriter, reply: Reply) -> None:
+    headers = [("Content-Length", str(len(reply.body)))] if reply.status != 204 else []
+    if reply.body:
+        headers.append(("Content-Type", "application/json"))
+    out = state.send(h11.Response(status_code=reply.status, headers=headers)) or b""
+    if reply.body:
+        out += state.send(h11.Data(data=reply.body)) or b""
+    writer.write(out + (state.send(h11.EndOfMessage()) or b""))

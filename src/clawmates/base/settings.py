@@ -1,0 +1,148 @@
+"""``clawmates.toml``: one file, read by every process, unknown keys refused, no secret inside."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from clawmates.base.paths import DEFAULT_RUN, Run, State
+from clawmates.base.shape import ShapeError, decode
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used."""
+
+
+class Mode(StrEnum):
+    """Who decides what runs: a file on this host, or control."""
+
+    SELF_HOST = "self-host"
+    HOSTED = "hosted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """``[platform]``."""
+
+    mode: Mode = Mode.SELF_HOST
+    region: str = "local"
+    domain: str = "localhost"
+    run: str = str(DEFAULT_RUN)
+    unsafe_clock_offset: float = 0.0
+    """Seconds added to every clock; tests only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vault:
+    """``[vault]``."""
+
+    listen: str = "127.0.0.1:7441"
+    master_key: str = "file:master.key"
+    """``file:NAME`` below the vault's state folder, or an absolute path."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayLimits:
+    """``[gateway.limits]``: per bot."""
+
+    connections: int = 32
+    idle_seconds: float = 300.0
+    total_seconds: float = 3600.0
+    turns_per_minute: int = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """``[gateway]``."""
+
+    ingress: str = ""
+    limits: GatewayLimits = field(default_factory=GatewayLimits)
+    ollama: str = "127.0.0.1:11434"
+    """What the reserved name ``ollama`` means."""
+    unsafe_resolve: Mapping[str, str] = field(default_factory=dict)
+    """``{"api.telegram.org" = "127.0.0.1:7450"}``: stand-ins instead of DNS; tests only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """``[node]``."""
+
+    name: str = "node-1"
+    engine: str = "podman"
+    runtime: str = ""
+    """The OCI runtime; empty chooses the first that works here."""
+    release_key: str = ""
+    """Base64 Ed25519 public key that signs releases; without it nothing runs."""
+    memory_mib: int = 128
+    """Memory limit of one container."""
+    unsafe_extra_ca: str = ""
+    """PEM file that mates trust beside the public roots; tests only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole file."""
+
+    platform: Platform = field(default_factory=Platform)
+    vault: Vault = field(default_factory=Vault)
+    gateway: Gateway = field(default_factory=Gateway)
+    node: Node = field(default_factory=Node)
+
+    @property
+    def run(self) -> Run:
+        """The runtime folder."""
+        return Run(Path(self.platform.run))
+
+    @property
+    def unsafe(self) -> tuple[str, ...]:
+        """The names of all dangerous switches that are on."""
+        switches = {
+            "platform.unsafe_clock_offset": self.platform.unsafe_clock_offset,
+            "gateway.unsafe_resolve": self.gateway.unsafe_resolve,
+            "node.unsafe_extra_ca": self.node.unsafe_extra_ca,
+        }
+        return tuple(name for name, value in switches.items() if value)
+
+
+def load(path: Path) -> Settings:
+    """Reads ``path``; raises :class:`SettingsError` with the sentence to show."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise SettingsError(f"cannot read {path}: {reason}") from None
+    try:
+        return decode(Settings, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    except ShapeError as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def state_of(config: Path) -> State:
+    """The state folder that a configuration file stands in."""
+    return State(config.resolve().parent)
+
+
+def address(listen: str) -> tuple[str, int]:
+    """``127.0.0.1:7441`` or ``[::1]:7441`` as (host, port); raises :class:`SettingsError`."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 0xFFFF:
+        raise SettingsError(f"{listen!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def vault_address(settings: Settings) -> tuple[str, int]:
+    """Where vault listens; a port of 0 is looked up in ``ports.json``. Raises :class:`SettingsError`."""
+    host, port = address(settings.vault.listen)
+    if port:
+        return host, port
+    try:
+        known = json.loads(settings.run.ports.read_bytes())
+        return host, int(known["vault"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SettingsError(f"vault listens on port 0 and {settings.run.ports} does not say which it got") from None

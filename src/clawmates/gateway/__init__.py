@@ -1,0 +1,1 @@
+"""The gateway: the mate's only door; relays TLS it cannot open."""

@@ -1,0 +1,1 @@
+"""Who answers: one contract, an implementation an AI provider."""

@@ -1,0 +1,1 @@
+"""Container engines: few verbs, one contract."""

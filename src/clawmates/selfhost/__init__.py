@@ -1,0 +1,1 @@
+"""Setting a platform up on one host, and keeping its processes running."""

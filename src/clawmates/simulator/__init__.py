@@ -1,0 +1,1 @@
+"""Stand-ins for Telegram and AI providers, written from their public references; tests only."""

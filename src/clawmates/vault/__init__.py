@@ -1,0 +1,1 @@
+"""The vault: seals, keeps, releases and destroys credentials and documents."""

@@ -1,0 +1,39 @@
+"""``/run/boot``: what a mate trusts, and one ticket. Written by node into RAM, mounted read-only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clawmates.base.secret import Secret
+from clawmates.wire.names import check_bot_id
+
+BOOT_FILE = "boot.json"
+AUTHORITY_FILE = "authority.pem"
+"""The one authority trusted for the vault."""
+EXTRA_ROOTS_FILE = "extra-roots.pem"
+"""Trusted beside the public roots; there only under ``unsafe_extra_ca``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """``boot.json``. Without a ticket the mate waits: its isolation is still being checked."""
+
+    bot: str
+    region: str
+    generation: int
+    vault: str
+    """The URI name that the vault's certificate must carry."""
+    ticket: Secret[str] | None = None
+
+    def __post_init__(self) -> None:
+        check_bot_id(self.bot)
+
+    def plain(self) -> dict[str, object]:
+        """The JSON form, ticket opened: for the one writer."""
+        return {
+            "bot": self.bot,
+            "region": self.region,
+            "generation": self.generation,
+            "vault": self.vault,
+            "ticket": self.ticket.reveal() if self.ticket else None,
+        }

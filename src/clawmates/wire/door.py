@@ -1,0 +1,119 @@
+"""The door: what a mate can ask of the gateway, over ``/run/door/door.sock``.
+
+==================== ==============================================================================
+``CONNECT host:443`` 200 and opaque bytes, or 403/502/504 with ``{"error": {"code": Refusal}}``
+``POST /turn/begin`` :class:`TurnBegin` → :class:`TurnAnswer`
+``POST /turn/end``   :class:`TurnEnd` → 204
+``POST /event``      :class:`~clawmates.wire.codes.Event` → 204, or 429 when there are too many
+``GET /config``      ``?after=REVISION`` → :class:`MateConfig` at once when newer, else 204 after at most 50 s
+==================== ==============================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from clawmates.wire.desired import Limits
+from clawmates.wire.names import ChannelKind, ItemName, check_bot_id, check_host
+
+SOCKET = "/run/door/door.sock"
+CONFIG_WAIT_SECONDS = 50.0
+MAX_TURN_ID = 128
+VAULT_HOST = "vault"
+OLLAMA_HOST = "ollama"
+
+
+class Refusal(StrEnum):
+    """Why a tunnel was not made, or was cut."""
+
+    HOST_NOT_LISTED = "host-not-listed"
+    PORT_NOT_ALLOWED = "port-not-allowed"
+    MALFORMED_TARGET = "malformed-target"
+    NAME_UNKNOWN = "name-unknown"
+    ADDRESS_FORBIDDEN = "address-forbidden"
+    UNREACHABLE = "unreachable"
+    NOT_TLS = "not-tls"
+    SNI_MISMATCH = "sni-mismatch"
+    TLS_TOO_OLD = "tls-too-old"
+    TOO_MANY = "too-many"
+    DRAINING = "draining"
+
+
+class Verdict(StrEnum):
+    """What to do with a turn."""
+
+    GO = "go"
+    DONE = "done"
+    OVER = "over"
+    GIVE_UP = "give-up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnBegin:
+    """A message is about to be answered. ``turn`` is opaque, at most 128 characters, the same after a crash."""
+
+    turn: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.turn) <= MAX_TURN_ID:
+            raise ValueError("a turn id has 1 to 128 characters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnAnswer:
+    """The gateway's verdict on a turn."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnd:
+    """A reply was sent. Token counts are the mate's own report of the provider's numbers."""
+
+    turn: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.turn) <= MAX_TURN_ID:
+            raise ValueError("a turn id has 1 to 128 characters")
+        if min(self.input_tokens, self.output_tokens) < 0 or max(self.input_tokens, self.output_tokens) > 1 << 40:
+            raise ValueError("token counts are out of range")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MateConfig:
+    """All that a mate is told, none of it secret. A new item version means: a new ticket is in the boot folder."""
+
+    revision: int
+    channel: ChannelKind
+    channel_hosts: tuple[str, ...]
+    provider: str
+    provider_hosts: tuple[str, ...]
+    model: str
+    context_tokens: int
+    output_tokens: int
+    temperature: float | None = None
+    items: Mapping[ItemName, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorSpec:
+    """What node tells the gateway of one bot."""
+
+    bot: str
+    uid_first: int
+    uid_count: int
+    hosts: tuple[str, ...]
+    """The allow-list; ``vault`` is always on it, ``ollama`` only when it stands here."""
+    config: MateConfig
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        check_bot_id(self.bot)
+        for host in self.hosts:
+            check_host(host)
+        if self.uid_first < 1 or self.uid_count < 1:
+            raise ValueError("the uid range is empty or holds the host's root")

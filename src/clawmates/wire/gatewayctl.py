@@ -1,0 +1,70 @@
+"""How node drives the gateway, over ``/run/clawmates/gateway/gateway.sock``.
+
+======================= ===================================================================================
+``PUT /bots/{bot}``     :class:`~clawmates.wire.door.DoorSpec` → 204; opens or updates the bot's door
+``DELETE /bots/{bot}``  closes the door and its tunnels, forgets the bot → 204
+``GET /events``         ``?after=N&instance=ID`` → :class:`Events`, at once when there are any, else after ≤ 50 s
+``GET /status``         :class:`GatewayStatus`
+======================= ===================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clawmates.wire.codes import Event
+
+EVENTS_WAIT_SECONDS = 50.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotEvent:
+    """A mate's word, as the gateway heard it."""
+
+    number: int
+    """Counts up within one gateway instance."""
+    at: str
+    bot: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """Events newer than asked for. A new ``instance`` is a restarted gateway: put every bot again."""
+
+    instance: str
+    events: tuple[BotEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorStatus:
+    """Counts of one door since it was opened."""
+
+    bot: str
+    tunnels: int
+    bytes_out: int
+    bytes_in: int
+    turns: int
+    input_tokens: int
+    output_tokens: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """Where one bot's bytes went: a host and how many."""
+
+    bot: str
+    host: str
+    connections: int
+    bytes_out: int
+    bytes_in: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayStatus:
+    """All doors."""
+
+    instance: str
+    doors: tuple[DoorStatus, ...]
+    flows: tuple[Flow, ...]

@@ -1,0 +1,76 @@
+"""Names that travel: bots, tenants, items, services."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+BOT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+
+
+class ChannelKind(StrEnum):
+    """Where a person talks to the bot."""
+
+    TELEGRAM = "telegram"
+    WHATSAPP = "whatsapp"
+    TERMINAL = "terminal"
+
+
+class ItemName(StrEnum):
+    """What the vault keeps for a bot."""
+
+    CHANNEL_TOKEN = "channel-token"  # noqa: S105 - a name, not a secret
+    PROVIDER_KEY = "provider-key"
+    PROMPT = "prompt"
+    PEOPLE = "people"
+    INGRESS_KEY = "ingress-key"
+
+    @property
+    def is_document(self) -> bool:
+        """Documents can be read back by their owner; credentials never."""
+        return self in {ItemName.PROMPT, ItemName.PEOPLE}
+
+
+class Role(StrEnum):
+    """What a service certificate says its holder is."""
+
+    CONTROL = "control"
+    GATEWAY = "gateway"
+    NODE = "node"
+    VAULT = "vault"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceName:
+    """A service's identity, carried as URI subject alternative name: ``clawmates://region/role/name``."""
+
+    region: str
+    role: Role
+    name: str
+
+    def __str__(self) -> str:
+        return f"clawmates://{self.region}/{self.role.value}/{self.name}"
+
+    @classmethod
+    def parse(cls, uri: str) -> ServiceName:
+        """Raises ``ValueError`` for anything else."""
+        found = re.fullmatch(r"clawmates://([a-z0-9-]{1,32})/([a-z]+)/([a-z0-9-]{1,40})", uri)
+        if found is None:
+            raise ValueError("not a clawmates service name")
+        return cls(found[1], Role(found[2]), found[3])
+
+
+def check_bot_id(bot: str) -> str:
+    """``bot`` itself; raises ``ValueError`` unless it is safe as a name, a path component and a label."""
+    if not BOT_ID.fullmatch(bot):
+        raise ValueError("a bot's name has 1 to 40 of a-z, 0-9 and '-', and no '-' at either end")
+    return bot
+
+
+def check_host(host: str) -> str:
+    """``host`` itself; raises ``ValueError`` unless it is a lower-case DNS name or reserved name."""
+    if not HOST.fullmatch(host) or ".." in host:
+        raise ValueError("not a host name")
+    return host

@@ -1,0 +1,65 @@
+"""What node says of itself and its bots (``GET /status`` on its socket): enums, numbers and names only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class BotState(StrEnum):
+    """Where a bot is in its life."""
+
+    STARTING = "starting"
+    LIVE = "live"
+    DEGRADED = "degraded"
+    """It runs, and its last word was an error: see the code."""
+    BACKING_OFF = "backing-off"
+    REFUSED = "refused"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One isolation property as read back from the kernel."""
+
+    name: str
+    wanted: str
+    found: str
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotStatus:
+    """One bot."""
+
+    bot: str
+    state: BotState
+    code: str = ""
+    """A :class:`~clawmates.wire.codes.Code` or :class:`~clawmates.wire.codes.Trouble`, or empty."""
+    since: str
+    channel: str
+    provider: str
+    model: str
+    username: str = ""
+    container: str = ""
+    pid: int = 0
+    generation: int = 0
+    restarts: int = 0
+    memory_bytes: int = 0
+    isolation: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStatus:
+    """One host."""
+
+    revision: int
+    node: str
+    region: str
+    engine: str
+    release: str
+    """The image digest that bots run, or empty."""
+    trouble: str = ""
+    gateway: bool
+    unsafe: tuple[str, ...]
+    bots: tuple[BotStatus, ...]

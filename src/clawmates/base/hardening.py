@@ -21,15 +21,18 @@ class HardeningError(RuntimeError):
     """The kernel refused a protection that this process does not run without."""
 
 
-def harden() -> None:
+def harden(*, new_privileges: bool = False) -> None:
     """No core dumps, not dumpable (ptrace and /proc/PID/mem closed to equals), no new privileges.
+
+    ``new_privileges`` is for those that start containers: a security module's transition into the container's own
+    profile counts as one (AppArmor refuses it under no_new_privs).
 
     Exception hooks keep the type and place and drop the text, which may quote anything. Raises
     :class:`HardeningError`. prctl(2), getrlimit(2).
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc = ctypes.CDLL(None, use_errno=True)
-    for option, value in ((PR_SET_DUMPABLE, 0), (PR_SET_NO_NEW_PRIVS, 1)):
+    for option, value in ((PR_SET_DUMPABLE, 0), (PR_SET_NO_NEW_PRIVS, 1))[: 1 if new_privileges else 2]:
         if libc.prctl(option, value, 0, 0, 0) != 0:
             raise HardeningError(f"prctl option {option} was refused (errno {ctypes.get_errno()})")
     sys.excepthook = _say_place

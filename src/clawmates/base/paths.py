@@ -102,6 +102,11 @@ class Run:
         return self.root / "supervisor"
 
     @property
+    def pids(self) -> Path:
+        """``pids.json``: the processes that ``clawmates up`` runs, by service."""
+        return self.root / "pids.json"
+
+    @property
     def ports(self) -> Path:
         """``ports.json``: the TCP ports in use, by service."""
         return self.root / "ports.json"

@@ -88,6 +88,7 @@ class MateConfig:
     """All that a mate is told, none of it secret. A new item version means: a new ticket is in the boot folder."""
 
     revision: int
+    """Starts at 1, so that ``after=0`` asks for whatever there is."""
     channel: ChannelKind
     channel_hosts: tuple[str, ...]
     provider: str

@@ -10,9 +10,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from clawmates.wire.codes import Event
+from clawmates.wire.door import Refusal
 
 EVENTS_WAIT_SECONDS = 50.0
 
@@ -48,6 +50,8 @@ class DoorStatus:
     input_tokens: int
     output_tokens: int
     refused: int
+    reasons: Mapping[Refusal, int] = field(default_factory=dict)
+    """Why tunnels were refused or cut, and how often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ Over TLS 1.3; *roles* are those of the client certificate, the empty role is a m
 ``PUT /v1/bots/{bot}``                           control  :class:`Assignment` → 204
 ``PUT /v1/bots/{bot}/items/{name}/{version}``    control  :class:`SealedItem` → 204
 ``DELETE /v1/bots/{bot}``                        control  destroys keys, then records → 204
+``POST /v1/bots/{bot}/unfreeze``                 control  lifts the freeze that a reused ticket caused → 204
 ``POST /v1/tickets``                             node     :class:`TicketRequest` → :class:`Ticket`
 ``POST /v1/redeem``                              (none)   :class:`Redemption` → :class:`Release`
 ``GET /healthz``                                 (none)   204

@@ -7,14 +7,13 @@ bounded in size; time is bounded by the caller (``asyncio.timeout``).
 from __future__ import annotations
 
 import asyncio
-import ssl
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import h11
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Sequence
 
 CHUNK = 16 * 1024
@@ -69,7 +68,7 @@ class Connection:
             reader, writer = await asyncio.open_connection(
                 host, port, ssl=tls, server_hostname=(server_name or host) if tls else None
             )
-        except (OSError, ssl.SSLError):
+        except OSError:
             raise ConnectFailedError from None
         return cls.over(reader, writer, server_name or host)
 
@@ -96,9 +95,9 @@ class Connection:
             self.writer.write(out)
             await self.writer.drain()
             return await self._head()
-        except (OSError, ssl.SSLError):
+        except OSError:
             raise ClosedError from None
-        except h11.ProtocolError:
+        except h11.LocalProtocolError:
             raise HttpError from None
 
     async def _head(self) -> Response:
@@ -110,29 +109,27 @@ class Connection:
                 raise ClosedError
 
     async def _next(self) -> object:
-        while (event := self._state.next_event()) is h11.NEED_DATA:
-            try:
-                data = await self.reader.read(CHUNK)
-            except (OSError, ssl.SSLError):
-                raise ClosedError from None
-            try:
-                self._state.receive_data(data)
-            except h11.RemoteProtocolError:
-                raise ClosedError from None
+        """The next event; raises :class:`ClosedError` at an early end, :class:`HttpError` for nonsense."""
+        try:
+            while (event := self._state.next_event()) is h11.NEED_DATA:
+                self._state.receive_data(await self.reader.read(CHUNK))
+        except OSError:  # ssl.SSLError is one
+            raise ClosedError from None
+        except h11.RemoteProtocolError:
+            raise (ClosedError if self._state.trailing_data[1] else HttpError) from None
         return event
 
     async def body(self) -> AsyncIterator[bytes]:
         """The pieces of the response body as they arrive; the connection is ready again after the last."""
         try:
             while not isinstance(event := await self._next(), h11.EndOfMessage):
-                if isinstance(event, h11.Data):
-                    yield bytes(event.data)
-                elif isinstance(event, h11.ConnectionClosed):
+                if not isinstance(event, h11.Data):
                     raise ClosedError
-            if self._state.our_state is h11.DONE and self._state.their_state is h11.DONE:
-                self._state.start_next_cycle()
-        except h11.ProtocolError:
+                yield bytes(event.data)
+        except HttpError:
             raise ClosedError from None
+        if self._state.our_state is h11.DONE and self._state.their_state is h11.DONE:
+            self._state.start_next_cycle()
 
     def leftover(self) -> bytes:
         """Bytes that arrived behind the head of an accepted CONNECT."""
@@ -140,10 +137,16 @@ class Connection:
 
     async def close(self) -> None:
         """Closes without waiting for the other side's goodbye."""
-        self.writer.close()
-        with suppress(OSError, ssl.SSLError, TimeoutError):
+        # CPython 3.11 forgets its SSL protocol at a second close, and abort() then fails on it.
+        if not self.writer.is_closing():
+            self.writer.close()
+        try:
             async with asyncio.timeout(1):
                 await self.writer.wait_closed()
+        except OSError:
+            return
+        finally:
+            self.writer.transport.abort()
 
 
 @dataclass(slots=True)

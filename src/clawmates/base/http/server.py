@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 CHUNK = 16 * 1024
 MAX_BODY = 256 * 1024
 HEAD_SECONDS = 10.0
+"""For a whole request head, from its first byte."""
 BODY_SECONDS = 10.0
+SEND_SECONDS = 10.0
+CLOSE_SECONDS = 1.0
 IDLE_SECONDS = 120.0
+"""For the first byte of the next request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class Reply:
 class Upgrade(Protocol):
     """Answers a CONNECT: either a refusal, or ``None`` after it has taken the streams over."""
 
-    async def __call__(self, request: Request, peer: Peer, stream: Stream) -> Reply | None:
+    async def __call__(self, request: Request, peer: Peer, stream: Stream, /) -> Reply | None:
         """Calls ``stream.accept()`` and relays until it is over, or returns a refusal."""
         ...
 
@@ -125,6 +129,7 @@ async def serve(
     """Serves one connection until either side is done; refuses peers that ``allowed`` does not know.
 
     A handler's :class:`ShapeError` is answered 400; any other error 500 with its type and place on stderr.
+    Slow senders and slow readers are cut off, :data:`CLOSE_SECONDS` after a cancellation too.
     """
     state = h11.Connection(h11.SERVER)
     try:
@@ -138,17 +143,31 @@ async def serve(
             reply = await _answer(request, peer, Stream(reader, writer, state), handle, connect)
             if reply is None:
                 return
-            _send(state, writer, reply)
-            await writer.drain()
+            await _send(state, writer, reply, head_only=request.method == "HEAD")
             if state.our_state is not h11.DONE or state.their_state is not h11.DONE:
                 return
             state.start_next_cycle()
-    except (OSError, TimeoutError, h11.ProtocolError):
+    except h11.RemoteProtocolError as error:
+        if state.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            with suppress(OSError, h11.ProtocolError):
+                status = error.error_status_hint
+                await _send(state, writer, Reply.error(status, "too-large" if status == 413 else "malformed"))
+    except (OSError, h11.ProtocolError):  # TimeoutError is an OSError
         return
     finally:
+        await _close(writer)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Sends what is waiting, if the peer takes it soon; cuts otherwise."""
+    try:
         writer.close()
-        with suppress(OSError):
+        async with asyncio.timeout(CLOSE_SECONDS):
             await writer.wait_closed()
+    except OSError:
+        return
+    finally:
+        writer.transport.abort()
 
 
 async def _answer(
@@ -161,8 +180,6 @@ async def _answer(
     try:
         if request.method == "CONNECT":
             return await connect(request, peer, stream) if connect else Reply.error(405, "method-not-allowed")
-        if len(request.body) > MAX_BODY:
-            return Reply.error(413, "too-large")
         return await handle(request, peer)
     except ShapeError:
         return Reply.error(400, "malformed")
@@ -174,42 +191,41 @@ async def _answer(
 
 
 async def _receive(reader: asyncio.StreamReader, state: h11.Connection) -> Request | None:
-    """The next whole request; ``None`` when the peer is gone. Slow and oversized senders are cut off."""
-    async with asyncio.timeout(IDLE_SECONDS):
-        event = await _next(reader, state, HEAD_SECONDS)
+    """The next whole request; ``None`` when the peer is gone.
+
+    Raises ``TimeoutError`` for one who sends too slowly, ``h11.RemoteProtocolError`` for nonsense and for too much.
+    """
+    if not state.trailing_data[0]:
+        async with asyncio.timeout(IDLE_SECONDS):
+            state.receive_data(await reader.read(CHUNK))
+    async with asyncio.timeout(HEAD_SECONDS):
+        event = await _next(reader, state)
     if not isinstance(event, h11.Request):
         return None
-    method, target = event.method.decode(), event.target.decode("latin-1")
     body = bytearray()
     async with asyncio.timeout(BODY_SECONDS):
-        while isinstance(piece := await _next(reader, state, BODY_SECONDS), h11.Data):
-            if len(body) <= MAX_BODY:
-                body += piece.data
-    if isinstance(piece, h11.ConnectionClosed):
+        while isinstance(piece := await _next(reader, state), h11.Data):
+            body += piece.data
+            if len(body) > MAX_BODY:
+                raise h11.RemoteProtocolError("the body is too large", error_status_hint=413)
+    if not isinstance(piece, h11.EndOfMessage):
         return None
-    return Request(method, target, bytes(body))
+    return Request(event.method.decode(), event.target.decode("latin-1"), bytes(body))
 
 
-async def _next(reader: asyncio.StreamReader, state: h11.Connection, seconds: float) -> object:
-    waited = False
+async def _next(reader: asyncio.StreamReader, state: h11.Connection) -> object:
     while (event := state.next_event()) is h11.NEED_DATA:
-        if state.trailing_data[0] or waited:
-            async with asyncio.timeout(seconds):
-                data = await reader.read(CHUNK)
-        else:
-            data = await reader.read(CHUNK)
-            waited = True
-        state.receive_data(data)
-        if not data and state.their_state is h11.IDLE:
-            return h11.ConnectionClosed()
+        state.receive_data(await reader.read(CHUNK))
     return event
 
 
-def _send(state: h11.Connection, writer: asyncio.StreamWriter, reply: Reply) -> None:
+async def _send(state: h11.Connection, writer: asyncio.StreamWriter, reply: Reply, *, head_only: bool = False) -> None:
     headers = [("Content-Length", str(len(reply.body)))] if reply.status != 204 else []
     if reply.body:
         headers.append(("Content-Type", "application/json"))
     out = state.send(h11.Response(status_code=reply.status, headers=headers)) or b""
-    if reply.body:
+    if reply.body and not head_only:
         out += state.send(h11.Data(data=reply.body)) or b""
     writer.write(out + (state.send(h11.EndOfMessage()) or b""))
+    async with asyncio.timeout(SEND_SECONDS):
+        await writer.drain()

@@ -1,1 +1,1 @@
-"""Container engines: few verbs, one contract."""
+"""Container engines: one seam with few verbs, its drivers, and the fake that passes the same contract."""

@@ -1,0 +1,46 @@
+# ClawMates: what one can do in a checkout. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+KEEP ?=
+JSON ?=
+PROVE ?=
+SEED ?=
+
+# Root is needed for containers; without it, sudo asks.
+ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help setup image demo test lint bench prove fresh clean
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: ## install what this machine lacks: system packages, virtual environment, users
+	@scripts/setup
+
+image: setup ## build the container image and sign the release that names it
+	@$(ROOT) $(PYTHON) image/build
+
+demo: image ## a whole platform against local stand-ins: talk, look, prove (KEEP=1 keeps it running)
+	@$(ROOT) $(PYTHON) -I -m clawmates.trials.demo $(if $(KEEP),--keep)
+
+lint: setup ## ruff, mypy, import contracts, dependencies
+	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+	@.venv/bin/deptry src
+
+test: image lint ## every check and every test
+	@$(ROOT) .venv/bin/pytest $(if $(SEED),--hypothesis-seed=$(SEED))
+
+prove: image ## try the claims on a throw-away platform (PROVE="--claim no-storage --json")
+	@$(ROOT) $(PYTHON) -I -m clawmates.trials.prove $(PROVE)
+
+bench: image ## measure, beside a floor in the same run (JSON=path for flat keys)
+	@$(ROOT) $(PYTHON) -I -m clawmates.trials.bench $(if $(JSON),--json $(JSON))
+
+fresh: ## clone into a bare Debian root and run `make demo` and `make test` there
+	@$(ROOT) scripts/fresh
+
+clean: ## remove what was built here
+	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

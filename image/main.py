@@ -1,0 +1,226 @@
+"""The command: packages and sources in, a signed release out."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawmates.base.files import write_atomic
+from clawmates.base.shape import ShapeError, decode_json, encode_json
+from clawmates.node.release import FORMAT, ReleaseError, check_archive
+from clawmates.selfhost import signing
+from clawmates.wire.release import Image, Release
+from image import catalogue, contents, oci, packages, rootfs, wheels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+ARCHIVE = "mate.oci.tar"
+MIB = 1 << 20
+LIMIT = 60 * MIB
+START = oci.Start(
+    command=("/usr/bin/python3", "-I", "-OO", "-m", "clawmates.mate"),
+    user="1000:1000",
+    environment=("PATH=/usr/bin", "LANG=C.UTF-8"),
+)
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class BuildError(Exception):
+    """The image cannot be built."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What is remembered of a finished build."""
+
+    inputs: str
+    """Hash over everything that went in."""
+    image: Image
+    packages: tuple[str, ...]
+    """``name version`` of every package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the command writes."""
+
+    out: Path
+    cache: Path
+    key: Path
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code, as DESIGN.md defines them."""
+    options = _parser().parse_args(arguments)
+    places = Places(options.out, options.cache, options.key or options.out.parent / "release.key")
+    try:
+        with _alone(places.cache):
+            if options.update_lock:
+                _update_lock(places.cache)
+            built = build(places, fresh=options.fresh)
+            public = release(places, built.image, options.number)
+    except packages.MissingToolError as error:
+        return _failed("missing", str(error), 4, as_json=options.json)
+    except (packages.PackageError, wheels.WheelError, rootfs.RootError, BuildError, ShapeError, ReleaseError) as error:
+        return _failed("build", str(error), 1, as_json=options.json)
+    except (signing.SigningError, OSError) as error:
+        return _failed("files", str(error), 78, as_json=options.json)
+    _report(built, public, places, as_json=options.json)
+    return 0
+
+
+def build(places: Places, *, fresh: bool = False) -> Built:
+    """Makes the archive, or finds that the one in ``places.out`` was made from the same inputs."""
+    declared = contents.load()
+    lock = packages.read_lock(packages.LOCK.read_text()) if packages.LOCK.exists() else ()
+    requirements = ROOT / "requirements" / "mate.txt"
+    sources = wheels.mate_sources(ROOT / "src")
+    inputs = _inputs(sources, requirements)
+    if not fresh and (known := _known(places, inputs)):
+        return known
+    debs = packages.obtain(declared.wanted, lock, places.cache / "debs", declared.suite)
+    third = [wheel.read_bytes() for wheel in wheels.download(requirements, places.cache / "wheels")]
+    mate = wheels.build_wheel(sources, _version())
+    write_atomic(places.cache / f"clawmates_mate-{_version()}-py3-none-any.whl", mate, mode=0o644, sync=False)
+    content = rootfs.unpack(packages.members(debs.files[name]) for name in sorted(declared.packages))
+    tools = rootfs.unpack(packages.members(debs.files[name]) for name in sorted(declared.tools))
+    root = rootfs.assemble(content, tools, wheels.modules_of([*third, mate]), declared)
+    created = datetime.fromtimestamp(declared.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    archive = oci.archive(oci.layer(root, declared.created), START, _architecture(), created)
+    if archive.size > LIMIT:
+        raise BuildError(f"the image holds {archive.size / MIB:.1f} MiB, more than {LIMIT // MIB}")
+    places.out.mkdir(parents=True, exist_ok=True)
+    write_atomic(places.out / ARCHIVE, archive.data, mode=0o644)
+    built = Built(
+        inputs=inputs,
+        image=Image(
+            digest=archive.digest,
+            config=archive.config,
+            archive=ARCHIVE,
+            size=archive.size,
+            unpinned=debs.unpinned,
+        ),
+        packages=tuple(f"{package.name} {package.version}" for package in debs.packages),
+    )
+    write_atomic(places.cache / "built.json", encode_json(built), mode=0o644, sync=False)
+    return built
+
+
+def release(places: Places, image: Image, number: int) -> str:
+    """Signs the image and the catalogue; returns the public key. Keeps a release that says the same already."""
+    known = catalogue.load(ROOT / "image" / "catalogue.toml")
+    document = Release(format=FORMAT, number=number, image=image, channels=known.channels, providers=known.providers)
+    key = signing.key_at(places.key)
+    signing.write(places.out, document, key)
+    return signing.public_text(key)
+
+
+def _known(places: Places, inputs: str) -> Built | None:
+    try:
+        built = decode_json(Built, (places.cache / "built.json").read_bytes())
+        if built.inputs != inputs:
+            return None
+        check_archive(places.out, built.image)
+    except (OSError, ShapeError, ReleaseError):
+        return None
+    return built
+
+
+def _inputs(sources: dict[str, bytes], requirements: Path) -> str:
+    hasher = hashlib.sha256(platform.machine().encode())
+    own = {file.name: file.read_bytes() for file in sorted((ROOT / "image").iterdir()) if file.is_file()}
+    del own["catalogue.toml"]  # signed, not built in
+    for name, data in (*sorted(own.items()), ("requirements", requirements.read_bytes()), *sorted(sources.items())):
+        hasher.update(f"{name} {len(data)}\n".encode())
+        hasher.update(data)
+    return hasher.hexdigest()
+
+
+def _update_lock(cache: Path) -> None:
+    declared = contents.load()
+    found = packages.obtain(declared.wanted, (), cache / "debs", declared.suite)
+    write_atomic(packages.LOCK, packages.write_lock(found.packages).encode(), mode=0o644)
+
+
+def _report(built: Built, public: str, places: Places, *, as_json: bool) -> None:
+    image = built.image
+    data = {
+        "digest": image.digest,
+        "config": image.config,
+        "size_mib": round(image.size / MIB, 1),
+        "packages": list(built.packages),
+        "unpinned": list(image.unpinned),
+        "public_key": public,
+        "directory": str(places.out),
+    }
+    if as_json:
+        print(json.dumps({"ok": True, "data": data}))  # noqa: T201 - the command's answer
+        return
+    pinned = f"NOT PINNED: {', '.join(image.unpinned)}" if image.unpinned else "all pinned"
+    lines = [
+        f"image       {image.digest}",
+        f"size        {data['size_mib']} MiB",
+        f"packages    {len(built.packages)}, {pinned}",
+        *(f"            {package}" for package in built.packages),
+        f"signed by   {public}",
+        f"release     {places.out}",
+    ]
+    print("\n".join(lines))  # noqa: T201 - the command's answer
+
+
+def _failed(code: str, message: str, status: int, *, as_json: bool) -> int:
+    if as_json:
+        remedy = message.partition("remedy: ")[2]
+        print(json.dumps({"ok": False, "error": {"code": code, "message": message, "remedy": remedy}}))  # noqa: T201 - the answer
+    sys.stderr.write(f"image/build: {message}\n")
+    return status
+
+
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """One build at a time: two would write the same files."""
+    cache.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(cache / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _architecture() -> str:
+    machine = platform.machine()
+    if machine not in _ARCHITECTURES:
+        raise BuildError(f"no image for {machine}: Debian's Python here is not known to the OCI names in use")
+    return _ARCHITECTURES[machine]
+
+
+def _version() -> str:
+    import tomllib  # noqa: PLC0415 - needed for a build only
+
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    return str(version)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="image/build", description="Builds the container image and signs a release.")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "release", help="release directory")
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "cache", help="packages already fetched")
+    parser.add_argument("--key", type=Path, help="signing key, made on first use (default: beside --out)")
+    parser.add_argument("--number", type=int, default=1, help="number of the release")
+    parser.add_argument("--fresh", action="store_true", help="build even when nothing changed")
+    parser.add_argument("--update-lock", action="store_true", help="pin the newest packages, then build")
+    parser.add_argument("--json", action="store_true", help="JSON alone on stdout")
+    return parser

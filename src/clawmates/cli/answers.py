@@ -1,0 +1,90 @@
+"""How commands answer: JSON alone on stdout when asked, sentences otherwise; exit codes people can rely on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import IntEnum
+from typing import NoReturn
+
+import click
+
+from clawmates.base.settings import SettingsError
+from clawmates.base.shape import encode
+from clawmates.selfhost.bots import BotError
+from clawmates.selfhost.console import ConsoleError
+from clawmates.selfhost.install import InstallError
+from clawmates.selfhost.layout import LayoutError
+from clawmates.selfhost.platform import AlreadyRunningError
+from clawmates.wire.node_client import NodeUnreachableError
+from clawmates.wire.vault_client import VaultError, VaultUnreachableError
+
+
+class Exit(IntEnum):
+    """Exit codes; 69 and 78 are those of sysexits(3)."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    MISSING = 4
+    UNREACHABLE = 69
+    CONFIGURATION = 78
+
+
+class CommandError(Exception):
+    """A command cannot do what was asked. The text is for people and says what to do."""
+
+    def __init__(self, message: str, *, code: str, remedy: str = "", exit_code: Exit = Exit.FAILED) -> None:
+        self.code = code
+        self.remedy = remedy
+        self.exit_code = exit_code
+        super().__init__(message)
+
+
+_KNOWN: dict[type[Exception], tuple[str, str, Exit]] = {
+    BotError: ("bad-bot", "", Exit.USAGE),
+    SettingsError: ("bad-configuration", "Correct the file named above.", Exit.CONFIGURATION),
+    InstallError: ("cannot-install", "", Exit.MISSING),
+    LayoutError: ("cannot-install", "Run `clawmates doctor`.", Exit.MISSING),
+    AlreadyRunningError: ("already-running", "", Exit.FAILED),
+    NodeUnreachableError: ("not-running", "Start the platform with `clawmates up`.", Exit.UNREACHABLE),
+    VaultUnreachableError: ("vault-unreachable", "See `clawmates status` and `clawmates logs`.", Exit.UNREACHABLE),
+    ConsoleError: ("console-unreachable", "See `clawmates status`.", Exit.UNREACHABLE),
+}
+EXPECTED: tuple[type[Exception], ...] = (CommandError, VaultError, *_KNOWN)
+
+
+def as_command_error(error: Exception) -> CommandError:
+    """One table from the errors of the rooms below to what the shell sees."""
+    if isinstance(error, CommandError):
+        return error
+    if isinstance(error, VaultError):
+        return CommandError(
+            f"the vault refused: {error.refusal.value}.", code=f"vault-{error.refusal.value}", exit_code=Exit.FAILED
+        )
+    for kind, (code, remedy, exit_code) in _KNOWN.items():
+        if isinstance(error, kind):
+            text = str(error) or (kind.__doc__ or "").strip()
+            return CommandError(text, code=code, remedy=remedy, exit_code=exit_code)
+    return CommandError("something unexpected happened.", code="internal", exit_code=Exit.FAILED)
+
+
+def succeed(data: object, *, as_json: bool, text: str = "") -> None:
+    """Prints the result: ``{"ok": true, "data": …}``, or ``text``."""
+    if as_json:
+        click.echo(json.dumps({"ok": True, "data": encode(data)}, ensure_ascii=False))
+    elif text:
+        click.echo(text)
+
+
+def fail(error: CommandError, *, as_json: bool) -> NoReturn:
+    """Prints the error and leaves with its exit code."""
+    if as_json:
+        body = {"code": error.code, "message": str(error), "remedy": error.remedy}
+        click.echo(json.dumps({"ok": False, "error": body}, ensure_ascii=False))
+    else:
+        message = str(error)
+        click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+        if error.remedy:
+            click.echo(f"       {error.remedy}", err=True)
+    sys.exit(int(error.exit_code))

@@ -1,0 +1,50 @@
+"""``clawmates``: every command, and how they end."""
+
+from __future__ import annotations
+
+import click
+
+from clawmates.base.hardening import harden
+from clawmates.cli.chat import chat
+from clawmates.cli.examine import doctor
+from clawmates.cli.init import init
+from clawmates.cli.operate import bot, logs, remove, restart, status
+from clawmates.cli.prove import prove
+from clawmates.cli.up import up
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(package_name="clawmates", message="%(prog)s %(version)s")
+def clawmates() -> None:
+    """An AI assistant of your own, in a container of its own, whose conversation nobody keeps.
+
+    Begin with `clawmates doctor`, then `clawmates selfhost init`, then `clawmates up`.
+
+    Exit codes: 0 ok or held · 1 failed or broken · 2 usage · 4 missing prerequisite · 69 unreachable ·
+    78 configuration.
+    """
+
+
+@clawmates.group()
+def selfhost() -> None:
+    """Make and run a platform on this host."""
+
+
+selfhost.add_command(init)
+for command in (up, status, logs, restart, remove):
+    clawmates.add_command(command)
+    selfhost.add_command(command)
+for command in (chat, doctor, bot, prove):
+    clawmates.add_command(command)
+
+
+def run() -> None:
+    """The console script. An unexpected error is told by its type and place; its text may quote anything."""
+    harden(new_privileges=True)
+    clawmates.main(standalone_mode=True)
+
+
+if __name__ == "__main__":
+    run()

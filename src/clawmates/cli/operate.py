@@ -1,0 +1,168 @@
+"""``status``, ``logs``, ``restart``, ``remove`` and ``bot``: what an operator does while the platform runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from clawmates.base.shape import encode
+from clawmates.cli.answers import CommandError, succeed
+from clawmates.cli.init import add, need_root
+from clawmates.cli.options import answered, json_option, settings_of, state_option
+from clawmates.selfhost import bots, layout
+from clawmates.selfhost.install import vault_of
+from clawmates.selfhost.shown import isolation_table, status_text
+from clawmates.wire.codes import REMEDY
+from clawmates.wire.node_client import NodeClient, NodeUnreachableError
+from clawmates.wire.vault import VaultRefusal
+from clawmates.wire.vault_client import VaultError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clawmates.base.paths import State
+
+
+@click.command()
+@state_option
+@click.option("--isolation", is_flag=True, help="Show every property that was read back.")
+@json_option
+@answered
+async def status(state: State, isolation: bool, as_json: bool) -> None:  # noqa: FBT001 - click's way
+    """Show what runs, and what is wrong with what does not."""
+    now = await NodeClient(settings_of(state).run.node).status()
+    text = status_text(now)
+    if isolation:
+        text += "".join(f"\n\n{bot.bot}\n{isolation_table(bot)}" for bot in now.bots)
+    succeed(now, as_json=as_json, text=text)
+
+
+@click.command()
+@state_option
+@click.option("--lines", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@json_option
+@answered
+async def logs(state: State, lines: int, as_json: bool) -> None:  # noqa: FBT001
+    """Show the newest events: codes and numbers, never text that anybody wrote."""
+    settings_of(state)
+    newest = _events(state.log, lines)
+    text = "\n".join(
+        f"{event.get('at')} {event.get('process')} {event.get('bot') or '-'} {event.get('code', '')}"
+        + (f" ({event['number']})" if event.get("number") else "")
+        + (f": {REMEDY[event['code']]}" if event.get("code") in REMEDY else "")
+        for event in newest
+    )
+    succeed({"events": newest}, as_json=as_json, text=text or "no events yet")
+
+
+def _events(folder: Path, lines: int) -> list[dict[str, str]]:
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        for line in path.read_bytes().splitlines()[-lines:]:
+            with suppress(ValueError):
+                found.append(json.loads(line))
+    return sorted(found, key=lambda event: str(event.get("at")))[-lines:]
+
+
+@click.command()
+@click.argument("bot", required=False)
+@state_option
+@json_option
+@answered
+async def restart(state: State, bot: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Restart one bot, or all of them. A conversation is forgotten by it."""
+    need_root()
+    settings_of(state)
+    names = [bot] if bot else [one.id for one in bots.read(state).bots]
+    for name in names:
+        bots.restart(state, name)
+    succeed({"restarting": names}, as_json=as_json, text="restarting: " + (", ".join(names) or "nothing"))
+
+
+@click.command()
+@click.argument("bot", required=False)
+@click.option("--all", "everything", is_flag=True, help="The whole platform: bots, keys, configuration, state folder.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@state_option
+@json_option
+@answered
+async def remove(state: State, bot: str | None, everything: bool, yes: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Remove a bot and destroy its credentials; with --all, the whole platform."""
+    need_root()
+    settings = settings_of(state)
+    if bool(bot) == everything:
+        raise click.UsageError("name a bot, or give --all")
+    what = f"bot {bot!r} and its credentials" if bot else f"everything in {state.root}"
+    if not yes and not click.confirm(f"Destroy {what}? This cannot be undone"):
+        raise click.Abort
+    names = [bot] if bot else [one.id for one in bots.read(state).bots]
+    for name in names:
+        bots.find(bots.read(state), name)
+    async with vault_of(state, settings) as vault:
+        for name in names:
+            try:
+                await vault.destroy(name)
+            except VaultError as error:
+                if error.refusal is not VaultRefusal.UNKNOWN_BOT:
+                    raise
+            bots.take_out(state, name)
+    if everything:
+        await _remove_all(state)
+    succeed({"removed": names}, as_json=as_json, text=f"removed: {what}")
+
+
+async def _remove_all(state: State) -> None:
+    run = settings_of(state).run
+    try:
+        await NodeClient(run.node).status()
+    except NodeUnreachableError:
+        layout.release_tmpfs(run)
+        shutil.rmtree(state.root)
+        return
+    raise CommandError(
+        "the bots are destroyed, but the platform still runs.",
+        code="still-running",
+        remedy="Stop `clawmates up` (Ctrl-C), then run this again.",
+    )
+
+
+@click.group()
+def bot() -> None:
+    """Add, list, pause and remove bots."""
+
+
+@bot.command("list")
+@state_option
+@json_option
+@answered
+async def list_bots(state: State, as_json: bool) -> None:  # noqa: FBT001
+    """List the bots that should run."""
+    settings_of(state)
+    desired = bots.read(state)
+    text = "\n".join(
+        f"{one.id:<12} {one.channel.value:<9} {one.provider} {one.model}{'  paused' if one.paused else ''}"
+        for one in desired.bots
+    )
+    succeed({"bots": encode(desired.bots)}, as_json=as_json, text=text or "no bots yet: `clawmates bot add`")
+
+
+@bot.command("pause")
+@click.argument("name")
+@click.option("--resume", is_flag=True, help="Let it go on.")
+@state_option
+@json_option
+@answered
+async def pause(state: State, name: str, resume: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Stop a bot without forgetting it; --resume lets it go on."""
+    need_root()
+    settings_of(state)
+    bots.pause(state, name, paused=not resume)
+    succeed({"bot": name, "paused": not resume}, as_json=as_json, text=f"{name}: {'resumed' if resume else 'paused'}")
+
+
+bot.add_command(add, "add")
+bot.add_command(remove, "rm")

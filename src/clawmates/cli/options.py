@@ -1,0 +1,61 @@
+"""Options that many commands share."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clawmates.base.paths import DEFAULT_STATE, State
+from clawmates.base.settings import Settings, load
+from clawmates.cli.answers import EXPECTED, CommandError, Exit, as_command_error, fail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+
+def state_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--state``, given to the command as a :class:`State`."""
+    return click.option(
+        "--state",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=DEFAULT_STATE,
+        show_default=True,
+        callback=lambda _context, _parameter, value: State(value.absolute()),
+        help="The platform's state folder.",
+    )(command)
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--json``: JSON alone on stdout."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON alone on stdout.")(command)
+
+
+def settings_of(state: State) -> Settings:
+    """The platform's settings; a state folder without a platform has a remedy of its own."""
+    if not state.config.exists():
+        raise CommandError(
+            f"there is no platform in {state.root}.",
+            code="not-installed",
+            remedy="Make one with `clawmates selfhost init`, or name its folder with --state.",
+            exit_code=Exit.CONFIGURATION,
+        )
+    return load(state.config)
+
+
+def answered(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Runs an async command and turns expected errors into answers."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            asyncio.run(command(*arguments, **options))
+        except EXPECTED as error:
+            fail(as_command_error(error), as_json=bool(options.get("as_json")))
+        except KeyboardInterrupt:
+            raise click.Abort from None
+
+    return run

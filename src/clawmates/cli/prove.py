@@ -1,0 +1,43 @@
+"""``clawmates prove``: the platform's claims, tried on this very host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from clawmates.cli.answers import CommandError, Exit
+from clawmates.cli.init import need_root
+from clawmates.cli.options import answered, settings_of, state_option
+from clawmates.proofs.live import LivePlatform
+from clawmates.proofs.platform import ProofError
+from clawmates.proofs.result import Claim
+from clawmates.proofs.run import run, show
+from clawmates.proofs.trial import Options
+
+if TYPE_CHECKING:
+    from clawmates.base.paths import State
+
+
+@click.command()
+@click.option("--claim", "claims", multiple=True, type=click.Choice([claim.value for claim in Claim]))
+@click.option("--full", is_flag=True, help="Read devices of any size, and all old files too.")
+@click.option("--messages", type=click.IntRange(4, 100_000), default=20, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON alone on stdout.")
+@state_option
+@answered
+async def prove(state: State, claims: tuple[str, ...], full: bool, messages: int, as_json: bool) -> None:  # noqa: FBT001 - click's way
+    """Try the platform's claims on the running platform: exit 0 when they held, 1 when one is broken.
+
+    Sends made-up messages through a bot whose channel is the terminal and kills its container once, so its
+    conversation is forgotten.
+    """
+    need_root()
+    platform = LivePlatform(state, settings_of(state))
+    try:
+        code = show(await run(platform, claims, Options(messages=messages, full=full)), as_json=as_json)
+    except ProofError as error:
+        raise CommandError(f"{error}.", code="cannot-prove", exit_code=Exit.UNREACHABLE) from None
+    finally:
+        await platform.close()
+    raise SystemExit(code)

@@ -1,0 +1,177 @@
+"""One bot's door: what its mate may ask, and what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from clawmates.base.http import server
+from clawmates.base.http.server import Reply
+from clawmates.gateway.bell import Bell
+from clawmates.gateway.bucket import Bucket
+from clawmates.gateway.decision import ALLOW, Decision, deny
+from clawmates.gateway.query import whole_number
+from clawmates.gateway.traffic import Traffic
+from clawmates.gateway.tunnel import DeniedError, carry, decide, enforce, refuse
+from clawmates.gateway.turns import Ledger
+from clawmates.wire.codes import Event
+from clawmates.wire.door import CONFIG_WAIT_SECONDS, VAULT_HOST, Refusal, TurnAnswer, TurnBegin, TurnEnd
+from clawmates.wire.gatewayctl import DoorStatus, Flow
+
+if TYPE_CHECKING:
+    from clawmates.base.clock import Clock
+    from clawmates.base.http.server import Peer, Request, Stream
+    from clawmates.gateway.events import EventRing
+    from clawmates.gateway.tunnel import Outside
+    from clawmates.wire.door import DoorSpec
+
+EVENT_BURST = 20
+EVENTS_PER_SECOND = 1.0
+SPARE_CONNECTIONS = 32
+"""Connections beside the tunnels: calls, and long polls of a mate that died."""
+
+
+class Door:
+    """Lives from node's first PUT to its DELETE; connections come and go."""
+
+    def __init__(self, spec: DoorSpec, outside: Outside, events: EventRing, clock: Clock, key: bytes) -> None:
+        """``key`` hashes turn ids: :class:`~clawmates.gateway.turns.Ledger`."""
+        self.spec = spec
+        self.ledger = Ledger(key, clock, outside.limits.turns_per_minute)
+        self._outside = outside
+        self._events = events
+        self._clock = clock
+        self._bucket = Bucket(EVENT_BURST, EVENTS_PER_SECOND, clock.monotonic())
+        self._bell = Bell()
+        self._turn_ended = Bell()
+        self._draining = False
+        self._peers: dict[asyncio.Task[object], int] = {}
+        self._tunnels: dict[asyncio.Task[object], str] = {}
+        self._traffic: dict[str, Traffic] = {}
+        self._refused: Counter[Refusal] = Counter()
+
+    @property
+    def most(self) -> int:
+        """How many connections the door takes."""
+        return self._outside.limits.connections + SPARE_CONNECTIONS
+
+    def update(self, spec: DoorSpec) -> None:
+        """Takes a newer specification: what it no longer allows is cut, what it says anew is told."""
+        self.spec = spec
+        for task, uid in self._peers.items():
+            if not self._knows(uid):
+                task.cancel()
+        for task, host in self._tunnels.items():
+            if host not in {*spec.hosts, VAULT_HOST}:
+                task.cancel()
+        self._bell.ring()
+
+    def drain(self) -> None:
+        """No new tunnels; calls go on, so that running turns can end."""
+        self._draining = True
+        self._bell.ring()
+
+    async def idle(self, seconds: float) -> bool:
+        """Waits at most so long until no turn is running; returns whether none is."""
+        return await self._turn_ended.until(lambda: not self.ledger.running, seconds)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection. A peer outside the bot's uid range is closed without a byte."""
+        task = _this_task()
+        try:
+            await server.serve(reader, writer, handle=self._handle, connect=self._connect, allowed=self._admit)
+        finally:
+            self._peers.pop(task, None)
+
+    def status(self) -> DoorStatus:
+        """Counts since the door was opened; ``tunnels`` are those open now."""
+        flows = self._traffic.values()
+        return DoorStatus(
+            bot=self.spec.bot,
+            tunnels=len(self._tunnels),
+            bytes_out=sum(flow.bytes_out for flow in flows),
+            bytes_in=sum(flow.bytes_in for flow in flows),
+            turns=self.ledger.turns,
+            input_tokens=self.ledger.input_tokens,
+            output_tokens=self.ledger.output_tokens,
+            refused=self._refused.total(),
+            reasons=dict(self._refused),
+        )
+
+    def flows(self) -> tuple[Flow, ...]:
+        """Where the bytes went."""
+        return tuple(
+            Flow(
+                bot=self.spec.bot,
+                host=host,
+                connections=traffic.connections,
+                bytes_out=traffic.bytes_out,
+                bytes_in=traffic.bytes_in,
+            )
+            for host, traffic in self._traffic.items()
+        )
+
+    def _knows(self, uid: int) -> bool:
+        return self.spec.uid_first <= uid < self.spec.uid_first + self.spec.uid_count
+
+    def _admit(self, peer: Peer) -> bool:
+        self._peers[_this_task()] = peer.uid
+        return self._knows(peer.uid)
+
+    async def _handle(self, request: Request, _peer: Peer) -> Reply:
+        match (request.method, request.path):
+            case ("POST", "/turn/begin"):
+                return Reply.json(TurnAnswer(verdict=self.ledger.begin(request.json(TurnBegin), self.spec.limits)))
+            case ("POST", "/turn/end"):
+                self.ledger.end(request.json(TurnEnd))
+                self._turn_ended.ring()
+                return Reply()
+            case ("POST", "/event"):
+                return self._event(request.json(Event))
+            case ("GET", "/config"):
+                return await self._config(whole_number(request, "after"))
+            case _:
+                return Reply.error(404, "not-found")
+
+    def _event(self, event: Event) -> Reply:
+        if not self._bucket.take(self._clock.monotonic()):
+            return Reply.error(429, "too-many")
+        self._events.add(self.spec.bot, event)
+        return Reply()
+
+    async def _config(self, after: int) -> Reply:
+        await self._bell.until(lambda: self._draining or self.spec.config.revision > after, CONFIG_WAIT_SECONDS)
+        return Reply.json(self.spec.config) if self.spec.config.revision > after else Reply()
+
+    def _decide_room(self) -> Decision:
+        """Whether there may be one more tunnel."""
+        if self._draining:
+            return deny(Refusal.DRAINING)
+        if len(self._tunnels) >= self._outside.limits.connections:
+            return deny(Refusal.TOO_MANY)
+        return ALLOW
+
+    async def _connect(self, request: Request, _peer: Peer, stream: Stream) -> Reply | None:
+        task = _this_task()
+        told = False
+        try:
+            enforce(self._decide_room())
+            target = decide(request.target, self.spec.hosts)
+            self._tunnels[task] = target.host
+            sock = await self._outside.reach(target)
+            told = True
+            await carry(target.host, sock, stream, self._traffic.setdefault(target.host, Traffic()), self._outside)
+        except DeniedError as error:
+            self._refused[error.reason] += 1
+            return None if told else refuse(error.reason)
+        finally:
+            self._tunnels.pop(task, None)
+        return None
+
+
+def _this_task() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a door serves inside a task")
+    return task

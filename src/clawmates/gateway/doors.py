@@ -1,0 +1,105 @@
+"""All doors of the host: their folders, their sockets, their tasks.
+
+A bot's folder is mounted into its running container, so it is made once and only its socket is replaced: a mate finds
+the door of a restarted gateway in the very folder it already has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clawmates.gateway.door import Door
+from clawmates.gateway.listen import bind, listen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from clawmates.wire.door import DoorSpec
+
+SOCKET_NAME = "door.sock"
+FOLDER_MODE = 0o755
+SOCKET_MODE = 0o666
+"""Who may knock is decided by peer credentials, which the mate's mapped uid could not pass as a file mode."""
+
+
+def prepare(root: Path) -> None:
+    """Makes the folder of all doors, and removes the sockets a gateway before this one left. Raises ``OSError``."""
+    root.mkdir(parents=True, exist_ok=True)
+    with suppress(PermissionError):  # a supervisor made it for us, as another user
+        root.chmod(FOLDER_MODE)
+    for stale in root.glob(f"*/*{SOCKET_NAME}*"):
+        if stale.is_socket():
+            stale.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    door: Door
+    sock: socket.socket
+    task: asyncio.Task[None]
+
+
+class Doors:
+    """Opens and closes doors; every door is a task of ``group``."""
+
+    def __init__(self, root: Path, group: asyncio.TaskGroup, make: Callable[[DoorSpec], Door]) -> None:
+        """``root`` has been through :func:`prepare`."""
+        self._root = root
+        self._group = group
+        self._make = make
+        self._open: dict[str, _Open] = {}
+        self._lock = asyncio.Lock()
+
+    def __iter__(self) -> Iterator[Door]:
+        return iter([one.door for one in self._open.values()])
+
+    async def put(self, spec: DoorSpec) -> None:
+        """Opens the bot's door, or updates it. Raises ``OSError``."""
+        async with self._lock:
+            known = self._open.get(spec.bot)
+            if known is not None:
+                known.door.update(spec)
+                return
+            folder = self._root / spec.bot
+            with suppress(FileExistsError):
+                folder.mkdir()
+            if folder.is_symlink() or not folder.is_dir():
+                raise NotADirectoryError
+            folder.chmod(FOLDER_MODE)
+            door = self._make(spec)
+            sock = bind(folder / SOCKET_NAME, SOCKET_MODE)
+            task = self._group.create_task(listen(sock, door.serve, door.most))
+            self._open[spec.bot] = _Open(door, sock, task)
+
+    async def delete(self, bot: str) -> None:
+        """Closes the bot's door and its tunnels, removes its folder and forgets it; unknown bots too."""
+        async with self._lock:
+            known = self._open.pop(bot, None)
+            if known is not None:
+                await self._close(known)
+            folder = self._root / bot
+            (folder / SOCKET_NAME).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                folder.rmdir()
+
+    async def drain(self, seconds: float) -> None:
+        """Refuses new tunnels, waits for running turns at most so long, then closes every door, folders staying."""
+        for door in self:
+            door.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for door in self:
+                    await door.idle(seconds)
+        async with self._lock:
+            while self._open:
+                await self._close(self._open.popitem()[1])
+
+    async def _close(self, one: _Open) -> None:
+        one.task.cancel()
+        await asyncio.wait([one.task])
+        one.sock.close()  # a task that was cancelled before its first step has not

@@ -1,0 +1,80 @@
+"""Unix sockets that are listened on: made in place without a moment's absence, each connection a task."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from clawmates.gateway.streams import LIMIT, Reader, StreamEdge
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+BACKLOG = 64
+
+
+class InUseError(Exception):
+    """Another process already listens there."""
+
+
+def bind(path: Path, mode: int) -> socket.socket:
+    """A listening socket at ``path``, replacing whatever socket lay there in one rename. Raises ``OSError``.
+
+    A unix socket's path has at most 107 bytes (unix(7)).
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        fresh.unlink(missing_ok=True)
+        sock.bind(str(fresh))
+        fresh.chmod(mode)
+        sock.listen(BACKLOG)
+        fresh.rename(path)
+    except BaseException:
+        sock.close()
+        fresh.unlink(missing_ok=True)
+        raise
+    return sock
+
+
+def refuse_second(path: Path) -> None:
+    """Raises :class:`InUseError` when somebody answers at ``path``."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            sock.connect(str(path))
+        except OSError:
+            return
+    raise InUseError
+
+
+async def listen(sock: socket.socket, serve: Serve, most: int) -> None:
+    """Serves connections until cancelled, at most ``most`` at a time; one more is closed unread. Owns ``sock``."""
+    loop = asyncio.get_running_loop()
+    running: set[asyncio.Task[None]] = set()
+
+    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve(reader, writer)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+
+            def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                if len(running) >= most or sock.fileno() < 0:
+                    writer.transport.abort()
+                    return
+                task = group.create_task(run(reader, writer))
+                running.add(task)
+                task.add_done_callback(running.discard)
+
+            server = await loop.create_unix_server(lambda: StreamEdge(Reader(LIMIT), connected), sock=sock)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                server.close()
+    finally:
+        sock.close()

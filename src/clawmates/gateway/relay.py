@@ -1,0 +1,172 @@
+"""The opaque part of a tunnel: bytes from one transport to the other, and nothing looks at them.
+
+Transport to transport, without a task for each direction: a full writer pauses the reader across from it, so a tunnel
+holds at most one read and one write buffer a direction; an end travels as an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clawmates.base.settings import GatewayLimits
+    from clawmates.gateway.streams import Side
+    from clawmates.gateway.traffic import Traffic
+
+READ_BYTES = 128 * 1024
+HIGH_WATER = 128 * 1024
+HALF_CLOSED_SECONDS = 30.0
+"""How long one direction may stay silent once the other has ended."""
+_SCRATCH = memoryview(bytearray(READ_BYTES))
+
+
+class Relay:
+    """Joins two checked sides."""
+
+    __slots__ = ("_changed", "_far", "_last", "_mate", "_now", "_started", "_traffic")
+
+    def __init__(self, mate: Side, far: Side, traffic: Traffic, now: Callable[[], float]) -> None:
+        """``now`` gives monotonic seconds."""
+        self._traffic = traffic
+        self._now = now
+        self._started = self._last = now()
+        self._changed = asyncio.Event()
+        self._mate = _End(self, mate, outward=True)
+        self._far = _End(self, far, outward=False)
+        self._mate.other, self._far.other = self._far, self._mate
+
+    async def run(self, limits: GatewayLimits) -> None:
+        """Lets the bytes flow until both sides have ended, or the tunnel is idle or old. Raises ``OSError``."""
+        ends = (self._mate, self._far)
+        try:
+            early = [await end.take_over() for end in ends]
+            for end, data in zip(ends, early, strict=True):
+                end.start(data)
+            await self._watch(limits)
+        finally:
+            for end in ends:
+                end.transport.abort()
+
+    async def _watch(self, limits: GatewayLimits) -> None:
+        while not (self._mate.lost and self._far.lost) and (left := self.left(limits)) > 0:
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
+
+    def left(self, limits: GatewayLimits) -> float:
+        """Seconds until the tunnel is too idle or too old, if nothing moves."""
+        half_closed = self._mate.finished or self._far.finished
+        idle = min(limits.idle_seconds, HALF_CLOSED_SECONDS) if half_closed else limits.idle_seconds
+        return min(self._last + idle, self._started + limits.total_seconds) - self._now()
+
+    def moved(self, size: int, *, outward: bool) -> None:
+        """Counts."""
+        self._last = self._now()
+        if outward:
+            self._traffic.bytes_out += size
+        else:
+            self._traffic.bytes_in += size
+
+    def changed(self) -> None:
+        """One side has ended, in one direction or both."""
+        self._changed.set()
+
+
+class _End(asyncio.BufferedProtocol):
+    """One side of a relay: what it reads, the other writes."""
+
+    __slots__ = ("_before", "_full", "_outward", "_relay", "_side", "finished", "lost", "other", "transport")
+
+    other: _End
+
+    def __init__(self, relay: Relay, side: Side, *, outward: bool) -> None:
+        self._relay = relay
+        self._side = side
+        self._outward = outward
+        self.transport = side.transport
+        self._before = self.transport.get_protocol()
+        self._full = False
+        self.finished = False
+        self.lost = False
+
+    async def take_over(self) -> bytes:
+        """From here on the transport calls this protocol; returns bytes that were read before."""
+        rest = await self._side.hand_over(self)
+        self.transport.set_write_buffer_limits(high=HIGH_WATER)
+        return rest
+
+    def start(self, early: bytes) -> None:
+        """Passes on what was read before, and lets the rest come."""
+        if early:
+            self._pass_on(early)
+        if self._side.reader.ended:
+            self.eof_received()
+        self._resume()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's own signature
+        """One buffer for all connections: what is in it has left it when the next call comes."""
+        return _SCRATCH
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """The copy is needed: a transport may keep what it could not send at once."""
+        self._pass_on(bytes(_SCRATCH[:nbytes]))
+
+    def _pass_on(self, data: bytes) -> None:
+        self._relay.moved(len(data), outward=self._outward)
+        if not self.other.transport.is_closing():
+            self.other.transport.write(data)
+
+    def pause_writing(self) -> None:
+        """This side takes bytes more slowly than they come."""
+        self._full = True
+        self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._full = False
+        self.other._resume()  # noqa: SLF001 - the other half of this one
+
+    def _resume(self) -> None:
+        if not (self.finished or self.other._full):  # noqa: SLF001
+            self.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """Nothing more comes from this side; the other direction goes on, unless this side is gone altogether."""
+        self.finished = True
+        self._relay.changed()
+        if self.other.finished or _hung_up(self.transport.get_extra_info("socket")):
+            self.other.transport.close()
+            self.transport.close()
+        elif not self.other.transport.is_closing():
+            with suppress(OSError):
+                self.other.transport.write_eof()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Closes the other side; what it still has to send is sent, unless this side broke."""
+        self.finished = self.lost = True
+        self._before.connection_lost(exc)
+        if exc is None:
+            self.other.transport.close()
+        else:
+            self.other.transport.abort()
+        self._relay.changed()
+
+
+def _hung_up(sock: socket.socket) -> bool:
+    """Whether a unix socket's peer has closed both directions, as a killed mate has: poll(2), POLLHUP.
+
+    Over TCP a closed and a half-closed peer look the same.
+    """
+    if sock.family != socket.AF_UNIX:
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), 0)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))

@@ -1,0 +1,96 @@
+"""The gateway put together: one control socket, many doors, one way out."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import secrets
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clawmates.base.clock import Clock
+from clawmates.base.eventlog import EventLog
+from clawmates.base.notify import inherited_sockets, ready, tell
+from clawmates.base.paths import State
+from clawmates.base.settings import Settings
+from clawmates.gateway.control import MOST, Control
+from clawmates.gateway.dial import Dialler, TcpDialler
+from clawmates.gateway.door import Door
+from clawmates.gateway.doors import Doors, prepare
+from clawmates.gateway.events import EventRing
+from clawmates.gateway.listen import bind, listen, refuse_second
+from clawmates.gateway.resolve import FixedHosts, Resolver, SystemResolver
+from clawmates.gateway.tunnel import Outside
+from clawmates.gateway.turns import KEY_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clawmates.wire.door import DoorSpec
+
+CONTROL_MODE = 0o600
+DRAIN_SECONDS = 5.0
+"""How long a stopping gateway lets running turns finish."""
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Everything it needs from the outside; :meth:`run` is its whole life."""
+
+    settings: Settings
+    state: State
+    clock: Clock
+    resolver: Resolver = field(default_factory=SystemResolver)
+    dialler: Dialler = field(default_factory=TcpDialler)
+    drain_seconds: float = DRAIN_SECONDS
+    serving: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once node can connect."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until ``stop`` is set, then drains.
+
+        Raises :class:`~clawmates.base.settings.SettingsError`, :class:`~clawmates.gateway.listen.InUseError` and
+        ``OSError`` before it serves.
+        """
+        fixed = FixedHosts(self.settings)
+        outside = Outside(self.resolver, fixed, self.dialler, self.settings.gateway.limits, self.clock.monotonic)
+        key = secrets.token_bytes(KEY_BYTES)
+        with suppress(OSError):
+            self.state.log.mkdir(parents=True, exist_ok=True)
+        events = EventRing(secrets.token_hex(8), self.clock, EventLog(self.state.log, "gateway", self.clock))
+
+        def make(spec: DoorSpec) -> Door:
+            return Door(spec, outside, events, self.clock, key)
+
+        prepare(self.settings.run.doors)
+        sock = _control_socket(self.settings.run.gateway)
+        try:
+            async with asyncio.TaskGroup() as group:
+                doors = Doors(self.settings.run.doors, group, make)
+                control = group.create_task(listen(sock, Control(doors, events).serve, MOST))
+                self.serving.set()
+                ready("serving")
+                await stop.wait()
+                tell("STOPPING=1")
+                control.cancel()
+                await doors.drain(self.drain_seconds)
+        finally:
+            sock.close()
+
+
+def _control_socket(path: Path) -> socket.socket:
+    """The one inherited from a supervisor, or our own."""
+    inherited = [sock for sock in inherited_sockets() if sock.family == socket.AF_UNIX]
+    if inherited:
+        return inherited[0]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    refuse_second(path)
+    return bind(path, CONTROL_MODE)
+
+
+def raise_file_limit() -> None:
+    """A tunnel takes two descriptors, a bot a handful: the soft limit becomes the hard one (getrlimit(2))."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

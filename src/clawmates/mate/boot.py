@@ -1,0 +1,90 @@
+"""From a mounted folder to open credentials: wait for a ticket, redeem it at the vault, hold the result in RAM."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawmates.base.http.client import HttpError
+from clawmates.base.shape import ShapeError, decode_json
+from clawmates.base.tls import client_context, uri_names
+from clawmates.mate.errors import BootError, DoorError
+from clawmates.wire.boot import AUTHORITY_FILE, BOOT_FILE, EXTRA_ROOTS_FILE, Boot
+from clawmates.wire.codes import Code
+from clawmates.wire.door import VAULT_HOST
+from clawmates.wire.vault import Redemption, Release, VaultRefusal
+from clawmates.wire.vault_client import VaultError, redeem
+
+if TYPE_CHECKING:
+    from clawmates.mate.door import Door
+
+FOLDER = Path("/run/boot")
+LOOK_SECONDS = 0.01
+SLOW_LOOK_SECONDS = 0.1
+PATIENT_LOOKS = 300
+VAULT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class BootFolder:
+    """``/run/boot``; read-only, written by node."""
+
+    path: Path = FOLDER
+
+    def read(self) -> Boot:
+        """Raises :class:`BootError` when it is damaged."""
+        try:
+            return decode_json(Boot, (self.path / BOOT_FILE).read_bytes())
+        except (OSError, ShapeError):
+            raise BootError(Code.BOOT_INVALID) from None
+
+    async def ticket(self, after: str = "") -> Boot:
+        """Waits until node has written a ticket other than ``after``: it comes when the isolation is checked."""
+        looks = 0
+        while True:
+            boot = self.read()
+            if boot.ticket is not None and boot.ticket.reveal() != after:
+                return boot
+            looks += 1
+            await asyncio.sleep(LOOK_SECONDS if looks < PATIENT_LOOKS else SLOW_LOOK_SECONDS)
+
+    def public_roots(self) -> ssl.SSLContext:
+        """Trusts the image's public roots, and the stand-ins' authority where an unsafe switch brought one."""
+        context = client_context()
+        extra = self.path / EXTRA_ROOTS_FILE
+        if extra.exists():
+            context.load_verify_locations(cafile=extra)
+        return context
+
+    def vault_roots(self) -> ssl.SSLContext:
+        """Trusts the platform's own authority and nothing else."""
+        try:
+            return client_context(authority=self.path / AUTHORITY_FILE)
+        except (OSError, ssl.SSLError):
+            raise BootError(Code.BOOT_INVALID) from None
+
+
+async def open_items(folder: BootFolder, boot: Boot, door: Door) -> Release:
+    """Shows the ticket to the vault and returns what it opens; raises :class:`BootError`.
+
+    The vault must prove the platform's authority and carry the very name that node wrote into the boot file.
+    """
+    if boot.ticket is None:
+        raise BootError(Code.BOOT_INVALID)
+    try:
+        async with asyncio.timeout(VAULT_SECONDS):
+            connection = await door.tunnel(VAULT_HOST, folder.vault_roots())
+            try:
+                if boot.vault not in uri_names(connection.writer.get_extra_info("peercert")):
+                    raise BootError(Code.VAULT_UNREACHABLE)
+                return await redeem(connection, Redemption(bot=boot.bot, ticket=boot.ticket))
+            finally:
+                connection.writer.transport.abort()
+    except (DoorError, HttpError, TimeoutError):
+        raise BootError(Code.VAULT_UNREACHABLE) from None
+    except VaultError as error:
+        code = Code.ITEM_MISSING if error.refusal is VaultRefusal.UNKNOWN_ITEM else Code.TICKET_REFUSED
+        raise BootError(code) from None

@@ -1,0 +1,74 @@
+"""A channel that hears what it was told to: the fake beside the seam."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clawmates.mate.messages import Inbound, Text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+
+@dataclass(slots=True)
+class ScriptedReply:
+    """Keeps what was shown and sent."""
+
+    shown: list[str] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+    failure: Exception | None = None
+
+    def show(self, text: str) -> None:
+        """See :class:`~clawmates.mate.channels.base.Reply`."""
+        self.shown.append(text)
+
+    async def send(self, text: str) -> None:
+        """See :class:`~clawmates.mate.channels.base.Reply`."""
+        if self.failure is not None:
+            raise self.failure
+        self.sent.append(text)
+
+
+@dataclass(slots=True)
+class ScriptedChannel:
+    """``say`` puts a message in; ``until_finished`` waits for its end."""
+
+    incoming: asyncio.Queue[Inbound] = field(default_factory=asyncio.Queue)
+    replies: dict[int, ScriptedReply] = field(default_factory=dict)
+    finished: list[int] = field(default_factory=list)
+    failure: Exception | None = None
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _waiting: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def say(self, key: int, text: str, chat: str = "1") -> None:
+        """A person says ``text``."""
+        self.incoming.put_nowait(Inbound(f"scripted:{key}", chat, key, (Text(text),)))
+
+    async def run(self, deliver: Callable[[Inbound], None]) -> None:
+        """See :class:`~clawmates.mate.channels.base.Channel`."""
+        while True:
+            deliver(await self.incoming.get())
+
+    @asynccontextmanager
+    async def reply(self, inbound: Inbound) -> AsyncIterator[ScriptedReply]:
+        """See :class:`~clawmates.mate.channels.base.Channel`."""
+        yield self.replies.setdefault(inbound.key, ScriptedReply(failure=self.failure))
+
+    def finish(self, inbound: Inbound) -> None:
+        """See :class:`~clawmates.mate.channels.base.Channel`."""
+        self.finished.append(inbound.key)
+        task = asyncio.get_running_loop().create_task(self._tell())
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def until_finished(self, count: int) -> None:
+        """Waits until ``count`` messages are finished."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.finished) >= count)
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,48 @@
+"""What the vault released to this mate, each usable for the hosts it is bound to and no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clawmates.mate.errors import BootError
+from clawmates.wire.codes import Code
+from clawmates.wire.names import ItemName
+from clawmates.wire.vault import OpenItem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clawmates.wire.vault import Release
+
+
+@dataclass(slots=True)
+class Credentials:
+    """Replaced item by item when the vault releases newer versions."""
+
+    _items: dict[ItemName, OpenItem] = field(default_factory=dict)
+
+    def take(self, release: Release) -> None:
+        """Takes what a ticket opened; older versions are forgotten."""
+        for item in release.items:
+            self._items[item.name] = item
+
+    @property
+    def versions(self) -> Mapping[ItemName, int]:
+        """What is held, by version."""
+        return {name: item.version for name, item in self._items.items()}
+
+    def for_host(self, name: ItemName, host: str) -> str:
+        """The credential, opened for one host; raises :class:`BootError` when it may not go there."""
+        item = self._items.get(name)
+        if item is None:
+            raise BootError(Code.ITEM_MISSING)
+        if host not in item.hosts:
+            raise BootError(Code.HOST_NOT_ALLOWED)
+        return item.value.reveal()
+
+    @property
+    def prompt(self) -> str:
+        """The owner's instructions, or none."""
+        item = self._items.get(ItemName.PROMPT)
+        return item.value.reveal() if item is not None else ""

@@ -1,0 +1,128 @@
+"""The mate's only way out: tunnels, turns, events and configuration through one unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from clawmates.base.http.client import Connection, HttpError
+from clawmates.base.shape import ShapeError, decode_json, encode_json
+from clawmates.mate.errors import DoorError
+from clawmates.wire.codes import Code, Event
+from clawmates.wire.door import CONFIG_WAIT_SECONDS, SOCKET, MateConfig, TurnAnswer, TurnBegin, TurnEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+CALL_SECONDS = 5.0
+RETRY_SECONDS = 0.2
+HEAL_SECONDS = 30.0
+HANDSHAKE_SECONDS = 10.0
+MAX_ANSWER = 64 * 1024
+
+
+@dataclass(slots=True)
+class Door:
+    """Calls are retried while the gateway restarts; every one of them may be repeated without harm."""
+
+    path: str = SOCKET
+    _calls: list[Connection] = field(default_factory=list)
+
+    async def begin(self, turn: str) -> TurnAnswer:
+        """Asks what to do with a turn; raises :class:`DoorError` when the gateway stays away."""
+        answer = await self._call("POST", "/turn/begin", encode_json(TurnBegin(turn=turn)))
+        return self._read(answer, lambda raw: decode_json(TurnAnswer, raw, MAX_ANSWER))
+
+    async def end(self, end: TurnEnd) -> None:
+        """Says that a reply was sent."""
+        await self._call("POST", "/turn/end", encode_json(end))
+
+    async def say(self, event: Event) -> None:
+        """Tells the owner something; a gateway that is away or has heard enough drops it."""
+        with suppress(DoorError):
+            await self._call("POST", "/event", encode_json(event), heal=False)
+
+    async def config(self, after: int) -> MateConfig | None:
+        """The configuration when it is newer than revision ``after``; waits up to 50 s for one."""
+        answer = await self._call("GET", f"/config?after={after}", seconds=CONFIG_WAIT_SECONDS + CALL_SECONDS)
+        return self._read(answer, lambda raw: decode_json(MateConfig, raw, MAX_ANSWER)) if answer else None
+
+    async def tunnel(self, host: str, tls: ssl.SSLContext) -> Connection:
+        """A TLS 1.3 connection to ``host``, end to end through the gateway; raises :class:`DoorError`."""
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                return await self._tunnel(host, tls)
+        except (OSError, ssl.SSLError, HttpError, TimeoutError):
+            raise DoorError(Code.CHANNEL_UNREACHABLE) from None
+
+    async def _tunnel(self, host: str, tls: ssl.SSLContext) -> Connection:
+        plain = await Connection.unix(self.path, f"{host}:443")
+        try:
+            _check((await plain.request("CONNECT", f"{host}:443")).status)
+            return await _upgrade(plain, host, tls)
+        except BaseException:
+            plain.writer.transport.abort()
+            raise
+
+    async def _call(
+        self, method: str, target: str, body: bytes = b"", *, seconds: float = CALL_SECONDS, heal: bool = True
+    ) -> bytes:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (HEAL_SECONDS if heal else 0)
+        while True:
+            try:
+                return await self._once(method, target, body, seconds)
+            except (HttpError, TimeoutError):
+                if loop.time() >= until:
+                    raise DoorError(Code.INTERNAL) from None
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _once(self, method: str, target: str, body: bytes, seconds: float) -> bytes:
+        connection = self._calls.pop() if self._calls else None
+        if connection is None or not connection.reusable:
+            connection = await Connection.unix(self.path)
+        try:
+            async with asyncio.timeout(seconds):
+                response = await connection.request(method, target, body=body)
+                answer = await response.read(MAX_ANSWER)
+        except BaseException:
+            connection.writer.transport.abort()
+            raise
+        if connection.reusable and not self._calls:
+            self._calls.append(connection)
+        else:
+            connection.writer.close()
+        if response.status >= 400:
+            raise DoorError(Code.INTERNAL, response.status)
+        return answer
+
+    @staticmethod
+    def _read(answer: bytes, parse: Callable[[bytes], T]) -> T:
+        try:
+            return parse(answer)
+        except ShapeError:
+            raise DoorError(Code.INTERNAL) from None
+
+
+def _check(status: int) -> None:
+    if status == 403:
+        raise DoorError(Code.HOST_NOT_ALLOWED)
+    if status != 200:
+        raise DoorError(Code.CHANNEL_UNREACHABLE, status)
+
+
+async def _upgrade(plain: Connection, host: str, tls: ssl.SSLContext) -> Connection:
+    """TLS inside the tunnel. New streams, because a StreamReader keeps the transport it was born with."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport = await loop.start_tls(plain.writer.transport, protocol, tls, server_hostname=host)
+    if transport is None:
+        raise ConnectionAbortedError
+    protocol.connection_made(transport)
+    return Connection.over(reader, asyncio.StreamWriter(transport, protocol, reader, loop), host)

@@ -1,0 +1,161 @@
+"""A mate's life: boot, open the credentials, talk, follow the configuration, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import secrets
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clawmates.base.hardening import quiet_loop
+from clawmates.mate.boot import BootFolder, open_items
+from clawmates.mate.conversation import Memory
+from clawmates.mate.credentials import Credentials
+from clawmates.mate.door import Door
+from clawmates.mate.errors import BootError, MateError
+from clawmates.mate.relay import Brain, Relay
+from clawmates.mate.web import Web
+from clawmates.wire.codes import Code, Event
+from clawmates.wire.door import MateConfig
+from clawmates.wire.names import ChannelKind
+
+if TYPE_CHECKING:
+    from clawmates.mate.channels.base import Channel
+    from clawmates.mate.providers.base import Provider
+    from clawmates.wire.boot import Boot
+
+TIDY_SECONDS = 15.0
+DRAIN_SECONDS = 8.0
+FAILED = 1
+
+
+@dataclass(slots=True)
+class Mate:
+    """One bot. Built once its configuration and credentials are there."""
+
+    door: Door
+    folder: BootFolder
+    web: Web
+    config: MateConfig
+    credentials: Credentials
+    ticket: str
+    brain: Brain = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._think()
+
+    def _think(self) -> None:
+        self.brain = Brain(
+            provider=_provider(self.config, self.web, self.credentials),
+            model=self.config.model,
+            instructions=self.credentials.prompt,
+            context_tokens=self.config.context_tokens,
+            output_tokens=self.config.output_tokens,
+            temperature=self.config.temperature,
+        )
+
+    async def follow(self) -> None:
+        """Takes every new configuration, and the ticket that comes with new item versions."""
+        while True:
+            try:
+                config = await self.door.config(self.config.revision)
+                if config is None:
+                    continue
+                if dict(config.items) != dict(self.credentials.versions):
+                    await self._renew()
+                self.config = config
+                self._think()
+            except MateError as error:
+                await self.door.say(error.event)
+                await asyncio.sleep(1)
+
+    async def _renew(self) -> None:
+        boot = await self.folder.ticket(after=self.ticket)
+        self.ticket = boot.ticket.reveal() if boot.ticket else ""
+        self.credentials.take(await open_items(self.folder, boot, self.door))
+
+    async def tidy(self) -> None:
+        """Closes connections nobody uses, so that an idle mate is a small mate."""
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            self.web.forget_idle()
+
+
+def _provider(config: MateConfig, web: Web, credentials: Credentials) -> Provider:
+    """The adapter of the configured provider, imported only when it is the one."""
+    if config.provider == "openai":
+        from clawmates.mate.providers.openai import OpenAI  # noqa: PLC0415 - an unused adapter costs memory
+
+        return OpenAI(web, credentials, host=config.provider_hosts[0])
+    raise BootError(Code.UNKNOWN_MODEL)
+
+
+def _channel(config: MateConfig, mate: Mate) -> Channel:
+    """The adapter of the configured channel."""
+    if config.channel is ChannelKind.TELEGRAM:
+        from clawmates.mate.channels.telegram.api import TelegramApi  # noqa: PLC0415
+        from clawmates.mate.channels.telegram.channel import Telegram  # noqa: PLC0415
+
+        return Telegram(TelegramApi(mate.web, mate.credentials), mate.door.say, lambda: random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
+    if config.channel is ChannelKind.TERMINAL:
+        from clawmates.mate.channels.terminal import Terminal  # noqa: PLC0415
+
+        return Terminal(lambda: secrets.token_hex(8))
+    raise BootError(Code.BOOT_INVALID)
+
+
+async def _boot(door: Door, folder: BootFolder) -> Mate:
+    boot: Boot = await folder.ticket()
+    release, config = await asyncio.gather(open_items(folder, boot, door), door.config(0))
+    if config is None or boot.ticket is None:
+        raise BootError(Code.BOOT_INVALID)
+    credentials = Credentials()
+    credentials.take(release)
+    return Mate(door, folder, Web(door, folder.public_roots()), config, credentials, boot.ticket.reveal())
+
+
+async def _talk(mate: Mate, stop: asyncio.Event) -> None:
+    channel = _channel(mate.config, mate)
+    loop = asyncio.get_running_loop()
+    relay = Relay(channel, mate.door, Memory(loop.time), lambda: mate.brain)
+    gc.collect()
+    gc.freeze()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(part) for part in (relay.run(), mate.follow(), mate.tidy())]
+        if mate.config.channel is ChannelKind.TERMINAL:
+            await mate.door.say(Event(code=Code.LIVE))
+        await stop.wait()
+        await mate.door.say(Event(code=Code.STOPPING))
+        await relay.drain(DRAIN_SECONDS)
+        for task in tasks:
+            task.cancel()
+
+
+async def run(door: Door, folder: BootFolder) -> int:
+    """Runs until SIGTERM; the exit code is 0 then, and 1 when the mate could not begin."""
+    loop = asyncio.get_running_loop()
+    quiet_loop(loop)
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    booting = asyncio.create_task(_boot(door, folder))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([booting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if not booting.done():
+        booting.cancel()
+        return 0
+    code = 0
+    try:
+        await _talk(booting.result(), stop)
+    except* MateError as errors:
+        code = FAILED
+        await door.say(_first(errors).event)
+    stopping.cancel()
+    return code
+
+
+def _first(errors: BaseExceptionGroup[MateError]) -> MateError:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,72 @@
+"""Files that others replace by a rename: desired.json and the release, read again when they change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawmates.base.shape import ShapeError, decode_json
+from clawmates.node import release as releases
+from clawmates.wire.codes import Trouble
+from clawmates.wire.desired import DesiredState
+
+if TYPE_CHECKING:
+    from clawmates.wire.release import Release
+
+MAX_BYTES = 16 << 20
+Mark = tuple[tuple[int, int, int] | None, ...]
+_NEVER: Mark = ((-1, -1, -1),)
+
+
+def mark(*paths: Path) -> Mark:
+    """What changes whenever a file is replaced: (mtime in ns, inode, size), ``None`` for a missing one."""
+    marks: list[tuple[int, int, int] | None] = []
+    for path in paths:
+        try:
+            stat = path.stat()
+            marks.append((stat.st_mtime_ns, stat.st_ino, stat.st_size))
+        except OSError:
+            marks.append(None)
+    return tuple(marks)
+
+
+@dataclass(slots=True)
+class DesiredFile:
+    """``desired.json``."""
+
+    path: Path
+    _mark: Mark = _NEVER
+
+    def look(self) -> DesiredState | Trouble | None:
+        """What it says now; ``None`` when it has not changed since the last look."""
+        fresh = mark(self.path)
+        if fresh == self._mark:
+            return None
+        self._mark = fresh
+        try:
+            return decode_json(DesiredState, self.path.read_bytes(), MAX_BYTES)
+        except (OSError, ShapeError):
+            return Trouble.DESIRED_INVALID
+
+
+@dataclass(slots=True)
+class ReleaseFolder:
+    """``release.json`` and ``release.sig``, believed only under the pinned key."""
+
+    path: Path
+    public_key: str
+    _mark: Mark = _NEVER
+
+    def look(self) -> Release | Trouble | None:
+        """The release now; ``None`` when it has not changed since the last look."""
+        fresh = mark(self.path / "release.json", self.path / "release.sig")
+        if fresh == self._mark:
+            return None
+        self._mark = fresh
+        try:
+            return releases.load(self.path, self.public_key)
+        except releases.ReleaseMissingError:
+            return Trouble.RELEASE_MISSING
+        except releases.ReleaseError:
+            return Trouble.RELEASE_UNSIGNED

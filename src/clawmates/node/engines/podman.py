@@ -1,0 +1,264 @@
+"""Podman by its command line: no daemon, no service, nothing of the machine's own Podman touched."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from clawmates.node.engines.base import (
+    SCRATCH_TARGET,
+    ContainerSpec,
+    DiskFullError,
+    EngineError,
+    EngineMissingError,
+    ImageMissingError,
+    NameTakenError,
+    NoUserNamespacesError,
+    Running,
+)
+from clawmates.node.engines.exits import Exits
+from clawmates.node.engines.runtime import SEARCH_PATH, choose_runtime, here_unified
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from clawmates.node.engines.base import Exited
+    from clawmates.node.engines.podman_files import PodmanFiles
+
+COMMAND_SECONDS = 60.0
+LOAD_SECONDS = 600.0
+STARTS_AT_ONCE = 4
+REMOVALS = 6
+"""How often a removal is tried: right after an exit the engine's own clean-up may hold the container ("busy")."""
+
+_SIGNS: tuple[tuple[bytes, type[EngineError]], ...] = (
+    (b"no space left on device", DiskFullError),
+    (b"disk quota exceeded", DiskFullError),
+    (b"name is already in use", NameTakenError),
+    (b"image not known", ImageMissingError),
+    (b"no such image", ImageMissingError),
+    (b"uid_map", NoUserNamespacesError),
+    (b"user namespaces", NoUserNamespacesError),
+    (b"executable file not found", EngineMissingError),
+)
+
+
+def run_arguments(spec: ContainerSpec, seccomp: Path) -> tuple[str, ...]:
+    """``podman run``'s arguments (podman-run(1)); each one is a wall, and each has a test that misses it."""
+    identity = f"0:{spec.uid_first}:{spec.uid_count}"
+    return (
+        "run",
+        "--detach",
+        f"--name={spec.name}",
+        *(f"--label={key}={value}" for key, value in sorted(spec.labels.items())),
+        f"--hostname={spec.hostname}",
+        f"--user={spec.user}:{spec.user}",
+        f"--uidmap={identity}",
+        f"--gidmap={identity}",
+        "--network=none",
+        "--ipc=none",
+        "--uts=private",
+        "--cgroupns=private",
+        "--read-only",
+        "--read-only-tmpfs=false",
+        f"--tmpfs={SCRATCH_TARGET}:rw,noexec,nosuid,nodev,mode=1777,size={spec.scratch_bytes}",
+        # Podman mounts POSIX queues, writable for everyone, even with --ipc=none: cover them.
+        "--tmpfs=/dev/mqueue:ro,noexec,nosuid,nodev,mode=0755,size=4096",
+        *(f"--volume={mount.source}:{mount.target}:ro,rprivate" for mount in spec.mounts),
+        f"--memory={spec.memory_bytes}",
+        f"--memory-swap={spec.memory_bytes}",
+        f"--pids-limit={spec.pids}",
+        f"--cpus={spec.cpus}",
+        f"--ulimit=nofile={spec.open_files}:{spec.open_files}",
+        f"--ulimit=nproc={spec.processes}:{spec.processes}",
+        "--ulimit=core=0:0",
+        "--ulimit=msgqueue=0:0",
+        "--cap-drop=all",
+        "--security-opt=no-new-privileges",
+        f"--security-opt=seccomp={seccomp}",
+        "--umask=0077",
+        "--unsetenv-all",
+        "--http-proxy=false",
+        "--no-hosts",
+        "--passwd=false",
+        "--image-volume=ignore",
+        "--sdnotify=ignore",
+        "--systemd=false",
+        "--restart=no",
+        "--log-driver=none",
+        "--pull=never",
+        spec.image,
+        *spec.command,
+    )
+
+
+class PodmanEngine:
+    """One Podman storage of our own. ``arguments`` is replaced only by tests that weaken it."""
+
+    def __init__(
+        self,
+        files: PodmanFiles,
+        version: str,
+        *,
+        arguments: Callable[[ContainerSpec, Path], tuple[str, ...]] = run_arguments,
+    ) -> None:
+        self.files = files
+        self._version = version
+        self._arguments = arguments
+        self._exits = Exits()
+        self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
+
+    @classmethod
+    async def open(
+        cls,
+        files: PodmanFiles,
+        runtime: str = "",
+        *,
+        arguments: Callable[[ContainerSpec, Path], tuple[str, ...]] = run_arguments,
+    ) -> PodmanEngine:
+        """Chooses the runtime and writes the engine's files. Raises :class:`EngineError` or ``OSError``."""
+        if shutil.which("podman", path=SEARCH_PATH) is None:
+            raise EngineMissingError("no podman")
+        program = choose_runtime(runtime, unified=here_unified())
+        files.write(program)
+        engine = cls(files, "", arguments=arguments)
+        said = (await engine._podman("--version")).decode().split()
+        engine._version = f"podman {said[-1] if said else '?'}, {program.name}"
+        return engine
+
+    @property
+    def version(self) -> str:
+        """``podman 4.3.1, runc``."""
+        return self._version
+
+    async def has(self, image: str) -> bool:
+        """Whether the image with this config digest is in our storage."""
+        said = await self._podman("images", "--all", "--no-trunc", "--quiet")
+        return image.encode() in said.split()
+
+    async def load(self, archive: Path) -> None:
+        """Takes an OCI archive in; the layers' digests are checked by Podman while it copies."""
+        if not await asyncio.to_thread(archive.is_file):
+            raise ImageMissingError("no such archive")
+        await self._podman("pull", "--quiet", f"oci-archive:{archive}", seconds=LOAD_SECONDS)
+
+    async def start(self, spec: ContainerSpec) -> Running:
+        """Starts a container; at most :data:`STARTS_AT_ONCE` at a time."""
+        async with self._starts:
+            try:
+                await self._podman(*self._arguments(spec, self.files.seccomp))
+                said = await self._podman(
+                    "container", "inspect", "--format={{.Id}} {{.Image}} {{.State.Pid}}", spec.name
+                )
+                container, image, pid = said.decode().split()
+            except NameTakenError:
+                raise
+            except (EngineError, ValueError) as error:
+                await self._remove(spec.name, 0)
+                raise error if isinstance(error, EngineError) else EngineError("unreadable answer") from None
+        running = Running(
+            name=spec.name,
+            id=container,
+            image="sha256:" + image.removeprefix("sha256:"),
+            pid=int(pid),
+            labels=dict(spec.labels),
+        )
+        self._exits.watch(running)
+        return running
+
+    async def stop(self, name: str, grace_seconds: int) -> None:
+        """Ends and removes a container."""
+        await self._remove(name, grace_seconds)
+
+    async def list(self) -> tuple[Running, ...]:
+        """All containers in our storage."""
+        try:
+            entries = json.loads(await self._podman("ps", "--all", "--format=json"))
+            found = tuple(_running(entry) for entry in entries)
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise EngineError("unreadable answer") from None
+        for running in found:
+            if running.pid:
+                self._exits.watch(running)
+        return found
+
+    def events(self) -> AsyncIterator[Exited]:
+        """The ends of watched containers."""
+        return self._exits.events()
+
+    def close(self) -> None:
+        """Stops watching; the containers run on."""
+        self._exits.close()
+
+    async def _remove(self, name: str, grace_seconds: int) -> None:
+        for left in reversed(range(REMOVALS)):
+            try:
+                await self._podman(
+                    "rm",
+                    "--force",
+                    "--ignore",
+                    f"--time={grace_seconds}",
+                    name,
+                    seconds=COMMAND_SECONDS + grace_seconds,
+                )
+            except EngineError:
+                if not left:
+                    raise
+                await asyncio.sleep(0.05 * 2 ** (REMOVALS - left))
+            else:
+                return
+
+    async def _podman(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> bytes:
+        """What it says on stdout. Raises :class:`EngineError`; its complaint goes to our stderr, one line."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                "podman",
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=self.files.environment,
+                cwd=self.files.storage,
+            )
+        except OSError:
+            raise EngineMissingError("podman cannot be run") from None
+        try:
+            async with asyncio.timeout(seconds):
+                said, complaint = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise EngineError("podman did not answer") from None
+        if process.returncode == 0:
+            return said
+        raise _failure(complaint)
+
+
+def _failure(complaint: bytes) -> EngineError:
+    # Nothing secret is ever given to the engine, so its complaint can hold nothing secret.
+    last = complaint.strip().splitlines()[-1:] or [b"no reason given"]
+    shown = "".join(char for char in last[0].decode(errors="replace")[:300] if char.isprintable())
+    sys.stderr.write(f"podman: {shown}\n")
+    low = complaint.lower()
+    for sign, kind in _SIGNS:
+        if sign in low:
+            return kind()
+    return EngineError()
+
+
+def _running(entry: object) -> Running:
+    """One entry of ``podman ps --format=json``."""
+    if not isinstance(entry, dict):
+        raise TypeError
+    labels = entry["Labels"] or {}
+    return Running(
+        name=str(entry["Names"][0]),
+        id=str(entry["Id"]),
+        image="sha256:" + str(entry["ImageID"]).removeprefix("sha256:"),
+        pid=int(entry["Pid"]) if entry["State"] == "running" else 0,
+        labels={str(key): str(value) for key, value in labels.items()},
+    )

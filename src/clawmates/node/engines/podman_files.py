@@ -1,0 +1,93 @@
+"""Podman's own files, kept apart from the machine's: everything below ``<state>/engine`` and ``<run>/engine``."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from clawmates.node.engines.runtime import SEARCH_PATH
+from clawmates.node.engines.seccomp import write_profile
+
+SECCOMP_SOURCE = Path("/usr/share/containers/seccomp.json")
+"""Where containers-common puts the profile that Podman would use by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodmanFiles:
+    """Where Podman keeps things; ``storage`` survives a reboot, ``run`` is a tmpfs."""
+
+    storage: Path
+    run: Path
+
+    @property
+    def containers_conf(self) -> Path:
+        """containers.conf(5)."""
+        return self.storage / "containers.conf"
+
+    @property
+    def storage_conf(self) -> Path:
+        """containers-storage.conf(5)."""
+        return self.storage / "storage.conf"
+
+    @property
+    def seccomp(self) -> Path:
+        """The profile that every container gets."""
+        return self.storage / "seccomp.json"
+
+    @property
+    def scratch(self) -> Path:
+        """Where an archive is unpacked while it is loaded."""
+        return self.storage / "tmp"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All that a ``podman`` of ours gets to know.
+
+        No proxy, no NOTIFY_SOCKET, no LISTEN_FDS: Podman would hand each of them on to the container.
+        """
+        return {
+            "PATH": SEARCH_PATH,
+            "LC_ALL": "C.UTF-8",
+            "HOME": str(self.storage),
+            "TMPDIR": str(self.scratch),
+            "CONTAINERS_CONF": str(self.containers_conf),
+            "CONTAINERS_STORAGE_CONF": str(self.storage_conf),
+        }
+
+    def write(self, runtime: Path, *, seccomp_source: Path = SECCOMP_SOURCE) -> None:
+        """Writes all of it. Raises ``OSError`` or :class:`~clawmates.node.engines.base.EngineMissingError`."""
+        for folder in (self.storage, self.scratch, self.run):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        wrapper = self.storage / runtime.name
+        # Podman does not pass --root on to the clean-up after an exit, so the runtime's state folder is set here.
+        wrapper.write_text(f'#!/bin/sh\nexec {runtime} --root {shlex.quote(str(self.run / "runtime"))} "$@"\n')
+        wrapper.chmod(0o700)
+        write_profile(seccomp_source, self.seccomp)
+        self.containers_conf.write_text(
+            "[engine]\n"
+            'lock_type = "file"\n'
+            'events_logger = "none"\n'
+            'cgroup_manager = "cgroupfs"\n'
+            f"tmp_dir = {_toml(self.run / 'libpod')}\n"
+            f'runtime = "{runtime.name}"\n'
+            "[engine.runtimes]\n"
+            f"{runtime.name} = [{_toml(wrapper)}]\n"
+            "[network]\n"
+            f"network_config_dir = {_toml(self.storage / 'networks')}\n"
+        )
+        self.storage_conf.write_text(
+            "[storage]\n"
+            'driver = "overlay"\n'
+            f"graphroot = {_toml(self.storage / 'storage')}\n"
+            f"runroot = {_toml(self.run / 'storage')}\n"
+        )
+
+
+def console(files: PodmanFiles, container: str, command: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """(argv, environment) that runs ``command`` inside a container with this terminal's stdin and stdout."""
+    return ("podman", "exec", "--interactive", container, *command), files.environment
+
+
+def _toml(path: Path) -> str:
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

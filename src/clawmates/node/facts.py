@@ -1,0 +1,293 @@
+"""What the kernel says of a container's first process: /proc and cgroup files, v1 and v2, as frozen values.
+
+proc(5), proc_pid_mountinfo(5), namespaces(7), cgroups(7). Nothing here asks the engine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+_UNLIMITED_V1 = 1 << 60
+"""cgroup v1 says "no limit" as the largest multiple of a page."""
+
+
+class FactsUnavailableError(Exception):
+    """The process is gone, or the kernel does not tell what must be known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdRange:
+    """One line of ``uid_map`` or ``gid_map``."""
+
+    inside: int
+    outside: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountFact:
+    """One line of ``mountinfo``."""
+
+    id: int
+    root: str
+    """The folder of its file system that is shown; a bind mount has a deeper one than ``/``."""
+    point: str
+    options: frozenset[str]
+    shared: bool
+    """Whether mounts made on the host would appear inside."""
+    kind: str
+    super_options: frozenset[str]
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nobody can write through this mount."""
+        return "ro" in self.options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CgroupFacts:
+    """Limits in bytes, processes and CPUs; ``None`` is no limit."""
+
+    memory: int | None
+    memory_and_swap: int | None
+    pids: int | None
+    cpus: float | None
+    oom_kills: bool
+    """Whether the kernel ends the container when memory runs out, instead of freezing it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything that :func:`clawmates.node.isolation.judge` wants to know."""
+
+    program_inside: bool
+    """The program's file lies on one of the container's own mounts: the runtime's set-up is over."""
+    folder_inside: bool
+    """So does the working directory."""
+    uids: tuple[int, ...]
+    gids: tuple[int, ...]
+    """Real, effective, saved, file system."""
+    groups: tuple[int, ...]
+    capabilities: Mapping[str, int]
+    no_new_privileges: int
+    seccomp: int
+    uid_map: tuple[IdRange, ...]
+    gid_map: tuple[IdRange, ...]
+    namespaces: Mapping[str, str]
+    host_namespaces: Mapping[str, str]
+    mounts: tuple[MountFact, ...]
+    interfaces: tuple[str, ...]
+    limits: Mapping[str, tuple[str, str]]
+    """(soft, hard), as ``/proc/PID/limits`` words them."""
+    cgroup: CgroupFacts
+    oom_score: int
+    environment: tuple[str, ...]
+    """Names only."""
+    foreign_descriptors: tuple[str, ...]
+    """Open files that lie outside the container's mounts."""
+    environ_owner: int
+    """Owner of ``/proc/PID/environ``: the user while the process is dumpable, the map's root when not."""
+
+
+def read_facts(pid: int, *, proc: Path = Path("/proc")) -> Facts:
+    """Reads it all, about 2 ms. Raises :class:`FactsUnavailableError`."""
+    here = proc / str(pid)
+    try:
+        status = parse_status((here / "status").read_text())
+        mounts = parse_mountinfo((here / "mountinfo").read_text())
+        own = {mount.id for mount in mounts}
+        return Facts(
+            program_inside=_mount_of(here / "exe", proc) in own,
+            folder_inside=_mount_of(here / "cwd", proc) in own,
+            uids=_numbers(status["Uid"]),
+            gids=_numbers(status["Gid"]),
+            groups=_numbers(status["Groups"]),
+            capabilities={name: int(status[name], 16) for name in CAPABILITIES},
+            no_new_privileges=int(status["NoNewPrivs"]),
+            seccomp=int(status["Seccomp"]),
+            uid_map=parse_id_map((here / "uid_map").read_text()),
+            gid_map=parse_id_map((here / "gid_map").read_text()),
+            namespaces=_namespaces(here),
+            host_namespaces=_namespaces(proc / "self"),
+            mounts=mounts,
+            interfaces=parse_interfaces((here / "net" / "dev").read_text()),
+            limits=parse_limits((here / "limits").read_text()),
+            cgroup=read_cgroup(pid, proc=proc),
+            oom_score=int((here / "oom_score_adj").read_text()),
+            environment=parse_environment((here / "environ").read_bytes()),
+            foreign_descriptors=_foreign_descriptors(here, own),
+            environ_owner=(here / "environ").stat().st_uid,
+        )
+    except (OSError, ValueError, KeyError):
+        raise FactsUnavailableError from None
+
+
+def parse_status(text: str) -> dict[str, str]:
+    """``/proc/PID/status`` as names and values."""
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def parse_id_map(text: str) -> tuple[IdRange, ...]:
+    """``/proc/PID/uid_map``."""
+    rows = (_numbers(line) for line in text.splitlines())
+    return tuple(IdRange(inside=row[0], outside=row[1], count=row[2]) for row in rows)
+
+
+def parse_interfaces(text: str) -> tuple[str, ...]:
+    """The interface names of ``/proc/PID/net/dev``."""
+    return tuple(line.partition(":")[0].strip() for line in text.splitlines()[2:])
+
+
+def parse_limits(text: str) -> dict[str, tuple[str, str]]:
+    """``/proc/PID/limits``: fixed columns, the name in the first 26."""
+    rows = ((line[:26].strip(), line[26:].split()) for line in text.splitlines()[1:])
+    return {name: (values[0], values[1]) for name, values in rows}
+
+
+def parse_environment(raw: bytes) -> tuple[str, ...]:
+    """The names in ``/proc/PID/environ``."""
+    return tuple(sorted(entry.partition(b"=")[0].decode(errors="replace") for entry in raw.split(b"\0") if entry))
+
+
+def parse_mountinfo(text: str) -> tuple[MountFact, ...]:
+    """``/proc/PID/mountinfo``."""
+    mounts = []
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        head, tail = before.split(" "), after.split(" ")
+        mounts.append(
+            MountFact(
+                id=int(head[0]),
+                root=_unescape(head[3]),
+                point=_unescape(head[4]),
+                options=frozenset(head[5].split(",")),
+                shared=any(tag.startswith("shared:") for tag in head[6:]),
+                kind=tail[0],
+                super_options=frozenset(tail[-1].split(",")),
+            )
+        )
+    return tuple(mounts)
+
+
+def read_cgroup(pid: int, *, proc: Path = Path("/proc")) -> CgroupFacts:
+    """The limits of the cgroups that a process is in. Raises ``OSError``, ``KeyError`` or ``ValueError``."""
+    folders = cgroup_folders(
+        (proc / str(pid) / "cgroup").read_text(), parse_mountinfo((proc / "self" / "mountinfo").read_text())
+    )
+    memory, pids, cpu = folders["memory"], folders["pids"], folders["cpu"]
+    if (memory / "memory.limit_in_bytes").exists():
+        quota, period = _number(cpu / "cpu.cfs_quota_us"), _number(cpu / "cpu.cfs_period_us")
+        oom = parse_pairs((memory / "memory.oom_control").read_text())
+        return CgroupFacts(
+            memory=_limit_v1(memory / "memory.limit_in_bytes"),
+            memory_and_swap=_limit_v1(memory / "memory.memsw.limit_in_bytes"),
+            pids=_limit(pids / "pids.max"),
+            cpus=quota / period if quota > 0 else None,
+            oom_kills=oom["oom_kill_disable"] == 0,
+        )
+    limit, swap = _limit(memory / "memory.max"), _limit(memory / "memory.swap.max")
+    quota_text, period_text = (cpu / "cpu.max").read_text().split()
+    return CgroupFacts(
+        memory=limit,
+        memory_and_swap=None if limit is None or swap is None else limit + swap,
+        pids=_limit(pids / "pids.max"),
+        cpus=None if quota_text == "max" else int(quota_text) / int(period_text),
+        oom_kills=True,
+    )
+
+
+def read_memory(pid: int, *, proc: Path = Path("/proc")) -> int:
+    """Bytes that a container's cgroup is charged with, less page cache that can go at once; 0 when unknown."""
+    try:
+        folders = cgroup_folders(
+            (proc / str(pid) / "cgroup").read_text(), parse_mountinfo((proc / "self" / "mountinfo").read_text())
+        )
+        memory = folders["memory"]
+        current = memory / "memory.current"
+        used = _number(current if current.exists() else memory / "memory.usage_in_bytes")
+        pairs = parse_pairs((memory / "memory.stat").read_text())
+        return max(0, used - pairs.get("total_inactive_file", pairs.get("inactive_file", 0)))
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def parse_pairs(text: str) -> dict[str, int]:
+    """A cgroup file of ``name number`` lines."""
+    rows = (line.split() for line in text.splitlines())
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2}
+
+
+def cgroup_folders(text: str, mounts: tuple[MountFact, ...]) -> dict[str, Path]:
+    """Controller → folder, from ``/proc/PID/cgroup`` and our own mounts; v1 wins where both name a controller."""
+    found: dict[str, Path] = {}
+    for line in text.splitlines():
+        number, controllers, path = line.split(":", 2)
+        names = ("memory", "pids", "cpu") if number == "0" else tuple(controllers.split(","))
+        for mount in mounts:
+            matches = mount.kind == "cgroup2" if number == "0" else set(names) <= mount.super_options
+            if matches and mount.kind in {"cgroup", "cgroup2"}:
+                below = path.removeprefix(mount.root.rstrip("/")).lstrip("/")
+                for name in names:
+                    if number != "0" or name not in found:
+                        found[name] = Path(mount.point) / below
+                break
+    return found
+
+
+def _namespaces(here: Path) -> dict[str, str]:
+    return {name: str((here / "ns" / name).readlink()) for name in NAMESPACES}
+
+
+def _mount_of(path: Path, proc: Path) -> int:
+    """The id of the mount that a magic link of /proc leads to."""
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return int(parse_status((proc / "self" / "fdinfo" / str(descriptor)).read_text())["mnt_id"])
+    finally:
+        os.close(descriptor)
+
+
+def _foreign_descriptors(here: Path, mounts: set[int]) -> tuple[str, ...]:
+    foreign = []
+    for entry in (here / "fd").iterdir():
+        try:
+            target = str(entry.readlink())
+            if not target.startswith("/") or target == os.devnull:
+                continue
+            info = parse_status((here / "fdinfo" / entry.name).read_text())
+        except FileNotFoundError:
+            continue
+        if int(info["mnt_id"]) not in mounts:
+            foreign.append(entry.name)
+    return tuple(foreign)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in text.split())
+
+
+def _number(path: Path) -> int:
+    return int(path.read_text())
+
+
+def _limit(path: Path) -> int | None:
+    text = path.read_text().strip()
+    return None if text == "max" else int(text)
+
+
+def _limit_v1(path: Path) -> int | None:
+    # The file is missing where the kernel does not count swap: then there is no limit, and that is refused.
+    try:
+        value = _number(path)
+    except FileNotFoundError:
+        return None
+    return None if value >= _UNLIMITED_V1 else value
+
+
+def _unescape(text: str) -> str:
+    return text.encode().decode("unicode_escape") if "\\" in text else text

@@ -1,0 +1,103 @@
+"""What node asks of the gateway, and a gateway in memory that answers for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from clawmates.base.clock import stamp
+from clawmates.wire.door import DoorSpec
+from clawmates.wire.gateway_client import GatewayDownError
+from clawmates.wire.gatewayctl import BotEvent, Events, GatewayStatus
+
+if TYPE_CHECKING:
+    from clawmates.wire.codes import Event
+
+
+class GatewayControl(Protocol):
+    """The verbs of :mod:`clawmates.wire.gatewayctl`, as ``GatewayClient`` has them; each raises ``GatewayError``."""
+
+    async def put(self, spec: DoorSpec) -> None:
+        """Opens or updates a bot's door."""
+        ...
+
+    async def delete(self, bot: str) -> None:
+        """Closes a bot's door."""
+        ...
+
+    async def events(self, after: int, instance: str) -> Events:
+        """The next events of that instance; at once for another instance."""
+        ...
+
+    async def status(self) -> GatewayStatus:
+        """All doors."""
+        ...
+
+
+@dataclass(slots=True)
+class FakeGateway:
+    """``down`` makes every verb fail; :meth:`restart` forgets all doors as a new process would."""
+
+    now: datetime
+    instance: str = "one"
+    down: bool = False
+    doors: dict[str, DoorSpec] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    _events: list[BotEvent] = field(default_factory=list)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def put(self, spec: DoorSpec) -> None:
+        """Remembers the door."""
+        self._check()
+        self.calls.append(f"put {spec.bot}")
+        self.doors[spec.bot] = spec
+        self._wake()
+
+    async def delete(self, bot: str) -> None:
+        """Forgets the door."""
+        self._check()
+        self.calls.append(f"delete {bot}")
+        self.doors.pop(bot, None)
+
+    async def events(self, after: int, instance: str) -> Events:
+        """Waits for news, as the real one does."""
+        while True:
+            self._check()
+            fresh = tuple(event for event in self._events if event.number > after or instance != self.instance)
+            if fresh or instance != self.instance:
+                return Events(instance=self.instance, events=fresh)
+            news = self._news
+            await news.wait()
+
+    async def status(self) -> GatewayStatus:
+        """No counts."""
+        self._check()
+        return GatewayStatus(instance=self.instance, doors=(), flows=())
+
+    def say(self, bot: str, event: Event) -> None:
+        """A mate says something."""
+        self._events.append(BotEvent(number=len(self._events) + 1, at=stamp(self.now), bot=bot, event=event))
+        self._wake()
+
+    def restart(self, instance: str) -> None:
+        """Another process answers from now on."""
+        self.instance = instance
+        self.doors.clear()
+        self._events.clear()
+        self.down = False
+        self._wake()
+
+    def fall(self) -> None:
+        """Stops answering; whoever waits is cut off."""
+        self.down = True
+        self._wake()
+
+    def _check(self) -> None:
+        if self.down:
+            raise GatewayDownError
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()

@@ -1,0 +1,159 @@
+"""What the keeper remembers of one bot, and how that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clawmates.node.backoff import Backoff
+from clawmates.node.engines.base import Running
+from clawmates.node.reconcile import Actual
+from clawmates.node.spec import LABEL_BOT, LABEL_GENERATION, LABEL_SHAPE, LABEL_SLOT, SLOTS
+from clawmates.wire.codes import Code, Event, Trouble
+from clawmates.wire.door import DoorSpec
+from clawmates.wire.names import BOT_ID, ItemName
+from clawmates.wire.status import BotState, BotStatus, Finding
+
+if TYPE_CHECKING:
+    from clawmates.wire.desired import BotSpec
+
+NEW_TICKET = frozenset({Code.TICKET_REFUSED, Code.VAULT_UNREACHABLE, Code.BOOT_INVALID})
+"""A ticket is good for one attempt, also for one whose answer was lost."""
+WORDLESS = frozenset({Code.STARTING, Code.STOPPING})
+
+
+@dataclass(slots=True, kw_only=True)
+class Hold:
+    """One bot, from its first appearance until nothing is left of it."""
+
+    bot: str
+    slot: int
+    running: Running | None = None
+    shape: str | None = None
+    generation: int = 0
+    began: float = 0.0
+    """Monotonic seconds of the last start."""
+    checked: bool = True
+    busy: bool = False
+    leftover: bool = False
+    """The gateway may have a door for it, and there may be folders."""
+    door: DoorSpec | None = None
+    door_instance: str = ""
+    ticketed: Mapping[ItemName, int] | None = None
+    starts: Backoff = field(default_factory=Backoff)
+    tickets: Backoff = field(default_factory=Backoff)
+    chores: Backoff = field(default_factory=Backoff)
+    state: BotState = BotState.STARTING
+    code: str = ""
+    since: str = ""
+    username: str = ""
+    restarts: int = 0
+    findings: tuple[Finding, ...] = ()
+
+    def actual(self) -> Actual:
+        """As :func:`clawmates.node.reconcile.decide` wants to see it."""
+        return Actual(
+            busy=self.busy,
+            shape=self.shape,
+            checked=self.checked,
+            leftover=self.leftover,
+            door=self.door,
+            door_instance=self.door_instance,
+            ticketed=self.ticketed,
+            starts=self.starts,
+            tickets=self.tickets,
+            chores=self.chores,
+        )
+
+    def becomes(self, state: BotState, code: str, at: str) -> None:
+        """Changes what is shown; ``since`` moves only when something changed."""
+        if (state, code) != (self.state, self.code) or not self.since:
+            self.state, self.code, self.since = state, code, at
+
+    def runs(self, running: Running) -> None:
+        """A container of this bot runs."""
+        self.running, self.shape = running, running.labels.get(LABEL_SHAPE, "")
+        self.generation = generation_of(running)
+
+    def gone(self) -> None:
+        """No container of this bot runs; findings stay, they say why."""
+        self.running, self.shape, self.ticketed, self.checked = None, None, None, True
+
+    def died(self, now: float, jitter: float, at: str) -> None:
+        """The container has ended by itself; what it said last is a better reason than that it ended."""
+        self.gone()
+        self.starts = self.starts.failed(now, jitter, lived=now - self.began)
+        said = self.code if self.state is BotState.DEGRADED else Trouble.CRASHING
+        self.becomes(BotState.BACKING_OFF, said, at)
+
+    def hears(self, event: Event, now: float, jitter: float, at: str) -> None:
+        """A mate's word, as the gateway passed it on."""
+        self.username = event.username or self.username
+        if event.code in WORDLESS:
+            return
+        if self.running is None:
+            # Its last words, which the kernel's word of its end has overtaken.
+            if event.code is not Code.LIVE and self.state is BotState.BACKING_OFF:
+                self.becomes(BotState.BACKING_OFF, event.code, at)
+            return
+        if event.code is Code.LIVE:
+            self.tickets = Backoff()
+            self.becomes(BotState.LIVE, "", at)
+            return
+        self.becomes(BotState.DEGRADED, event.code, at)
+        if event.code in NEW_TICKET:
+            self.ticketed = None
+            self.tickets = self.tickets.failed(now, jitter)
+
+    def shown(self, spec: BotSpec | None, memory: int) -> BotStatus:
+        """For ``status``; ``spec`` is what the desired state says of it."""
+        paused = spec is not None and spec.paused
+        return BotStatus(
+            bot=self.bot,
+            state=BotState.PAUSED if paused and self.running is None else self.state,
+            code="" if paused and self.running is None else self.code,
+            since=self.since,
+            channel=spec.channel if spec else "",
+            provider=spec.provider if spec else "",
+            model=spec.model if spec else "",
+            username=self.username,
+            container=self.running.name if self.running else "",
+            pid=self.running.pid if self.running else 0,
+            generation=self.generation,
+            restarts=self.restarts,
+            memory_bytes=memory,
+            isolation=self.findings,
+        )
+
+
+def bot_of(running: Running) -> str:
+    """Whose container it is; empty when it is none of ours."""
+    bot = running.labels.get(LABEL_BOT, "")
+    return bot if BOT_ID.fullmatch(bot) and slot_of(running) >= 0 else ""
+
+
+def slot_of(running: Running) -> int:
+    """The container's slot; -1 when it has none."""
+    text = running.labels.get(LABEL_SLOT, "")
+    return int(text) if text.isdecimal() and int(text) < SLOTS else -1
+
+
+def generation_of(running: Running) -> int:
+    """The container's generation; 0 when it has none."""
+    text = running.labels.get(LABEL_GENERATION, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def free_slot(taken: set[int]) -> int:
+    """The lowest slot that nobody has."""
+    return next(slot for slot in range(SLOTS) if slot not in taken)
+
+
+def trouble_state(trouble: Trouble) -> BotState:
+    """How a bot with that trouble is shown: refused until someone acts, or tried again by itself."""
+    match trouble:
+        case Trouble.CRASHING | Trouble.VAULT_DOWN | Trouble.GATEWAY_DOWN | Trouble.DISK_FULL | Trouble.ENGINE_FAILED:
+            return BotState.BACKING_OFF
+        case _:
+            return BotState.REFUSED

@@ -1,0 +1,238 @@
+"""The node process: brings engine, release, desired state, gateway and vault together around the keeper."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from clawmates.base.clock import Clock
+from clawmates.base.eventlog import EventLog
+from clawmates.base.notify import ready
+from clawmates.base.paths import State
+from clawmates.base.settings import Settings, SettingsError
+from clawmates.node import release as releases
+from clawmates.node.boot import BootFolders, in_memory
+from clawmates.node.desired import DesiredFile, ReleaseFolder
+from clawmates.node.engines.base import ContainerSpec, Engine, EngineError, Running
+from clawmates.node.engines.podman import PodmanEngine
+from clawmates.node.engines.podman_files import PodmanFiles
+from clawmates.node.events import Happening, NodeEvent
+from clawmates.node.facts import Facts, read_facts, read_memory
+from clawmates.node.gateway import GatewayControl
+from clawmates.node.keeper import Keeper
+from clawmates.node.serving import serving
+from clawmates.node.steps import Steps
+from clawmates.node.tickets import TicketOffice
+from clawmates.wire.codes import Trouble
+from clawmates.wire.names import Role, ServiceName
+from clawmates.wire.release import Release
+from clawmates.wire.status import NodeStatus
+
+LOOK_SECONDS = 0.1
+"""How often the files are looked at; half of it is part of every cold start."""
+ENGINE_RETRY_SECONDS = 5.0
+IMAGE_RETRY_SECONDS = 10.0
+VAULT_NAME = "vault-1"
+"""The one vault of a region."""
+
+
+class PrerequisiteError(Exception):
+    """The machine lacks something that node does not run without."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Node:
+    """``open_engine`` raises :class:`EngineError`; it is tried until it works."""
+
+    settings: Settings
+    state: State
+    clock: Clock
+    jitter: Callable[[], float]
+    log: EventLog
+    gateway: GatewayControl
+    vault: TicketOffice
+    open_engine: Callable[[], Awaitable[Engine]]
+    look: Callable[[ContainerSpec, Running], Facts] = lambda _spec, running: read_facts(running.pid)
+    keeper: Keeper | None = None
+    engine_trouble: Trouble | None = None
+    _halted: bool = False
+    _release: Release | Trouble = Trouble.RELEASE_MISSING
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until ``stop``; containers run on. Raises :class:`PrerequisiteError` or ``SettingsError``."""
+        boot = self._boot_folders()
+        async with serving(self.settings.run.node, status=self.status, halt=self.halt):
+            self.log.write(NodeEvent(happening=Happening.NODE_STARTED))
+            ready()
+            engine = await self._engine(stop)
+            if engine is not None:
+                await self._keep(engine, boot, stop)
+        self.log.write(NodeEvent(happening=Happening.NODE_STOPPED))
+
+    def status(self) -> NodeStatus:
+        """What the CLI shows."""
+        keeper = self.keeper
+        release = self._release
+        troubles = (
+            self.engine_trouble,
+            release if isinstance(release, Trouble) else None,
+            keeper.release if keeper and isinstance(keeper.release, Trouble) else None,
+            keeper.desired_trouble if keeper else None,
+        )
+        specs = {} if keeper is None else keeper.specs()
+        holds = [] if keeper is None else sorted(keeper.holds.values(), key=lambda hold: hold.bot)
+        return NodeStatus(
+            revision=keeper.desired.revision if keeper and keeper.desired else 0,
+            node=self.settings.node.name,
+            region=self.settings.platform.region,
+            engine=keeper.steps.engine.version if keeper else "",
+            release=release.image.digest if isinstance(release, Release) else "",
+            trouble=next((trouble for trouble in troubles if trouble), "") if keeper else self.engine_trouble or "",
+            gateway=bool(keeper and keeper.instance),
+            unsafe=self.settings.unsafe,
+            bots=tuple(
+                hold.shown(specs.get(hold.bot), read_memory(hold.running.pid) if hold.running else 0)
+                for hold in holds
+                if hold.bot in specs or hold.running is not None
+            ),
+        )
+
+    async def halt(self) -> None:
+        """Stops all bots."""
+        self._halted = True
+        if self.keeper is not None:
+            await self.keeper.halt()
+
+    def _boot_folders(self) -> BootFolders:
+        run = self.settings.run
+        run.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not in_memory(run.root.resolve(), Path("/proc/self/mountinfo").read_text()):
+            raise PrerequisiteError(f"{run.root} is not in RAM: mount a tmpfs there (`clawmates up` does it as root)")
+        extra = self.settings.node.unsafe_extra_ca
+        return BootFolders(
+            root=run.boot,
+            notes=run.node.parent / "bots",
+            authority=_read(self.state.authority, "the local authority's certificate"),
+            extra_roots=_read(self.state.root / extra, "[node] unsafe_extra_ca") if extra else None,
+        )
+
+    async def _engine(self, stop: asyncio.Event) -> Engine | None:
+        while not stop.is_set():
+            try:
+                engine = await self.open_engine()
+            except EngineError as error:
+                self._in_trouble(error.trouble)
+            except OSError:
+                self._in_trouble(Trouble.DISK_FULL)
+            else:
+                self.engine_trouble = None
+                return engine
+            await _wait(stop, ENGINE_RETRY_SECONDS)
+        return None
+
+    def _in_trouble(self, trouble: Trouble) -> None:
+        if trouble is not self.engine_trouble:
+            self.log.write(NodeEvent(happening=Happening.TROUBLE, code=trouble))
+        self.engine_trouble = trouble
+
+    async def _keep(self, engine: Engine, boot: BootFolders, stop: asyncio.Event) -> None:
+        region = self.settings.platform.region
+        keeper = Keeper(
+            steps=Steps(
+                engine=engine,
+                gateway=self.gateway,
+                vault=self.vault,
+                boot=boot,
+                look=self.look,
+                clock=self.clock,
+                region=region,
+                vault_name=str(ServiceName(region, Role.VAULT, VAULT_NAME)),
+            ),
+            folders=self.settings.run,
+            memory_mib=self.settings.node.memory_mib,
+            clock=self.clock,
+            jitter=self.jitter,
+            log=self.log,
+        )
+        while not stop.is_set():
+            try:
+                await keeper.adopt()
+                break
+            except EngineError as error:
+                self._in_trouble(error.trouble)
+                await _wait(stop, ENGINE_RETRY_SECONDS)
+        self.engine_trouble = None
+        self.keeper = keeper
+        async with asyncio.TaskGroup() as group:
+            watchers = [group.create_task(part) for part in (self._watch_desired(keeper), self._watch_release(keeper))]
+            if self._halted:
+                watchers.append(group.create_task(keeper.halt()))
+            await keeper.keep(stop)
+            for watcher in watchers:
+                watcher.cancel()
+
+    async def _watch_desired(self, keeper: Keeper) -> None:
+        file = DesiredFile(self.state.desired)
+        while True:
+            fresh = file.look()
+            if fresh is not None:
+                keeper.wants(fresh)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _watch_release(self, keeper: Keeper) -> None:
+        folder = ReleaseFolder(self.state.release, self.settings.node.release_key)
+        retry_at = 0.0
+        while True:
+            fresh = folder.look()
+            if fresh is not None:
+                self._release, retry_at = fresh, 0.0
+                if isinstance(fresh, Trouble):
+                    keeper.may_run(fresh, "")
+            if isinstance(self._release, Release) and not keeper.image and self.clock.monotonic() >= retry_at:
+                await self._load(keeper, self._release)
+                retry_at = self.clock.monotonic() + IMAGE_RETRY_SECONDS
+            elif isinstance(self._release, Release) and fresh is not None:
+                await self._load(keeper, self._release)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _load(self, keeper: Keeper, release: Release) -> None:
+        """Sees to it that the engine holds exactly the image that was signed."""
+        engine, image = keeper.steps.engine, release.image
+        try:
+            if not await engine.has(image.config):
+                archive = await asyncio.to_thread(releases.check_archive, self.state.release, image)
+                await engine.load(archive)
+            if await engine.has(image.config):
+                keeper.may_run(release, image.config)
+                return
+            trouble = Trouble.IMAGE_MISSING
+        except EngineError as error:
+            trouble = error.trouble
+        except releases.ReleaseError:
+            trouble = Trouble.IMAGE_MISSING
+        keeper.may_run(trouble, "")
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"cannot read {what} ({path}): {error.strerror}") from None
+
+
+def podman(settings: Settings, state: State) -> Callable[[], Awaitable[Engine]]:
+    """Opens the platform's own Podman storage."""
+
+    async def opened() -> Engine:
+        return await PodmanEngine.open(PodmanFiles(state.engine, settings.run.engine), settings.node.runtime)
+
+    return opened

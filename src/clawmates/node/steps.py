@@ -1,0 +1,188 @@
+"""The steps themselves: each talks to engine, gateway and vault for one bot, and leaves nothing half-done."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clawmates.base.clock import Clock
+from clawmates.node.boot import BootFolders
+from clawmates.node.engines.base import ContainerSpec, Engine, EngineError, Running
+from clawmates.node.facts import Facts, FactsUnavailableError
+from clawmates.node.gateway import GatewayControl
+from clawmates.node.isolation import judge, settling, sound
+from clawmates.node.tickets import TicketError, TicketOffice
+from clawmates.wire.boot import Boot
+from clawmates.wire.codes import Trouble
+from clawmates.wire.door import DoorSpec
+from clawmates.wire.names import ItemName
+from clawmates.wire.status import Finding
+from clawmates.wire.vault import Ticket, TicketRequest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+LOOK_SECONDS = 0.01
+SETTLE_SECONDS = 2.0
+"""How long the walls may take to stand."""
+HARDEN_SECONDS = 15.0
+"""How long the program itself may take to start and harden, on a machine that starts hundreds. No ticket until then."""
+GRACE_SECONDS = 10
+
+
+class StepFailedError(Exception):
+    """A step could not be done; nothing of it is left."""
+
+    def __init__(self, trouble: Trouble, findings: tuple[Finding, ...] = ()) -> None:
+        self.trouble = trouble
+        self.findings = findings
+        super().__init__(trouble.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A bot to start."""
+
+    bot: str
+    generation: int
+    container: ContainerSpec
+    door: DoorSpec
+    items: Mapping[ItemName, int]
+    ticket_first: bool
+    """The vault was the trouble last time: no container before it has answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A container that was found sound and has its ticket."""
+
+    running: Running
+    findings: tuple[Finding, ...]
+
+
+@dataclass(slots=True)
+class Steps:
+    """``look`` reads a container's facts from the kernel."""
+
+    engine: Engine
+    gateway: GatewayControl
+    vault: TicketOffice
+    boot: BootFolders
+    look: Callable[[ContainerSpec, Running], Facts]
+    clock: Clock
+    region: str
+    vault_name: str
+    settle_seconds: float = SETTLE_SECONDS
+    harden_seconds: float = HARDEN_SECONDS
+
+    async def start(self, order: Order) -> Started:
+        """Door, container, read-back, ticket, in this order: a container is sound before it can open anything.
+
+        The ticket is asked for while the container starts, which saves time and tells nobody anything.
+        Raises :class:`StepFailedError` and ``GatewayError``.
+        """
+        await self.gateway.put(order.door)
+        gid = order.container.user_outside
+        self.boot.prepare(self._boot(order.bot, order.generation, None), gid)
+        if order.ticket_first:
+            answer = await self._ask(order.bot, order.generation, order.items)
+            if isinstance(answer, TicketError):
+                raise StepFailedError(answer.trouble)
+            up = await self._bring_up(order.container)
+        else:
+            answer, up = await asyncio.gather(
+                self._ask(order.bot, order.generation, order.items), self._bring_up(order.container)
+            )
+        if isinstance(up, StepFailedError):
+            raise up
+        if isinstance(answer, TicketError):
+            await self._discard(order.container.name)
+            raise StepFailedError(answer.trouble)
+        self._hand_over(order.bot, order.generation, order.items, answer, gid)
+        return up
+
+    async def check(self, spec: ContainerSpec, running: Running) -> tuple[Finding, ...]:
+        """Reads an adopted container back; a weak one is killed. Raises :class:`StepFailedError`."""
+        findings = await self._read_back(spec, running)
+        if not sound(findings):
+            await self._discard(running.name)
+            raise StepFailedError(Trouble.ISOLATION_WEAK, findings)
+        return findings
+
+    async def ticket(self, bot: str, generation: int, items: Mapping[ItemName, int], gid: int) -> None:
+        """A new ticket for a running container. Raises :class:`StepFailedError`."""
+        answer = await self._ask(bot, generation, items)
+        if isinstance(answer, TicketError):
+            raise StepFailedError(answer.trouble)
+        self._hand_over(bot, generation, items, answer, gid)
+
+    async def stop(self, name: str, grace_seconds: int = GRACE_SECONDS) -> None:
+        """Ends a container. Raises :class:`StepFailedError`."""
+        try:
+            await self.engine.stop(name, grace_seconds)
+        except EngineError as error:
+            raise StepFailedError(error.trouble) from None
+
+    def forget(self, bot: str, door: Path) -> None:
+        """Removes the bot's folders; the gateway has left its own empty."""
+        self.boot.remove(bot)
+        shutil.rmtree(door, ignore_errors=True)
+
+    async def _bring_up(self, spec: ContainerSpec) -> Started | StepFailedError:
+        try:
+            running = await self.engine.start(spec)
+        except EngineError as error:
+            return StepFailedError(error.trouble)
+        try:
+            findings = await self._read_back(spec, running)
+        except StepFailedError as error:
+            await self._discard(spec.name)
+            return error
+        if sound(findings):
+            return Started(running=running, findings=findings)
+        await self._discard(spec.name)
+        return StepFailedError(Trouble.ISOLATION_WEAK, findings)
+
+    async def _read_back(self, spec: ContainerSpec, running: Running) -> tuple[Finding, ...]:
+        """The findings as soon as all are good, or when patience is over."""
+        image = Finding(name="image", wanted=spec.image, found=running.image, ok=spec.image == running.image)
+        began = self.clock.monotonic()
+        while True:
+            try:
+                findings = (image, *judge(spec, self.look(spec, running)))
+            except FactsUnavailableError:
+                # It has ended, or the kernel does not tell; either way it gets no ticket.
+                raise StepFailedError(Trouble.CRASHING) from None
+            patience = self.harden_seconds if settling(findings) else self.settle_seconds
+            if sound(findings) or self.clock.monotonic() - began > patience:
+                return findings
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _ask(self, bot: str, generation: int, items: Mapping[ItemName, int]) -> Ticket | TicketError:
+        try:
+            return await self.vault.ticket(TicketRequest(bot=bot, generation=generation, items=dict(items)))
+        except TicketError as error:
+            return error
+
+    def _hand_over(self, bot: str, generation: int, items: Mapping[ItemName, int], ticket: Ticket, gid: int) -> None:
+        self.boot.write(self._boot(bot, generation, ticket), gid)
+        self.boot.note(bot, generation, items)
+
+    def _boot(self, bot: str, generation: int, ticket: Ticket | None) -> Boot:
+        return Boot(
+            bot=bot,
+            region=self.region,
+            generation=generation,
+            vault=self.vault_name,
+            ticket=ticket.ticket if ticket is not None else None,
+        )
+
+    async def _discard(self, name: str) -> None:
+        try:
+            await self.engine.stop(name, 0)
+        except EngineError as error:
+            raise StepFailedError(error.trouble) from None

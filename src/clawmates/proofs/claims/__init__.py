@@ -1,0 +1,1 @@
+"""One module a claim: what is done, and what would break it."""

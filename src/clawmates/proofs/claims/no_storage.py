@@ -1,0 +1,174 @@
+"""Claim *no-storage*: what is said is never written down where the platform could keep it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from clawmates.proofs.canary import mint
+from clawmates.proofs.claims.conversation import Conversation, converse
+from clawmates.proofs.control import SearchBrokenError, check_encodings, check_memory, control_file
+from clawmates.proofs.encodings import ENCODINGS
+from clawmates.proofs.look import Findings, Hit, look
+from clawmates.proofs.packings import PACKINGS
+from clawmates.proofs.places import Kind
+from clawmates.proofs.platform import ProofError
+from clawmates.proofs.result import Claim, Evidence, Result, Status, repeat
+from clawmates.proofs.search import Patterns
+from clawmates.proofs.searched import searched
+from clawmates.proofs.sources import SourceError
+
+if TYPE_CHECKING:
+    from clawmates.proofs.canary import Canary
+    from clawmates.proofs.platform import Platform
+    from clawmates.proofs.trial import Bench, Options
+
+CLOCK_MARGIN = 5.0
+"""Seconds: the times of files come from a coarser clock than ours."""
+ALWAYS = (
+    "a mate's own memory: it holds the conversation, by design, until it is forgotten",
+    "what the messenger and the AI provider keep: it is theirs (see docs/threat-model.md)",
+    "streams compressed with zstd, lz4 or brotli, a third level of compression, and anything encrypted",
+)
+
+BLIND = (
+    "the raw device was read, but not even the control text was found on it (an encrypted or compressed file"
+    " system?): that nothing else was found there shows nothing"
+)
+
+
+async def no_storage(platform: Platform, options: Options, bench: Bench) -> Result:
+    """Sends canaries through a running bot, then looks for them everywhere. Raises ``ProofError``."""
+    since = bench.clock.now().timestamp() - CLOCK_MARGIN
+    canary, control = mint(bench.entropy), mint(bench.entropy)
+    patterns = Patterns.of(canary, control)
+    shapes = _checked(canary, patterns)
+    conversation = await converse(platform, canary, options, bench.progress)
+    status = await platform.status()
+    processes = await platform.processes()
+    mates = {bot.bot: bot.pid for bot in status.bots if bot.pid}
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(control_file(platform.state.root, control))
+        except OSError as error:
+            raise ProofError(
+                f"the state folder cannot be written to ({os.strerror(error.errno or 0)}): run this as root"
+            ) from None
+        # What the kernel has not written yet is not on the device yet.
+        await asyncio.to_thread(os.sync)
+        where = searched(
+            platform.state, platform.run, processes=processes, mates=mates, host=options.host, full=options.full
+        )
+        findings = await look(where.places, patterns, clock=bench.clock, since=since, progress=bench.progress)
+    unreadable = [
+        sentence for sentence in findings.not_looked_at if sentence.startswith(f"{Kind.MEMORY}: not readable")
+    ]
+    if unreadable:
+        raise ProofError("the memory of vault, gateway or node cannot be read: run this as root")
+    if Kind.STATE not in findings.controls:
+        raise ProofError("the search missed its own control text in the state folder: its silence would prove nothing")
+    return _result(
+        conversation,
+        findings,
+        shapes=shapes,
+        unsafe=status.unsafe,
+        passed_over=(*where.not_looked_at, *_blind(findings), *platform.apart, *ALWAYS),
+    )
+
+
+def _checked(canary: Canary, patterns: Patterns) -> int:
+    try:
+        shapes = check_encodings(canary)
+        check_memory(patterns)
+    except SearchBrokenError as error:
+        raise ProofError(f"the search does not work here: {error}") from None
+    except SourceError:
+        raise ProofError("a process's memory cannot be read here: run this as root") from None
+    return shapes
+
+
+def _blind(findings: Findings) -> tuple[str, ...]:
+    """Says so where the device was read but does not show even what is certainly on it."""
+    if any(row.kind is Kind.DEVICE for row in findings.rows) and Kind.DEVICE not in findings.controls:
+        return (BLIND,)
+    return ()
+
+
+def _result(
+    conversation: Conversation,
+    findings: Findings,
+    *,
+    shapes: int,
+    unsafe: tuple[str, ...],
+    passed_over: tuple[str, ...],
+) -> Result:
+    found = [line(hit) for hit in findings.hits]
+    if findings.count > len(findings.hits):
+        found.append(f"and {findings.count - len(findings.hits)} more")
+    if conversation.written:
+        found.append(f"the mate of bot {conversation.bot} caused {conversation.written} bytes to be written to disk")
+    size = sum(row.size for row in findings.rows)
+    things = sum(row.things for row in findings.rows)
+    said = (
+        f"{conversation.messages} canary messages through bot {conversation.bot}"
+        f" ({conversation.provider_errors} provider error, {conversation.kills} kill -9), then {things} files, devices"
+        f" and processes ({size / (1 << 20):,.0f} MiB) searched in {len(ENCODINGS)} encodings,"
+        f" bare and within {len(PACKINGS)} kinds of compression: "
+    )
+    said += f"found {findings.count} times" if findings.count else "found nowhere"
+    said += f"; bytes the mate wrote to disk: {conversation.written}."
+    figures: dict[str, int | float | str] = {
+        "bot": conversation.bot,
+        "messages": conversation.messages,
+        "replies": conversation.replies,
+        "provider_errors": conversation.provider_errors,
+        "kills": conversation.kills,
+        "mate_bytes_written": conversation.written,
+        "hits": findings.count,
+        "places": sum(row.places for row in findings.rows),
+        "things": things,
+        "bytes_searched": size,
+        "streams_opened": sum(row.streams for row in findings.rows),
+        "search_seconds": findings.seconds,
+        "encodings": len(ENCODINGS),
+        "compressions": len(PACKINGS),
+        "self_checks": shapes,
+        "unsafe_switches": ", ".join(unsafe) or "none",
+    }
+    return Result(
+        id=Claim.NO_STORAGE,
+        status=Status.BROKEN if found else Status.HELD,
+        evidence=Evidence(
+            summary=said,
+            figures=figures,
+            table=_table(findings),
+            found=tuple(found),
+            not_looked_at=(*findings.not_looked_at, *passed_over),
+        ),
+        repeat=repeat(Claim.NO_STORAGE),
+    )
+
+
+def _table(findings: Findings) -> tuple[tuple[str, ...], ...]:
+    hits = {kind: sum(hit.kind is kind for hit in findings.hits) for kind in Kind}
+    head = ("place", "how many", "files or processes", "MiB", "compressed streams", "seconds", "found")
+    rows = (
+        (
+            row.kind.value,
+            str(row.places),
+            str(row.things),
+            f"{row.size / (1 << 20):,.1f}",
+            str(row.streams),
+            f"{row.seconds:.1f}",
+            str(hits[row.kind]),
+        )
+        for row in findings.rows
+    )
+    return (head, *rows)
+
+
+def line(hit: Hit) -> str:
+    """Where and how, never what."""
+    return f"{hit.kind}: {hit.place}, as {hit.encoding}, at offset {hit.offset}"

@@ -1,0 +1,174 @@
+"""A platform of plain child processes: enough to try the trials on, and to leak on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from clawmates.base.paths import Run, State
+from clawmates.wire.names import ChannelKind
+from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_CHILD = """
+import os, sys
+held = []
+take = sys.stdin.buffer
+while head := take.read(5):
+    body = take.read(int.from_bytes(head[1:], "big"))
+    if head[:1] == b"w":
+        path, _, data = body.partition(b"\\0")
+        with open(path, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+    else:
+        held.append(body)
+    print("done", flush=True)
+"""
+SERVICES = ("vault", "gateway", "node")
+
+
+@dataclass(slots=True)
+class Child:
+    """A process that holds what it is given, or writes it to a file."""
+
+    process: asyncio.subprocess.Process
+
+    @classmethod
+    async def start(cls) -> Child:
+        """Returns once it listens."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-c", _CHILD),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={},
+        )
+        child = cls(process)
+        await child.hold(b"")
+        return child
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    async def hold(self, data: bytes) -> None:
+        """Keeps ``data`` in its memory from now on."""
+        await self._order(b"h", data)
+
+    async def write(self, path: str, data: bytes) -> None:
+        """Writes ``data`` to a file and waits for the disk."""
+        await self._order(b"w", path.encode() + b"\0" + data)
+
+    async def _order(self, what: bytes, body: bytes) -> None:
+        if self.process.stdin is None or self.process.stdout is None:
+            raise RuntimeError("the child was started without pipes")
+        self.process.stdin.write(what + len(body).to_bytes(4, "big") + body)
+        await self.process.stdin.drain()
+        await self.process.stdout.readline()
+
+    async def kill(self) -> None:
+        """``kill -9``."""
+        self.process.kill()
+        await self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+
+async def _keep_quiet(_platform: FakePlatform, _text: str) -> None:
+    return
+
+
+@dataclass(slots=True)
+class FakePlatform:
+    """Use it as an async context manager; ``on_message`` sees every text and may leak it."""
+
+    state: State
+    run: Run
+    bots: tuple[str, ...] = ("tester",)
+    channel: ChannelKind = ChannelKind.TERMINAL
+    on_message: Callable[[FakePlatform, str], Awaitable[None]] = _keep_quiet
+    reply: str = "yes"
+    unsafe: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = (Finding(name="network", wanted="lo", found="lo", ok=True),)
+    real_provider: bool = False
+    services: dict[str, Child] = field(default_factory=dict)
+    mates: dict[str, Child] = field(default_factory=dict)
+    provoked: int = 0
+    killed: int = 0
+    heard: int = 0
+
+    async def __aenter__(self) -> Self:
+        """Starts the processes."""
+        for name in SERVICES:
+            self.services[name] = await Child.start()
+        for bot in self.bots:
+            self.mates[bot] = await Child.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the processes."""
+        for child in (*self.services.values(), *self.mates.values()):
+            await child.kill()
+
+    @property
+    def provoke_provider_error(self) -> Callable[[str], Awaitable[None]] | None:
+        """Counts; ``None`` with ``real_provider``."""
+        return None if self.real_provider else self._provoke
+
+    async def _provoke(self, _bot: str) -> None:
+        self.provoked += 1
+
+    async def processes(self) -> Mapping[str, int]:
+        """The three services."""
+        return {name: child.pid for name, child in self.services.items()}
+
+    async def status(self) -> NodeStatus:
+        """All bots are live."""
+        return NodeStatus(
+            revision=1,
+            node="node-1",
+            region="local",
+            engine="fake",
+            release="",
+            gateway=True,
+            unsafe=self.unsafe,
+            bots=tuple(
+                BotStatus(
+                    bot=bot,
+                    state=BotState.LIVE,
+                    since="",
+                    channel=self.channel.value,
+                    provider="openai",
+                    model="fake",
+                    pid=mate.pid,
+                    isolation=self.findings,
+                )
+                for bot, mate in self.mates.items()
+            ),
+        )
+
+    async def read_back(self, _bot: str) -> tuple[Finding, ...]:
+        """Always the same."""
+        return self.findings
+
+    async def chat(self, _bot: str, text: str) -> str:
+        """Hears the text, lets it leak, answers."""
+        self.heard += 1
+        await self.on_message(self, text)
+        return self.reply
+
+    async def kill_mate(self, bot: str) -> None:
+        """Another child takes the dead one's place."""
+        self.killed += 1
+        await self.mates[bot].kill()
+        self.mates[bot] = await Child.start()

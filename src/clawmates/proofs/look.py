@@ -1,0 +1,166 @@
+"""Searches a list of places and says what was found, how much was looked at, and what was not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clawmates.base.clock import Clock
+from clawmates.proofs.places import Folder, Kind, Place, SourceError, Survey, Target
+from clawmates.proofs.search import CONTROL, Found, Patterns, search
+from clawmates.proofs.sources import Piece
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterable
+
+
+HITS_KEPT = 50
+"""Hits named one by one; the rest is counted."""
+NAME_WITHHELD = "(a name that holds the canary)"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The canary was found. The text itself is nowhere in here."""
+
+    kind: Kind
+    place: str
+    """Path, device or process."""
+    encoding: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How much was looked at in one kind of place."""
+
+    kind: Kind
+    places: int
+    things: int
+    """Files, devices, processes."""
+    size: int
+    """Bytes, those inside compressed streams included."""
+    streams: int
+    """Compressed streams opened."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """One search of all places."""
+
+    hits: tuple[Hit, ...]
+    count: int
+    """Of all hits, also those not kept one by one."""
+    rows: tuple[Row, ...]
+    not_looked_at: tuple[str, ...]
+    seconds: float
+    controls: frozenset[Kind] = frozenset()
+    """Kinds of places in which the control text was found."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    places: int = 0
+    things: int = 0
+    size: int = 0
+    streams: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Desk:
+    """The books of a running search."""
+
+    patterns: Patterns
+    clock: Clock
+    survey: Survey
+    rows: dict[Kind, _Tally] = field(default_factory=dict)
+    hits: list[Hit] = field(default_factory=list)
+    count: int = 0
+    controls: set[Kind] = field(default_factory=set)
+
+    def hit(self, kind: Kind, label: str, found: Found) -> None:
+        if found.encoding.endswith(CONTROL):
+            self.controls.add(kind)
+            return
+        self.count += 1
+        if len(self.hits) < HITS_KEPT:
+            self.hits.append(Hit(kind, self.nameable(label), found.encoding, found.offset))
+
+    def nameable(self, label: str) -> str:
+        """The label, unless it holds what is looked for."""
+        found = any(isinstance(event, Found) for event in search(Piece(os.fsencode(label)), self.patterns))
+        return NAME_WITHHELD if found else label
+
+
+async def look(
+    places: Iterable[Place],
+    patterns: Patterns,
+    *,
+    clock: Clock,
+    since: float = 0.0,
+    progress: Callable[[str, int], None] = lambda _label, _size: None,
+) -> Findings:
+    """Searches every place; ``progress`` hears the kind of place and the bytes just done, often.
+
+    ``since`` is the kernel's time, in seconds since the epoch, before which no text looked for existed. The loop is
+    given a turn after every window (about 5 ms), so the search can be cancelled.
+    """
+    places = tuple(places)
+    began = clock.monotonic()
+    desk = _Desk(patterns, clock, Survey(since=since))
+    for place in places:
+        if isinstance(place, Folder):
+            try:
+                found = place.path.stat()
+            except OSError:
+                continue
+            desk.survey.roots.add((found.st_dev, found.st_ino))
+    for place in places:
+        start = clock.monotonic()
+        tally = desk.rows.setdefault(place.kind, _Tally())
+        things = tally.things
+        for target in place.targets(desk.survey):
+            await _one(place.kind, target, desk, progress)
+        tally.places += tally.things > things
+        tally.seconds += clock.monotonic() - start
+    return Findings(
+        hits=tuple(desk.hits),
+        count=desk.count,
+        rows=tuple(
+            Row(kind, tally.places, tally.things, tally.size, tally.streams, round(tally.seconds, 3))
+            for kind, tally in sorted(desk.rows.items(), key=lambda row: list(Kind).index(row[0]))
+        ),
+        not_looked_at=_sentences(desk.survey.skipped),
+        seconds=round(clock.monotonic() - began, 3),
+        controls=frozenset(desk.controls),
+    )
+
+
+async def _one(kind: Kind, target: Target, desk: _Desk, progress: Callable[[str, int], None]) -> None:
+    tally = desk.rows[kind]
+    try:
+        with target.open() as source:
+            for event in search(source, desk.patterns):
+                if isinstance(event, Found):
+                    desk.hit(kind, target.label, event)
+                    continue
+                tally.size += event.size
+                tally.streams += event.streams
+                if event.cut:
+                    desk.survey.skipped[f"{kind}: rest of very long compressed streams"] += event.cut
+                progress(kind.value, event.size)
+                await asyncio.sleep(0)
+            if source.unread:
+                desk.survey.skipped[f"{kind}: bytes the kernel would not give"] += source.unread
+            tally.things += 1
+    except SourceError as error:
+        desk.survey.skipped[f"{kind}: not readable ({error})"] += 1
+
+
+def _sentences(skipped: Counter[str]) -> tuple[str, ...]:
+    return tuple(f"{reason}: {count}" for reason, count in sorted(skipped.items()))

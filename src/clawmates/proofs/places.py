@@ -1,0 +1,216 @@
+"""What is searched: a list of places, each giving one target after the other.
+
+A place that cannot be looked at says so; nothing is passed over in silence.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from clawmates.proofs.mounts import NOT_ENTERED, mounts
+from clawmates.proofs.sources import Piece, Source, SourceError, open_file, open_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class Kind(StrEnum):
+    """What sort of place it is; the order is that of the report."""
+
+    STATE = "state folder"
+    ENGINE = "engine storage"
+    RUN = "run folder"
+    DEVICE = "raw device"
+    SWAP = "swap"
+    TEMP = "temp folders"
+    LOG = "logs"
+    JOURNAL = "journal"
+    CORE = "core dumps"
+    CONTAINER = "container's temp folder"
+    MEMORY = "memory"
+    ARGUMENTS = "arguments and environment"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing to search; ``open`` raises :class:`~clawmates.proofs.sources.SourceError`."""
+
+    label: str
+    open: Callable[[], AbstractContextManager[Source]]
+
+
+@dataclass(slots=True)
+class Survey:
+    """What all places of one search share."""
+
+    since: float = 0.0
+    """Seconds since the epoch, of the kernel's clock: no text looked for is older."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Reasons for which things were not looked at, and how often."""
+    seen: set[tuple[int, int]] = field(default_factory=set)
+    """(device, inode) of the files already searched: hard links and nested places cost once."""
+    roots: set[tuple[int, int]] = field(default_factory=set)
+    """Folders that are places of their own; other places do not descend into them."""
+
+
+class Place(Protocol):
+    """Somewhere text could have been left."""
+
+    @property
+    def kind(self) -> Kind:
+        """What sort of place."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """Which one."""
+        ...
+
+    def targets(self, survey: Survey) -> Iterator[Target]:
+        """One target after the other; what cannot be looked at goes to ``survey.skipped``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """All regular files below a folder, as raw bytes, and the names of everything there.
+
+    With ``only_new``, files unchanged since before the first canary are passed over: they cannot hold it, because
+    the inode change time cannot be set back without setting the clock back.
+    """
+
+    kind: Kind
+    path: Path
+    only_new: bool = False
+    flat: bool = False
+    """Without the folders below."""
+
+    @property
+    def label(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def targets(self, survey: Survey) -> Iterator[Target]:
+        """Files in any order; links are not followed, pseudo file systems not entered."""
+        closed = {mount.device: mount.kind for mount in mounts() if mount.kind.startswith(NOT_ENTERED)}
+        pending = [self.path]
+        while pending:
+            folder = pending.pop()
+            try:
+                with os.scandir(folder) as listing:
+                    entries = list(listing)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                survey.skipped[f"{self.kind}: folders not readable ({os.strerror(error.errno or 0)})"] += 1
+                continue
+            yield Target(f"names in {folder}", partial(_piece, b"\0".join(os.fsencode(one.name) for one in entries)))
+            for entry in entries:
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                if stat.S_ISDIR(found.st_mode):
+                    if self._entered(found, closed, survey):
+                        pending.append(Path(entry.path))
+                else:
+                    yield from self._file(Path(entry.path), found, survey)
+
+    def _entered(self, found: os.stat_result, closed: Mapping[int, str], survey: Survey) -> bool:
+        if self.flat or (found.st_dev, found.st_ino) in survey.roots:
+            return False
+        if found.st_dev in closed:
+            survey.skipped[f"{self.kind}: {closed[found.st_dev]} mounts (they show what is stored elsewhere)"] += 1
+            return False
+        return True
+
+    def _file(self, path: Path, found: os.stat_result, survey: Survey) -> Iterator[Target]:
+        identity = (found.st_dev, found.st_ino)
+        if stat.S_ISLNK(found.st_mode):
+            with suppress(OSError):
+                yield Target(f"link {path}", partial(_piece, os.fsencode(path.readlink())))
+        elif stat.S_ISREG(found.st_mode) and identity not in survey.seen:
+            survey.seen.add(identity)
+            if self.only_new and found.st_ctime < survey.since:
+                survey.skipped[f"{self.kind}: files unchanged since before the first canary"] += 1
+            elif found.st_size:
+                yield Target(str(path), partial(open_file, path))
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The bytes of a device or disk image, deleted files and journals included."""
+
+    kind: Kind
+    path: Path
+    label: str
+
+    def targets(self, survey: Survey) -> Iterator[Target]:
+        """The one target."""
+        with suppress(OSError):
+            found = self.path.stat()
+            survey.seen.add((found.st_dev, found.st_ino))
+        yield Target(self.label, partial(open_file, self.path, device=True))
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessMemory:
+    """What a process has in RAM right now."""
+
+    name: str
+    pid: int
+    kind: Kind = Kind.MEMORY
+
+    @property
+    def label(self) -> str:
+        """Name and process id."""
+        return f"{self.name} (process {self.pid})"
+
+    def targets(self, survey: Survey) -> Iterator[Target]:
+        """The one target; the searching process itself holds the canary and is never one."""
+        if self.pid == os.getpid():
+            survey.skipped["memory: the searching process itself, which holds the canary"] += 1
+        else:
+            yield Target(self.label, partial(open_memory, self.pid))
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """Command line and environment of every process; both end up in listings and engines' state files."""
+
+    proc: Path = Path("/proc")
+    kind: Kind = Kind.ARGUMENTS
+    label: str = "every process"
+
+    def targets(self, survey: Survey) -> Iterator[Target]:
+        """Two targets a process, other than this one."""
+        for folder in self.proc.iterdir():
+            if not folder.name.isdigit() or int(folder.name) == os.getpid():
+                continue
+            for name in ("cmdline", "environ"):
+                try:
+                    data = (folder / name).read_bytes()
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                except OSError as error:
+                    survey.skipped[f"{name} of processes ({os.strerror(error.errno or 0)})"] += 1
+                    continue
+                if data:
+                    yield Target(f"{name} of process {folder.name}", partial(_piece, data))
+
+
+@contextmanager
+def _piece(data: bytes) -> Iterator[Source]:
+    yield Piece(data)
+
+
+__all__ = ["Arguments", "Disk", "Folder", "Kind", "Place", "ProcessMemory", "SourceError", "Survey", "Target"]

@@ -1,0 +1,70 @@
+"""What a proof needs of a platform; a running self-host and the throw-away platform both give it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from clawmates.base.paths import Run, State
+    from clawmates.wire.status import Finding, NodeStatus
+
+
+class ProofError(Exception):
+    """A claim cannot be tried here; the text is the sentence to show, with the remedy."""
+
+
+class NoBotError(ProofError):
+    """No bot is there to try the claim on."""
+
+
+class ChatError(ProofError):
+    """The bot did not answer; nothing that was said is in the text."""
+
+
+class Platform(Protocol):
+    """One running platform, as its operator sees it."""
+
+    @property
+    def state(self) -> State:
+        """The state folder."""
+        ...
+
+    @property
+    def run(self) -> Run:
+        """The runtime folder."""
+        ...
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Sentences on what belongs to the trial and not to the platform, and is therefore not searched."""
+        ...
+
+    @property
+    def provoke_provider_error(self) -> Callable[[str], Awaitable[None]] | None:
+        """Makes the next message of a bot end in a provider's error; ``None`` where the provider is real."""
+        ...
+
+    async def processes(self) -> Mapping[str, int]:
+        """Name → process id of vault, gateway, node and whatever else of the platform runs beside them."""
+        ...
+
+    async def status(self) -> NodeStatus:
+        """What node says now. Raises :class:`ProofError`."""
+        ...
+
+    async def read_back(self, bot: str) -> tuple[Finding, ...]:
+        """The isolation of a bot's running container, read from the kernel now. Raises :class:`ProofError`."""
+        ...
+
+    async def chat(self, bot: str, text: str) -> str:
+        """Sends one message through the bot's terminal channel and waits for the whole reply.
+
+        An error that the bot explains in words is a reply. Raises :class:`ChatError`.
+        """
+        ...
+
+    async def kill_mate(self, bot: str) -> None:
+        """``kill -9`` of the mate; returns when a new one is live. Raises :class:`ProofError`."""
+        ...

@@ -1,0 +1,33 @@
+"""Tries claims on a platform, one after the other."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from clawmates.proofs.claims.isolation import isolation
+from clawmates.proofs.claims.no_storage import no_storage
+from clawmates.proofs.not_here import not_here
+from clawmates.proofs.result import Claim, Report, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from clawmates.proofs.platform import Platform
+    from clawmates.proofs.trial import Bench, Options, Trial
+
+TRIALS: Mapping[Claim, Trial] = MappingProxyType({Claim.NO_STORAGE: no_storage, Claim.ISOLATION: isolation})
+
+
+async def prove(platform: Platform, claims: Iterable[Claim], options: Options, bench: Bench) -> Report:
+    """A result for every claim asked, in the design's order.
+
+    Raises :class:`~clawmates.proofs.platform.ProofError` when a claim that can be tried cannot be tried now.
+    """
+    asked = set(claims)
+    results: list[Result] = []
+    for claim in Claim:
+        if claim in asked:
+            trial = TRIALS.get(claim)
+            results.append(await trial(platform, options, bench) if trial else not_here(claim))
+    return Report(claims=tuple(results))

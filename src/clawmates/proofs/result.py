@@ -1,0 +1,73 @@
+"""What a proof says: claims, their status, and evidence that people and programs can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Claim(StrEnum):
+    """The claims of the mission page, as the design names them."""
+
+    NO_STORAGE = "no-storage"
+    TLS13 = "tls13"
+    ISOLATION = "isolation"
+    VAULT = "vault"
+    REGION = "region"
+    SOC2_CONTROLS = "soc2-controls"
+    INVENTORY = "inventory"
+    RETENTION = "retention"
+    SELF_HOST = "self-host"
+
+
+class Status(StrEnum):
+    """How a trial ended."""
+
+    HELD = "held"
+    BROKEN = "broken"
+    NOT_HERE = "not demonstrable here"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was done and seen; no text of any message is in it."""
+
+    summary: str
+    """One or two sentences."""
+    figures: Mapping[str, int | float | str] = field(default_factory=dict)
+    """Flat keys, for programs and for comparing runs."""
+    table: tuple[tuple[str, ...], ...] = ()
+    """Rows for people; the first is the head."""
+    found: tuple[str, ...] = ()
+    """What speaks against the claim."""
+    not_looked_at: tuple[str, ...] = ()
+    """What the trial passed over, and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One claim, tried."""
+
+    id: Claim
+    status: Status
+    evidence: Evidence
+    repeat: str
+    """The command that does the same again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """``{"claims": [{"id", "status", "evidence", "repeat"}]}``."""
+
+    claims: tuple[Result, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 unless a claim is broken, then 1."""
+        return int(any(claim.status is Status.BROKEN for claim in self.claims))
+
+
+def repeat(claim: Claim) -> str:
+    """The command that tries one claim."""
+    return f"clawmates prove --claim {claim}"

@@ -1,0 +1,58 @@
+"""Tries claims and shows the result: what ``clawmates prove`` and ``make prove`` share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from clawmates.base.clock import SystemClock
+from clawmates.proofs import report
+from clawmates.proofs.prove import prove
+from clawmates.proofs.result import Claim, Report
+from clawmates.proofs.trial import Bench, Options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clawmates.proofs.platform import Platform
+
+
+class Progress:
+    """One line on stderr that says what is being done; silent where nobody looks."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def __call__(self, what: str, much: int) -> None:
+        """Adds to what was done."""
+        self._counts[what] = self._counts.get(what, 0) + much
+        if sys.stderr.isatty():
+            amount = self._counts[what]
+            shown = f"{amount / 2**20:.0f} MiB" if amount > 1 << 16 else str(amount)
+            sys.stderr.write(f"\r\033[K  {what}: {shown}")
+            sys.stderr.flush()
+
+    def done(self) -> None:
+        """Clears the line."""
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\033[K")
+
+
+async def run(platform: Platform, claims: Sequence[str], options: Options) -> Report:
+    """Tries the claims named, or all of them. Raises :class:`~clawmates.proofs.platform.ProofError`."""
+    progress = Progress()
+    bench = Bench(clock=SystemClock(), entropy=os.urandom, progress=progress)
+    try:
+        return await prove(platform, [Claim(one) for one in claims] or list(Claim), options, bench)
+    finally:
+        progress.done()
+
+
+def show(result: Report, *, as_json: bool) -> int:
+    """Prints a report and returns the exit code."""
+    if as_json:
+        sys.stdout.write(report.json(result).decode())
+    else:
+        sys.stdout.write(report.text(result))
+    return result.exit_code

@@ -1,0 +1,49 @@
+"""What every trial of a claim is given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from clawmates.base.clock import Clock
+from clawmates.proofs.searched import Host
+
+if TYPE_CHECKING:
+    from clawmates.proofs.platform import Platform
+    from clawmates.proofs.result import Result
+
+Progress: TypeAlias = Callable[[str, int], None]
+"""Hears what is being done (``messages``, or a kind of place) and how much of it was just done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How thorough a trial is."""
+
+    messages: int = 20
+    """Canary messages, the one that fails and the one that is killed included; at least 4."""
+    full: bool = False
+    """Read devices of any size, and files older than the first canary too."""
+    chat_seconds: float = 120.0
+    """How long one reply may take."""
+    host: Host = field(default_factory=Host.here)
+    """The machine's own folders that are searched."""
+
+    def __post_init__(self) -> None:
+        if self.messages < 4:
+            raise ValueError("a trial takes at least 4 messages")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """Time, randomness and an ear: passed in, never taken."""
+
+    clock: Clock
+    """The kernel's own, not a moved one: it is compared with the times of files."""
+    entropy: Callable[[int], bytes]
+    progress: Progress = lambda _what, _much: None
+
+
+Trial: TypeAlias = "Callable[[Platform, Options, Bench], Awaitable[Result]]"
+"""Tries one claim; raises :class:`~clawmates.proofs.platform.ProofError` when it cannot be tried."""

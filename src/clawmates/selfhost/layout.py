@@ -1,0 +1,106 @@
+"""The folders of a platform: who owns them, and that the runtime folder is RAM."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawmates.selfhost.accounts import Account, account_of, own
+
+if TYPE_CHECKING:
+    from clawmates.base.paths import Run, State
+
+RUN_SIZE = "size=256m,mode=0755,nosuid,nodev,noexec"
+
+
+class LayoutError(Exception):
+    """A folder cannot be made as it must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One folder, its mode and its owner."""
+
+    path: Path
+    mode: int
+    account: Account
+
+
+def state_folders(state: State) -> tuple[Folder, ...]:
+    """What lies on disk. ``log`` is the gateway's; node, being root, writes there too."""
+    return (
+        Folder(state.root, 0o755, own()),
+        Folder(state.pki, 0o711, own()),
+        Folder(state.release, 0o755, own()),
+        Folder(state.vault, 0o700, account_of("vault")),
+        Folder(state.node, 0o700, own()),
+        Folder(state.engine, 0o711, own()),
+        Folder(state.log, 0o755, account_of("gateway")),
+    )
+
+
+def run_folders(run: Run) -> tuple[Folder, ...]:
+    """What lies in RAM."""
+    return (
+        Folder(run.doors, 0o755, account_of("gateway")),
+        Folder(run.gateway.parent, 0o755, account_of("gateway")),
+        Folder(run.boot, 0o711, own()),
+        Folder(run.node.parent, 0o700, own()),
+        Folder(run.engine, 0o711, own()),
+        Folder(run.supervisor, 0o700, own()),
+    )
+
+
+def make(folders: tuple[Folder, ...]) -> None:
+    """Makes folders, or corrects them; raises :class:`LayoutError`."""
+    for folder in folders:
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.path.chmod(folder.mode)
+            os.chown(folder.path, folder.account.uid, folder.account.gid)
+        except OSError as error:
+            raise LayoutError(f"{folder.path} cannot be made: {error.strerror}.") from None
+
+
+def is_tmpfs(path: Path, mountinfo: str | None = None) -> bool:
+    """Whether ``path`` lies on a tmpfs (proc_pid_mountinfo(5))."""
+    text = mountinfo if mountinfo is not None else Path("/proc/self/mountinfo").read_text()
+    best, kind = -1, ""
+    resolved = path.resolve()
+    for line in text.splitlines():
+        left, _, right = line.partition(" - ")
+        point = Path(left.split()[4].replace("\\040", " "))
+        if resolved.is_relative_to(point) and len(point.parts) >= best:
+            best, kind = len(point.parts), right.split()[0]
+    return kind in {"tmpfs", "ramfs"}
+
+
+def ensure_tmpfs(run: Run) -> None:
+    """Mounts a tmpfs over the runtime folder where it is none; raises :class:`LayoutError`.
+
+    Tickets pass through it, so a folder on a disk is refused.
+    """
+    try:
+        run.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LayoutError(f"{run.root} cannot be made: {error.strerror}.") from None
+    if is_tmpfs(run.root):
+        return
+    if os.geteuid() != 0:
+        raise LayoutError(f"{run.root} is not in RAM: as root, mount a tmpfs there.")
+    done = subprocess.run(  # noqa: S603 - fixed arguments
+        ["/usr/bin/mount", "-t", "tmpfs", "-o", RUN_SIZE, "clawmates", str(run.root)],
+        check=False,
+        capture_output=True,
+    )
+    if done.returncode != 0 or not is_tmpfs(run.root):
+        raise LayoutError(f"{run.root} is not in RAM and no tmpfs can be mounted there: mount one yourself.")
+
+
+def release_tmpfs(run: Run) -> None:
+    """Unmounts what :func:`ensure_tmpfs` mounted; no error when there is nothing to do."""
+    if run.root.is_mount():
+        subprocess.run(["/usr/bin/umount", "--lazy", str(run.root)], check=False, capture_output=True)  # noqa: S603

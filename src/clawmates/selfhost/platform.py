@@ -1,0 +1,109 @@
+"""A platform running in the foreground: what ``clawmates up`` does."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from clawmates.base.clock import SystemClock
+from clawmates.base.files import write_atomic
+from clawmates.base.paths import State
+from clawmates.base.settings import Settings, load
+from clawmates.base.shape import encode_json
+from clawmates.selfhost import layout, pki, services
+from clawmates.selfhost.supervisor import Phase, Running, Supervisor
+from clawmates.wire.node_client import NodeClient, NodeUnreachableError
+
+RENEW_EVERY_SECONDS = 3600.0
+
+
+class AlreadyRunningError(Exception):
+    """This platform is running already: see `clawmates status`."""
+
+
+@dataclass(slots=True)
+class Platform:
+    """Starts everything in :meth:`start`, ends it in :meth:`close`. ``changed`` follows every phase."""
+
+    state: State
+    changed: Callable[[], None] = lambda: None
+    settings: Settings = field(init=False)
+    supervisor: Supervisor = field(init=False)
+    _lock: int = -1
+    _listener: socket.socket | None = None
+    _renewing: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.settings = load(self.state.config)
+        self.supervisor = Supervisor(self.settings.run.supervisor, self._note)
+
+    def _note(self) -> None:
+        """Keeps ``pids.json`` true, then tells whoever follows."""
+        pids = {name: one.pid for name, one in self.supervisor.running.items() if one.pid}
+        with suppress(OSError):
+            write_atomic(self.settings.run.pids, encode_json(pids), mode=0o644, sync=False)
+        self.changed()
+
+    async def start(self) -> None:
+        """Starts vault, gateway and node and waits until they are ready or have failed.
+
+        Raises :class:`AlreadyRunningError`, ``LayoutError`` or ``SettingsError``.
+        """
+        run = self.settings.run
+        layout.ensure_tmpfs(run)
+        layout.make(layout.state_folders(self.state))
+        layout.make(layout.run_folders(run))
+        self._take_lock()
+        self._renew()
+        self._listener = services.listen(self.settings)
+        ports = {"vault": self._listener.getsockname()[1]}
+        write_atomic(run.ports, encode_json(ports), mode=0o644, sync=False)
+        await self.supervisor.start(
+            [services.vault(self.state, self._listener), services.gateway(self.state, self.settings)]
+        )
+        await self.supervisor.start([services.node(self.state)])
+        self._renewing = asyncio.create_task(self._keep_renewing())
+
+    @property
+    def failed(self) -> tuple[Running, ...]:
+        """The processes that will not come up without a change of configuration."""
+        return tuple(one for one in self.supervisor.running.values() if one.phase is Phase.FAILED)
+
+    async def close(self, *, stop_bots: bool = True) -> None:
+        """Stops the bots, then the processes; without ``stop_bots`` the containers stay for the next start."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if stop_bots and self.supervisor.pid("node"):
+            with suppress(NodeUnreachableError):
+                await NodeClient(self.settings.run.node).stop()
+        await self.supervisor.close()
+        if self._listener is not None:
+            self._listener.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+
+    def _take_lock(self) -> None:
+        self._lock = os.open(self.settings.run.supervisor / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            self._lock = -1
+            raise AlreadyRunningError(AlreadyRunningError.__doc__) from None
+
+    def _renew(self) -> None:
+        platform = self.settings.platform
+        clock = SystemClock(timedelta(seconds=platform.unsafe_clock_offset))
+        pki.ensure(self.state, platform.region, self.settings.node.name, clock.now())
+
+    async def _keep_renewing(self) -> None:
+        """Services reload certificates when the files change."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY_SECONDS)
+            self._renew()

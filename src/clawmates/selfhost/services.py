@@ -1,0 +1,75 @@
+"""Which processes make a platform, and what each may reach."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawmates.base.settings import Settings, SettingsError, address
+from clawmates.selfhost.accounts import account_of
+
+if TYPE_CHECKING:
+    from clawmates.base.paths import State
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One process: its name, what it reads and writes, and the socket it is handed."""
+
+    name: str
+    reads: tuple[Path, ...]
+    writes: tuple[Path, ...]
+    config: Path
+    listener: socket.socket | None = None
+
+    def command(self) -> list[str]:
+        """The command line; nothing secret is in it."""
+        account = account_of(self.name)
+        line = [sys.executable, "-I", "-m", "clawmates.selfhost.launch"]
+        line += ["--uid", str(account.uid), "--gid", str(account.gid), "--parent", str(os.getpid())]
+        if self.listener is not None:
+            line += ["--listen-fd", str(self.listener.fileno())]
+        for path in self.reads:
+            line += ["--read", str(path)]
+        for path in self.writes:
+            line += ["--write", str(path)]
+        return [*line, "--", sys.executable, "-I", "-m", f"clawmates.{self.name}", "--config", str(self.config)]
+
+
+def vault(state: State, listener: socket.socket | None) -> Service:
+    """The vault reads its certificate and writes its own folder."""
+    return Service("vault", (state.config, state.pki), (state.vault,), state.config, listener)
+
+
+def gateway(state: State, settings: Settings) -> Service:
+    """The gateway writes doors and its log."""
+    run = settings.run
+    return Service("gateway", (state.config, run.root), (run.doors, run.gateway.parent, state.log), state.config)
+
+
+def node(state: State) -> Service:
+    """Node is root and reaches everything."""
+    return Service("node", (), (), state.config)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The vault's listening socket, kept by the supervisor so that a restart refuses nobody.
+
+    Raises :class:`SettingsError` when the address cannot be had.
+    """
+    host, port = address(settings.vault.listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        remedy = f"stop the other program, or set another [vault] listen than {settings.vault.listen}"
+        raise SettingsError(f"vault cannot listen on {settings.vault.listen} ({error.strerror}): {remedy}") from None
+    listener.listen(128)
+    return listener

@@ -1,0 +1,36 @@
+"""``python -I -m clawmates.simulator --dir DIR [--telegram-port 7450] [--openai-port 7451]``; port 0 takes any."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from clawmates.base.clock import SystemClock
+from clawmates.base.hardening import harden
+from clawmates.simulator.model import Ports
+from clawmates.simulator.process import Folder, run
+
+EXIT_CONFIGURATION = 78
+
+
+def main() -> int:
+    """Runs until SIGTERM; 78 with one sentence when a port or the folder cannot be used."""
+    harden()
+    parser = argparse.ArgumentParser(prog="clawmates.simulator", description="Stand-ins for Telegram and OpenAI.")
+    parser.add_argument("--dir", type=Path, required=True, help="where ca.pem, ports.json and admin.sock appear")
+    parser.add_argument("--telegram-port", type=int, default=7450)
+    parser.add_argument("--openai-port", type=int, default=7451)
+    options = parser.parse_args()
+    ports = Ports(telegram=options.telegram_port, openai=options.openai_port)
+    try:
+        asyncio.run(run(Folder(options.dir), ports, SystemClock()))
+    except OSError as error:
+        sys.stderr.write(f"the simulator cannot use its ports or {options.dir}: {error.strerror}\n")
+        return EXIT_CONFIGURATION
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""The control socket: what tests and demonstrations tell the stand-ins, and ask them.
+
+Every request is a POST of one object of :mod:`clawmates.simulator.control`; answers are JSON, or 204.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from clawmates.base.http.server import Reply
+from clawmates.base.shape import ShapeError
+from clawmates.simulator.control import (
+    AddBot,
+    AddKey,
+    AddModel,
+    AskCalls,
+    AskSent,
+    Calls,
+    ClearFaults,
+    Push,
+    Said,
+    Say,
+    SentMessages,
+    SetFault,
+    SetTls,
+)
+from clawmates.simulator.model import MAX_WAIT_SECONDS, FaultKind, SentMessage, Service, Status, Style, User
+from clawmates.simulator.openai import errors as openai_errors
+from clawmates.simulator.telegram import errors as telegram_errors
+from clawmates.simulator.telegram.reference import UPDATE_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from clawmates.base.http.server import Peer, Request
+    from clawmates.simulator.model import Call
+    from clawmates.simulator.telegram.bot import Bot
+    from clawmates.simulator.world import World
+
+PAGE_CALLS = 200
+PAGE_BYTES = 1 << 20
+_FAILURES = {
+    (Service.TELEGRAM, FaultKind.ERROR): telegram_errors.KNOWN,
+    (Service.TELEGRAM, FaultKind.STREAM_FAILURE): frozenset(),
+    (Service.OPENAI, FaultKind.ERROR): openai_errors.KNOWN,
+    (Service.OPENAI, FaultKind.STREAM_FAILURE): openai_errors.IN_STREAM,
+}
+
+
+class Admin:
+    """Answers the control socket."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._routes: Mapping[str, Callable[[Request], Awaitable[Reply]]] = {
+            "/bots": self._add_bot,
+            "/keys": self._add_key,
+            "/models": self._add_model,
+            "/say": self._say,
+            "/push": self._push,
+            "/sent": self._sent,
+            "/journal": self._journal,
+            "/faults": self._faults,
+            "/faults/clear": self._clear_faults,
+            "/tls": self._tls,
+            "/style": self._style,
+            "/reset": self._reset,
+            "/status": self._status,
+        }
+
+    async def handle(self, request: Request, _peer: Peer) -> Reply:
+        """One request; raises :class:`ShapeError` for a malformed one."""
+        route = self._routes.get(request.path)
+        if route is None:
+            return Reply.error(404, "not-found")
+        if request.method != "POST":
+            return Reply.error(405, "method-not-allowed")
+        return await route(request)
+
+    async def _add_bot(self, request: Request) -> Reply:
+        asked = request.json(AddBot)
+        try:
+            self._world.telegram.add_bot(asked.token, asked.username)
+        except ValueError:
+            raise ShapeError("token", "not of the form of a bot token") from None
+        return Reply()
+
+    async def _add_key(self, request: Request) -> Reply:
+        self._world.openai.keys.add(request.json(AddKey).key)
+        return Reply()
+
+    async def _add_model(self, request: Request) -> Reply:
+        self._world.openai.models.add(request.json(AddModel).model)
+        return Reply()
+
+    async def _say(self, request: Request) -> Reply:
+        asked = request.json(Say)
+        user = asked.user or User(id=abs(asked.chat_id))
+        update_id, message_id = self._bot(asked.token).hear(asked.chat_id, asked.text, user)
+        return Reply.json(Said(update_id=update_id, message_id=message_id))
+
+    async def _push(self, request: Request) -> Reply:
+        asked = request.json(Push)
+        if asked.kind not in UPDATE_KINDS:
+            raise ShapeError("kind", "the reference has no such update")
+        try:
+            body = json.loads(asked.body)
+        except ValueError:
+            raise ShapeError("body", "not valid JSON") from None
+        return Reply.json(Said(update_id=self._bot(asked.token).push(asked.kind, json.dumps(body))))
+
+    async def _sent(self, request: Request) -> Reply:
+        asked = request.json(AskSent)
+        bot = self._bot(asked.token)
+
+        def look() -> tuple[SentMessage, ...] | None:
+            chat = bot.chats.get(asked.chat_id)
+            known = chat.sent.values() if chat is not None else ()
+            return tuple(one for one in known if one.message_id > asked.after) or None
+
+        found = await bot.sent_bell.until(look, min(asked.wait, MAX_WAIT_SECONDS))
+        return Reply.json(SentMessages(messages=found or ()))
+
+    async def _journal(self, request: Request) -> Reply:
+        asked = request.json(AskCalls)
+        journal = self._world.frames[asked.service].journal
+        watch = journal.watch(after=asked.after, method=asked.method, caller=asked.caller, finished=asked.finished)
+        await journal.bell.until(
+            lambda: True if watch.count() >= asked.count else None, min(asked.wait, MAX_WAIT_SECONDS)
+        )
+        return Reply.json(_page(watch.calls(), asked.after))
+
+    async def _faults(self, request: Request) -> Reply:
+        asked = request.json(SetFault)
+        known = _FAILURES.get((asked.service, asked.fault.kind))
+        if known is not None and asked.fault.failure not in known:
+            raise ShapeError("fault", "this service has no such failure")
+        if asked.times < 1:
+            raise ShapeError("times", "expected at least 1")
+        self._world.frames[asked.service].faults.plan(asked.fault, times=asked.times, method=asked.method)
+        return Reply()
+
+    async def _clear_faults(self, request: Request) -> Reply:
+        self._world.frames[request.json(ClearFaults).service].faults.clear()
+        return Reply()
+
+    async def _tls(self, request: Request) -> Reply:
+        asked = request.json(SetTls)
+        await self._world.listeners[asked.service].show(asked.mode)
+        return Reply()
+
+    async def _style(self, request: Request) -> Reply:
+        self._world.openai.style = request.json(Style)
+        return Reply()
+
+    async def _reset(self, _request: Request) -> Reply:
+        await self._world.reset()
+        return Reply()
+
+    async def _status(self, _request: Request) -> Reply:
+        world = self._world
+        return Reply.json(
+            Status(
+                bots=len(world.telegram.bots),
+                connections=sum(len(listener.connections) for listener in world.listeners.values()),
+                stored=world.openai.stored,
+                last_telegram=world.frames[Service.TELEGRAM].journal.last,
+                last_openai=world.frames[Service.OPENAI].journal.last,
+            )
+        )
+
+    def _bot(self, token: str) -> Bot:
+        bot = self._world.telegram.bots.get(token)
+        if bot is None:
+            raise ShapeError("token", "no such bot")
+        return bot
+
+
+def _page(found: list[Call], after: int) -> Calls:
+    """The first of ``found``, so many as one answer should hold, at least one."""
+    size = 0
+    page: list[Call] = []
+    for call in found[:PAGE_CALLS]:
+        size += len(call.body)
+        if page and size > PAGE_BYTES:
+            break
+        page.append(call)
+    return Calls(calls=tuple(page), next=page[-1].number if page else after, more=len(page) < len(found))

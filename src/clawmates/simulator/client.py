@@ -1,0 +1,176 @@
+"""How tests, demonstrations and measurements talk to a running simulator."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from clawmates.base.http.client import Connection
+from clawmates.base.shape import decode_json, encode_json
+from clawmates.simulator.control import (
+    AddBot,
+    AddKey,
+    AddModel,
+    AskCalls,
+    AskSent,
+    Calls,
+    ClearFaults,
+    Push,
+    Said,
+    Say,
+    SentMessages,
+    SetFault,
+    SetTls,
+)
+from clawmates.simulator.model import MAX_WAIT_SECONDS, Call, Fault, SentMessage, Service, Status, Style, TlsMode, User
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+T = TypeVar("T")
+
+_ANSWER_BYTES = 64 << 20
+
+
+class SimulatorError(Exception):
+    """The simulator refused a request; the text is its code."""
+
+
+class NothingCameError(SimulatorError):
+    """What was waited for did not happen in time."""
+
+
+class Simulator:
+    """The control socket of a simulator. Each request is a connection of its own, so waits may run side by side.
+
+    Raises :class:`SimulatorError`, and ``clawmates.base.http.client.HttpError`` when nobody listens.
+    """
+
+    def __init__(self, admin_socket: Path) -> None:
+        self._socket = admin_socket
+
+    async def add_bot(self, token: str, username: str) -> None:
+        """Makes ``token`` (``123456:letters``) a bot's."""
+        await self._send("/bots", AddBot(token=token, username=username))
+
+    async def add_key(self, key: str) -> None:
+        """Makes ``key`` a valid OpenAI key."""
+        await self._send("/keys", AddKey(key=key))
+
+    async def add_model(self, model: str) -> None:
+        """Makes ``model`` exist, beside the documented families."""
+        await self._send("/models", AddModel(model=model))
+
+    async def say(self, token: str, chat_id: int, text: str, *, user: User | None = None) -> int:
+        """A person writes to the bot: the update's id, 0 if the bot does not want messages."""
+        return (await self._ask("/say", Say(token=token, chat_id=chat_id, text=text, user=user), Said)).update_id
+
+    async def push(self, token: str, kind: str, body: str) -> int:
+        """Any documented update, its object as JSON: the update's id, 0 if the bot does not want such."""
+        return (await self._ask("/push", Push(token=token, kind=kind, body=body), Said)).update_id
+
+    async def wait_reply(self, token: str, chat_id: int, *, after: int = 0, timeout: float) -> SentMessage:  # noqa: ASYNC109 - waits on the other side
+        """The first message that the bot sent behind message ``after``; raises :class:`NothingCameError`."""
+        deadline = time.monotonic() + timeout
+        while True:
+            wait = min(max(deadline - time.monotonic(), 0.0), MAX_WAIT_SECONDS)
+            asked = AskSent(token=token, chat_id=chat_id, after=after, wait=wait)
+            if found := (await self._ask("/sent", asked, SentMessages)).messages:
+                return found[0]
+            if time.monotonic() >= deadline:
+                raise NothingCameError("no reply")
+
+    async def sent(self, token: str, chat_id: int) -> tuple[SentMessage, ...]:
+        """All messages that the bot sent to the chat."""
+        return (await self._ask("/sent", AskSent(token=token, chat_id=chat_id), SentMessages)).messages
+
+    async def journal(
+        self, service: Service, *, after: int = 0, method: str = "", caller: str = ""
+    ) -> tuple[Call, ...]:
+        """The remembered calls numbered above ``after``; ``caller`` is a bot's username."""
+        calls: list[Call] = []
+        while True:
+            asked = AskCalls(service=service, method=method, caller=caller, after=after)
+            page = await self._ask("/journal", asked, Calls)
+            calls += page.calls
+            if not page.more:
+                return tuple(calls)
+            after = page.next
+
+    async def wait_call(
+        self,
+        service: Service,
+        method: str,
+        *,
+        after: int = 0,
+        count: int = 1,
+        caller: str = "",
+        finished: bool = False,
+        timeout: float,  # noqa: ASYNC109 - waits on the other side
+    ) -> tuple[Call, ...]:
+        """At least ``count`` calls (over, if ``finished``); raises :class:`NothingCameError`."""
+        deadline = time.monotonic() + timeout
+        while True:
+            wait = min(max(deadline - time.monotonic(), 0.0), MAX_WAIT_SECONDS)
+            asked = AskCalls(
+                service=service,
+                method=method,
+                caller=caller,
+                after=after,
+                count=count,
+                finished=finished,
+                wait=wait,
+            )
+            page = await self._ask("/journal", asked, Calls)
+            if page.more:
+                rest = await self.journal(service, after=page.next, method=method, caller=caller)
+                return page.calls + tuple(call for call in rest if call.answered or not finished)
+            if len(page.calls) >= count:
+                return page.calls
+            if time.monotonic() >= deadline:
+                raise NothingCameError(f"no {method}")
+
+    async def set_fault(self, service: Service, fault: Fault, *, times: int = 1, method: str = "") -> None:
+        """The next ``times`` calls of ``method`` (empty: any) meet ``fault``; behind the faults already set."""
+        await self._send("/faults", SetFault(service=service, fault=fault, times=times, method=method))
+
+    async def clear_faults(self, service: Service) -> None:
+        """Nothing goes wrong any more."""
+        await self._send("/faults/clear", ClearFaults(service=service))
+
+    async def set_tls(self, service: Service, mode: TlsMode) -> None:
+        """How new connections find the service; open ones are closed."""
+        await self._send("/tls", SetTls(service=service, mode=mode))
+
+    async def set_style(self, first_byte_ms: float = 0.0, gap_ms: float = 0.0, words: int = 0) -> None:
+        """How the model answers; without arguments, at once."""
+        await self._send("/style", Style(first_byte_ms=first_byte_ms, gap_ms=gap_ms, words=words))
+
+    async def status(self) -> Status:
+        """Counts."""
+        return await self._ask("/status", None, Status)
+
+    async def reset(self) -> None:
+        """Forgets bots, keys, calls, faults and style; all connections are closed and TLS is good again."""
+        await self._send("/reset", None)
+
+    async def _ask(self, path: str, value: object, cls: type[T]) -> T:
+        return decode_json(cls, await self._send(path, value), _ANSWER_BYTES)
+
+    async def _send(self, path: str, value: object) -> bytes:
+        connection = await Connection.unix(str(self._socket), host="simulator")
+        try:
+            async with asyncio.timeout(MAX_WAIT_SECONDS + 10):
+                response = await connection.request(
+                    "POST",
+                    path,
+                    headers=[("Content-Type", "application/json")],
+                    body=encode_json(value) if value is not None else b"{}",
+                )
+                body = await response.read(_ANSWER_BYTES)
+        finally:
+            await connection.close()
+        if response.status >= 400:
+            raise SimulatorError(f"{path} was refused with {response.status}")
+        return body

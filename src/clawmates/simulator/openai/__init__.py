@@ -1,0 +1,1 @@
+"""The OpenAI Responses API, as platform.openai.com/docs/api-reference/responses documents it."""

@@ -1,0 +1,50 @@
+"""``make prove``: the claims, tried on a throw-away platform whose disk can be read raw."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from clawmates.base.hardening import harden
+from clawmates.proofs.platform import ProofError
+from clawmates.proofs.result import Claim
+from clawmates.proofs.run import run, show
+from clawmates.proofs.trial import Options
+from clawmates.selfhost.install import InstallError
+from clawmates.trials.disk import NoDiskError
+from clawmates.trials.throwaway import Bot, TrialError, throwaway
+from clawmates.wire.names import ChannelKind
+
+MISSING = 4
+
+
+async def main(claims: list[str], options: Options, *, as_json: bool) -> int:
+    """Starts a platform with one terminal bot and one Telegram bot, tries the claims, removes it again."""
+    async with throwaway(disk=True) as trial:
+        await trial.add(
+            [Bot.invent("canary", ChannelKind.TERMINAL), Bot.invent("neighbour", ChannelKind.TELEGRAM)],
+        )
+        await trial.until_live("canary", "neighbour")
+        return show(await run(trial.live, claims, options), as_json=as_json)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make prove", description=__doc__)
+    parser.add_argument("--claim", action="append", default=[], choices=[claim.value for claim in Claim])
+    parser.add_argument("--messages", type=int, default=20)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--json", dest="as_json", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    harden(new_privileges=True)
+    wanted = _arguments()
+    try:
+        options = Options(messages=wanted.messages, full=wanted.full)
+        code = asyncio.run(main(wanted.claim, options, as_json=wanted.as_json))
+    except (InstallError, TrialError, NoDiskError, ProofError) as problem:
+        sys.stderr.write(f"error: {problem}\n")
+        code = MISSING
+    sys.exit(code)

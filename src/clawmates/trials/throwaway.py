@@ -1,0 +1,206 @@
+"""A whole platform that lives for one trial: real processes, real containers, stand-ins for the world outside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawmates.base.paths import State
+from clawmates.base.secret import Secret
+from clawmates.proofs.live import LivePlatform
+from clawmates.selfhost import bots, layout
+from clawmates.selfhost.install import Plan, install, vault_of
+from clawmates.selfhost.platform import Platform
+from clawmates.selfhost.supervisor import Phase, Supervisor
+from clawmates.simulator.client import Simulator
+from clawmates.simulator.model import Failure, Fault, FaultKind, Service
+from clawmates.trials.disk import loop_disk
+from clawmates.wire.desired import DesiredState
+from clawmates.wire.names import ChannelKind, ItemName
+from clawmates.wire.release import Release
+from clawmates.wire.status import BotState, BotStatus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+RELEASE = CHECKOUT / "build" / "release"
+LIVE_SECONDS = 60.0
+LOOK_SECONDS = 0.02
+APART = ("the stand-ins for the messenger and the AI provider, and the trial itself: they hold what was said",)
+PROVIDER = "openai"
+
+
+class TrialError(Exception):
+    """The trial cannot go on; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _StandIns:
+    """The simulator, as the supervisor sees it."""
+
+    folder: Path
+    name: str = "simulator"
+    listener: socket.socket | None = None
+
+    def command(self) -> list[str]:
+        """Any free ports."""
+        line = [sys.executable, "-I", "-m", "clawmates.simulator", "--dir", str(self.folder)]
+        return [*line, "--telegram-port", "0", "--openai-port", "0"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """A bot of the trial and the made-up credentials that the stand-ins know."""
+
+    name: str
+    channel: ChannelKind
+    token: str
+    key: str
+    username: str
+
+    @classmethod
+    def invent(cls, name: str, channel: ChannelKind) -> Bot:
+        """Credentials of the real form."""
+        token = f"{secrets.randbelow(9 * 10**8) + 10**8}:{secrets.token_urlsafe(27)[:35]}"
+        return cls(name, channel, token, f"sk-{secrets.token_hex(24)}", f"{name.replace('-', '_')}_bot")
+
+
+@dataclass(slots=True)
+class Throwaway:
+    """What a trial holds in its hands."""
+
+    root: Path
+    state: State
+    simulator: Simulator
+    platform: Platform
+    live: LivePlatform
+    release: Release
+    bots: dict[str, Bot] = field(default_factory=dict)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def add(self, wanted: Iterable[Bot], *, prompt: str = "You are helpful.") -> None:
+        """Makes the stand-ins know the bots, seals their credentials, and puts them into ``desired.json`` at once."""
+        specs = []
+        model = self._model()
+        await self.simulator.add_model(model)
+        async with vault_of(self.state, self.platform.settings) as vault:
+            for bot in wanted:
+                await self.simulator.add_key(bot.key)
+                if bot.channel is ChannelKind.TELEGRAM:
+                    await self.simulator.add_bot(bot.token, bot.username)
+                draft = bots.Draft(
+                    name=bot.name, channel=bot.channel, provider=PROVIDER, model=model, secrets=_secrets(bot, prompt)
+                )
+                bots.check(draft, self.release)
+                specs.append(
+                    await bots.seal_in(draft, self.state, self.release, vault, self.platform.settings.node.name)
+                )
+                self.bots[bot.name] = bot
+        now = bots.read(self.state)
+        names = {spec.id for spec in specs}
+        kept = tuple(one for one in now.bots if one.id not in names)
+        bots.write(self.state, DesiredState(revision=now.revision + 1, bots=(*kept, *specs)))
+
+    async def until_live(self, *names: str, seconds: float = LIVE_SECONDS) -> tuple[BotStatus, ...]:
+        """Waits until these bots are live; raises :class:`TrialError` with what they are instead."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    found = {bot.bot: bot for bot in (await self.live.status()).bots}
+                    if all(name in found and found[name].state is BotState.LIVE for name in names):
+                        return tuple(found[name] for name in names)
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            states = "; ".join(f"{bot.bot}: {bot.state.value} {bot.code}" for bot in (await self.live.status()).bots)
+            raise TrialError(f"not live after {seconds:.0f} s: {states}") from None
+
+    def _model(self) -> str:
+        provider = self.release.provider(PROVIDER)
+        if provider is None:
+            raise TrialError(f"the release has no provider {PROVIDER}")
+        return provider.models[0].id
+
+
+@asynccontextmanager
+async def throwaway(
+    *, disk: bool = False, keep: bool = False, settings: Mapping[str, Mapping[str, object]] | None = None
+) -> AsyncIterator[Throwaway]:
+    """Starts everything but bots; ends and removes everything afterwards, unless ``keep``.
+
+    ``disk`` puts the state folder on a small disk image of its own. Raises :class:`TrialError` and the errors of
+    :mod:`clawmates.selfhost`.
+    """
+    async with AsyncExitStack() as stack:
+        root = Path(tempfile.mkdtemp(prefix="clawmates-", dir="/var/tmp"))
+        if not keep:
+            stack.callback(shutil.rmtree, root, ignore_errors=True)
+        place = stack.enter_context(loop_disk(root)) if disk else root
+        simulator, folder = await _start_simulator(stack, root)
+        state, run = State(place / "state"), Path("/run") / root.name
+        plan = Plan(state=state, release=RELEASE, settings=_settings(folder, run, settings or {}))
+        made, release = install(plan, datetime.now(UTC))
+        stack.callback(_remove_run, run)
+        stack.callback(layout.release_tmpfs, made.run)
+        platform = Platform(state)
+        stack.push_async_callback(platform.close)
+        await platform.start()
+        if not all(one.phase is Phase.READY for one in platform.supervisor.running.values()):
+            raise TrialError("the platform does not start; its own sentences stand above")
+        live = LivePlatform(state, made, APART)
+        stack.push_async_callback(live.close)
+
+        async def provoke(_bot: str) -> None:
+            failure = Fault(kind=FaultKind.ERROR, failure=Failure.SERVER_ERROR)
+            await simulator.set_fault(Service.OPENAI, failure, times=1)
+
+        live.provoke = provoke
+        yield Throwaway(root, state, simulator, platform, live, release)
+
+
+def _settings(folder: Path, run: Path, more: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, object]]:
+    ports = json.loads((folder / "ports.json").read_bytes())
+    sections: dict[str, dict[str, object]] = {
+        "platform": {"run": str(run)},
+        "vault": {"listen": "127.0.0.1:0"},
+        "gateway": {"unsafe_resolve": {service.host: f"127.0.0.1:{ports[service.value]}" for service in Service}},
+        "node": {"unsafe_extra_ca": str(folder / "ca.pem")},
+    }
+    for name, values in more.items():
+        sections.setdefault(name, {}).update(values)
+    return sections
+
+
+async def _start_simulator(stack: AsyncExitStack, root: Path) -> tuple[Simulator, Path]:
+    folder, supervised = root / "simulator", root / "supervisor"
+    folder.mkdir()
+    supervised.mkdir()
+    supervisor = Supervisor(supervised)
+    stack.push_async_callback(supervisor.close)
+    await supervisor.start([_StandIns(folder)])
+    if supervisor.running["simulator"].phase is not Phase.READY:
+        raise TrialError("the stand-ins do not start")
+    return Simulator(folder / "admin.sock"), folder
+
+
+def _secrets(bot: Bot, prompt: str) -> dict[ItemName, Secret[str]]:
+    found = {ItemName.PROVIDER_KEY: Secret(bot.key), ItemName.PROMPT: Secret(prompt)}
+    if bot.channel is ChannelKind.TELEGRAM:
+        found[ItemName.CHANNEL_TOKEN] = Secret(bot.token)
+    return found
+
+
+def _remove_run(run: Path) -> None:
+    if not run.is_mount():
+        shutil.rmtree(run, ignore_errors=True)

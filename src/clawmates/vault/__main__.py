@@ -1,0 +1,91 @@
+"""``python -I -m clawmates.vault --config FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawmates.base.clock import SystemClock
+from clawmates.base.eventlog import EventLog
+from clawmates.base.hardening import HardeningError, harden, quiet_loop
+from clawmates.base.notify import inherited_sockets
+from clawmates.base.settings import Settings, SettingsError, address, load, state_of
+from clawmates.vault.app import build_app
+from clawmates.vault.certificate import ServingCertificate
+from clawmates.vault.checks import StartError, keep_out_of_swap
+from clawmates.vault.service import Happening, Vault, VaultEvent
+from clawmates.vault.serving import build_server
+from clawmates.vault.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clawmates.base.paths import State
+
+EXIT_CONFIGURATION = 78
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the vault until a signal; the exit code is 0, or 78 with one sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="clawmates.vault")
+    parser.add_argument("--config", type=Path, required=True)
+    config: Path = parser.parse_args(arguments).config
+    logging.disable(logging.CRITICAL)
+    try:
+        harden()
+        os.umask(0o077)
+        keep_out_of_swap(Path("/proc/swaps"), Path("/proc/self/status"))
+        asyncio.run(_serve(load(config), state_of(config)))
+    except (StartError, SettingsError, HardeningError) as error:
+        sys.stderr.write(f"vault: {error}\n")
+        return EXIT_CONFIGURATION
+    return 0
+
+
+async def _serve(settings: Settings, state: State) -> None:
+    quiet_loop(asyncio.get_running_loop())
+    clock = SystemClock(timedelta(seconds=settings.platform.unsafe_clock_offset))
+    region = settings.platform.region
+    certificate = ServingCertificate(state.identity("vault"), state.authority)
+    listening = inherited_sockets() or [_listen(settings.vault.listen)]
+    store = open_store(
+        state.vault, region=region, master_key=settings.vault.master_key, random=os.urandom, now=clock.now()
+    )
+    events = EventLog(state.log, "vault", clock)
+    vault = Vault(store, region=region, clock=clock, random=os.urandom, events=events)
+    try:
+        await vault.settle()
+        events.write(VaultEvent(code=Happening.STARTED))
+        server = build_server(build_app(vault), certificate.context, certificate.reload)
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(certificate.keep_fresh())
+            try:
+                await server.serve(sockets=listening)
+            finally:
+                looking.cancel()
+    finally:
+        vault.close()
+        for sock in listening:
+            with suppress(OSError):
+                sock.close()
+
+
+def _listen(where: str) -> socket.socket:
+    host, port = address(where)
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
+        raise StartError(f"cannot listen on {where}: {reason}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""The vault's HTTP face: one table of routes, each with the gate before it, and nothing else answers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+
+from clawmates.base.hardening import place_of
+from clawmates.base.shape import ShapeError, decode_json, encode_json
+from clawmates.vault.identity import ANYONE, CONTROL, NODE, Caller, Gate, Nobody, admit
+from clawmates.vault.service import Vault
+from clawmates.vault.store import RefusedError
+from clawmates.wire.names import ItemName, ServiceName, check_bot_id
+from clawmates.wire.vault import Assignment, Redemption, SealedItem, TicketRequest, VaultRefusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+T = TypeVar("T")
+
+MAX_BODY = 200 * 1024
+BODY_SECONDS = 10.0
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_GENERATIONS = range(1 << 53)
+
+STATUS: dict[VaultRefusal, int] = {
+    VaultRefusal.MALFORMED: 400,
+    VaultRefusal.NOT_ALLOWED: 403,
+    VaultRefusal.UNKNOWN_BOT: 404,
+    VaultRefusal.UNKNOWN_ITEM: 404,
+    VaultRefusal.UNKNOWN_KEY: 404,
+    VaultRefusal.NOT_ASSIGNED: 403,
+    VaultRefusal.CANNOT_OPEN: 422,
+    VaultRefusal.VERSION_EXISTS: 409,
+    VaultRefusal.TOO_LARGE: 413,
+    VaultRefusal.TICKET_UNKNOWN: 403,
+    VaultRefusal.TICKET_EXPIRED: 410,
+    VaultRefusal.TICKET_REUSED: 409,
+    VaultRefusal.FROZEN: 423,
+    VaultRefusal.STORAGE_FAILED: 503,
+}
+INTERNAL = "internal"
+"""The one code outside :class:`VaultRefusal`: a defect of the vault itself; place and type are on stderr."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An admitted request. Its methods raise ``ValueError`` for what is malformed (a ShapeError is one)."""
+
+    caller: Caller
+    path: Mapping[str, str]
+    body: bytes
+
+    @property
+    def bot(self) -> str:
+        """The bot in the path."""
+        return check_bot_id(self.path["bot"])
+
+    @property
+    def item(self) -> tuple[ItemName, int]:
+        """Name and version in the path."""
+        if not _VERSION.fullmatch(self.path["version"]):
+            raise ValueError("not a version")
+        return ItemName(self.path["name"]), int(self.path["version"])
+
+    @property
+    def service(self) -> str:
+        """The calling service's name; empty for a mate."""
+        return self.caller.name if isinstance(self.caller, ServiceName) else ""
+
+    def json(self, cls: type[T]) -> T:
+        """The body as a ``cls``."""
+        return decode_json(cls, self.body, MAX_BODY)
+
+
+async def intake_key(vault: Vault, _call: Call) -> bytes:
+    """The public key to seal to."""
+    return encode_json(await vault.intake_key())
+
+
+async def assign(vault: Vault, call: Call) -> None:
+    """Makes a bot known."""
+    await vault.assign(call.bot, call.json(Assignment))
+
+
+async def put(vault: Vault, call: Call) -> None:
+    """Keeps a sealed item."""
+    name, version = call.item
+    await vault.put(call.bot, name, version, call.json(SealedItem))
+
+
+async def destroy(vault: Vault, call: Call) -> None:
+    """Destroys a bot."""
+    await vault.destroy(call.bot)
+
+
+async def unfreeze(vault: Vault, call: Call) -> None:
+    """Lets tickets flow again after an alarm."""
+    await vault.unfreeze(call.bot)
+
+
+async def ticket(vault: Vault, call: Call) -> bytes:
+    """Gives a ticket to the calling node."""
+    request = call.json(TicketRequest)
+    check_bot_id(request.bot)
+    if request.generation not in _GENERATIONS:
+        raise ShapeError("generation", "out of range")
+    return encode_json((await vault.ticket(call.service, request)).plain())
+
+
+async def redeem(vault: Vault, call: Call) -> bytes:
+    """Opens what a ticket names."""
+    redemption = call.json(Redemption)
+    check_bot_id(redemption.bot)
+    return encode_json((await vault.redeem(redemption)).plain())
+
+
+async def healthz(_vault: Vault, _call: Call) -> None:
+    """Says that somebody is here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One route, who may call it, and what it does; ``handle`` returns a JSON body or ``None`` for 204."""
+
+    method: str
+    path: str
+    gate: Gate
+    handle: Callable[[Vault, Call], Awaitable[bytes | None]]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("GET", "/v1/intake-key", CONTROL, intake_key),
+    Rule("PUT", "/v1/bots/{bot}", CONTROL, assign),
+    Rule("PUT", "/v1/bots/{bot}/items/{name}/{version}", CONTROL, put),
+    Rule("DELETE", "/v1/bots/{bot}", CONTROL, destroy),
+    Rule("POST", "/v1/bots/{bot}/unfreeze", CONTROL, unfreeze),
+    Rule("POST", "/v1/tickets", NODE, ticket),
+    Rule("POST", "/v1/redeem", ANYONE, redeem),
+    Rule("GET", "/healthz", ANYONE, healthz),
+)
+
+
+def build_app(vault: Vault, rules: Sequence[Rule] = RULES) -> ASGIApp:
+    """The ASGI application; ``scope["state"]["caller"]`` must hold the :class:`Caller`."""
+    routes = [Route(rule.path, _guarded(vault, rule), methods=[rule.method]) for rule in rules]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for route in routes:
+            found, child = route.matches(scope)
+            if found is Match.FULL:
+                scope.update(child)
+                await route.handle(scope, receive, send)
+                return
+        await _answer_unlisted(scope, receive, send)
+
+    return app
+
+
+def _guarded(vault: Vault, rule: Rule) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        caller: Caller = request.scope["state"].get("caller", Nobody.UNREADABLE)
+        refusal = admit(caller, rule.gate, vault.region)
+        try:
+            # Read even when refused: answering over an unread body would reset the connection under the answer.
+            body = await read_body(request, keep=refusal is None)
+            if refusal is not None:
+                return refuse(refusal)
+            done = await rule.handle(vault, Call(caller, request.path_params, body))
+        except RefusedError as refused:
+            return refuse(refused.refusal)
+        except ValueError:
+            return refuse(VaultRefusal.MALFORMED)
+        except (ClientDisconnect, TimeoutError):
+            return refuse(VaultRefusal.MALFORMED)
+        except Exception as error:  # noqa: BLE001 - the last line: say type and place, drop the text
+            sys.stderr.write(f"request failed: {place_of(error)}\n")
+            return _error(500, INTERNAL)
+        return Response(status_code=204) if done is None else Response(done, media_type="application/json")
+
+    return endpoint
+
+
+async def read_body(request: Request, *, keep: bool = True, seconds: float = BODY_SECONDS) -> bytes:
+    """At most :data:`MAX_BODY` bytes in at most ``seconds``; raises :class:`RefusedError` or ``TimeoutError``."""
+    body = bytearray()
+    size = 0
+    async with asyncio.timeout(seconds):
+        async for piece in request.stream():
+            size += len(piece)
+            if size > MAX_BODY:
+                raise RefusedError(VaultRefusal.TOO_LARGE)
+            if keep:
+                body += piece
+    return bytes(body)
+
+
+def refuse(refusal: VaultRefusal) -> Response:
+    """The answer to a refused call; the connection ends with it, so no rest of a body is waited for."""
+    return _error(STATUS[refusal], refusal.value)
+
+
+def _error(status: int, code: str) -> Response:
+    return Response(
+        encode_json({"error": {"code": code}}),
+        status_code=status,
+        media_type="application/json",
+        headers={"Connection": "close"},
+    )
+
+
+async def _answer_unlisted(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await refuse(VaultRefusal.NOT_ALLOWED)(scope, receive, send)

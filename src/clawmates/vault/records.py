@@ -1,0 +1,141 @@
+"""``vault.db``: whose bot it is, and sealed records that mean nothing without ``keys.db``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clawmates.vault.database import Database, Schema
+from clawmates.wire.vault import Binding
+
+if TYPE_CHECKING:
+    from clawmates.wire.names import ItemName
+
+SCHEMA = Schema(
+    mark=int.from_bytes(b"CMVT", "big"),
+    version=1,
+    tables="""
+CREATE TABLE bots (
+    bot TEXT PRIMARY KEY, tenant TEXT NOT NULL, node TEXT NOT NULL, frozen INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE records (
+    bot TEXT NOT NULL REFERENCES bots, name TEXT NOT NULL, version INTEGER NOT NULL,
+    key_id TEXT NOT NULL, hosts TEXT NOT NULL, received BLOB NOT NULL, box BLOB NOT NULL,
+    PRIMARY KEY (bot, name, version)
+) STRICT;
+""",
+)
+KEPT_VERSIONS = 2
+"""The newest and the one before it, which a bot may still be started with while desired state catches up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """One bot as the vault knows it."""
+
+    id: str
+    tenant: str
+    node: str
+    frozen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One sealed item. ``received`` is the SHA-256 of the blob that it came as, to know a repeated put."""
+
+    binding: Binding
+    received: bytes
+    box: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStore:
+    """The open ``vault.db``. Errors are ``sqlite3.Error``."""
+
+    database: Database
+    region: str
+
+    def bot(self, bot: str) -> Bot | None:
+        """The bot of that id."""
+        row = self.database.connection.execute(
+            "SELECT bot, tenant, node, frozen FROM bots WHERE bot = ?", (bot,)
+        ).fetchone()
+        return None if row is None else Bot(row[0], row[1], row[2], bool(row[3]))
+
+    def assign(self, bot: str, tenant: str, node: str) -> None:
+        """Makes the bot known, or moves it to another node."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO bots (bot, tenant, node) VALUES (?, ?, ?) ON CONFLICT (bot) DO UPDATE SET node = ?",
+                (bot, tenant, node, node),
+            )
+
+    def freeze(self, bot: str, *, frozen: bool) -> None:
+        """Sets or clears the mark that stops all tickets."""
+        with self.database.transaction() as connection:
+            connection.execute("UPDATE bots SET frozen = ? WHERE bot = ?", (int(frozen), bot))
+
+    def record(self, bot: Bot, name: ItemName, version: int) -> Record | None:
+        """One record, whole."""
+        row = self.database.connection.execute(
+            "SELECT key_id, hosts, received, box FROM records WHERE bot = ? AND name = ? AND version = ?",
+            (bot.id, name.value, version),
+        ).fetchone()
+        if row is None:
+            return None
+        binding = Binding(
+            key_id=row[0],
+            region=self.region,
+            tenant=bot.tenant,
+            bot=bot.id,
+            name=name,
+            version=version,
+            hosts=tuple(json.loads(row[1])),
+        )
+        return Record(binding, row[2], row[3])
+
+    def versions(self, bot: str, name: ItemName) -> tuple[int, ...]:
+        """The versions kept of one item, oldest first."""
+        rows = self.database.connection.execute(
+            "SELECT version FROM records WHERE bot = ? AND name = ? ORDER BY version", (bot, name.value)
+        )
+        return tuple(version for (version,) in rows)
+
+    def add(self, record: Record) -> None:
+        """Keeps one more record."""
+        about = record.binding
+        with self.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    about.bot,
+                    about.name.value,
+                    about.version,
+                    about.key_id,
+                    json.dumps(about.hosts),
+                    record.received,
+                    record.box,
+                ),
+            )
+
+    def known(self) -> frozenset[tuple[str, str, int]]:
+        """(bot, name, version) of every record."""
+        rows = self.database.connection.execute("SELECT bot, name, version FROM records")
+        return frozenset((bot, name, version) for bot, name, version in rows)
+
+    def forget(self, bot: str) -> None:
+        """Deletes the bot and all its records."""
+        with self.database.transaction() as connection:
+            connection.execute("DELETE FROM records WHERE bot = ?", (bot,))
+            connection.execute("DELETE FROM bots WHERE bot = ?", (bot,))
+        self.database.scrub_journal()
+
+    def forget_versions(self, bot: str, *versions: tuple[str, int]) -> None:
+        """Deletes single records of a bot, by (name, version)."""
+        with self.database.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM records WHERE bot = ? AND name = ? AND version = ?",
+                [(bot, name, version) for name, version in versions],
+            )
+        self.database.scrub_journal()

@@ -1,0 +1,155 @@
+"""uvicorn as the vault needs it: TLS 1.3, the peer's name in the scope, patience with nobody, and not a word logged."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from clawmates.base import notify
+from clawmates.base.shape import encode_json
+from clawmates.vault.identity import caller_of
+from clawmates.wire.vault import VaultRefusal
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Callable, Iterator
+
+    from starlette.types import ASGIApp
+    from uvicorn.server import ServerState
+
+HEAD_SECONDS = 10
+MAX_HEAD = 16 * 1024
+MAX_CONNECTIONS = 512
+KEEP_ALIVE_SECONDS = 5
+GRACE_SECONDS = 5
+_MALFORMED = encode_json({"error": {"code": VaultRefusal.MALFORMED.value}})
+
+
+class VaultProtocol(H11Protocol):
+    """h11 with the caller's identity, and an end to those who never finish a request's head."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn itself
+        """Takes the caller's name from the handshake."""
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        self.app_state = self.app_state | {"caller": caller_of(tls.getpeercert() if tls else None)}
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+        else:
+            self._watch_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Parses, and keeps the clock running while a head is incomplete."""
+        super().data_received(data)
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clock."""
+        self._stop_head_timer()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words are dropped
+        """Answers what is not HTTP in the one shape that errors have."""
+        head = h11.Response(
+            status_code=400,
+            headers=[
+                ("Content-Type", "application/json"),
+                ("Content-Length", str(len(_MALFORMED))),
+                ("Connection", "close"),
+            ],
+        )
+        try:
+            for event in (head, h11.Data(data=_MALFORMED), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        except h11.LocalProtocolError:
+            self._cut()
+        else:
+            self.transport.close()
+
+    def _watch_head(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_head_timer()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._cut)
+
+    def _cut(self) -> None:
+        # CPython 3.11 forgets its SSL protocol at a second close, and abort() then fails on it.
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class VaultServer(uvicorn.Server):
+    """Serves until a signal, reloads its certificate on SIGHUP, and tells the supervisor when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, reload: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._reload = reload
+        self._stop = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals end the serving, not the process: it closes its files and exits 0."""
+        loop = asyncio.get_running_loop()
+        handlers = {signal.SIGTERM: self._stop.set, signal.SIGINT: self._stop.set, signal.SIGHUP: self._reload}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts listening and says so."""
+        await super().startup(sockets)
+        listening = [sock.getsockname()[:2] for sock in sockets or ()]
+        notify.ready(" ".join(f"{host}:{port}" for host, port in listening))
+
+    async def main_loop(self) -> None:
+        """Waits for the end instead of looking for it ten times a second."""
+        await self._stop.wait()
+
+
+def build_server(app: ASGIApp, context: ssl.SSLContext, reload: Callable[[], object]) -> VaultServer:
+    """A server for :meth:`uvicorn.Server.serve` with sockets of the caller."""
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http=VaultProtocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        h11_max_incomplete_event_size=MAX_HEAD,
+        ssl_context_factory=lambda _config, _default: context,
+    )
+    return VaultServer(config, reload)

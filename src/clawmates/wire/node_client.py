@@ -1,0 +1,59 @@
+"""Asking node, over its unix socket: a thin client for the CLI and the supervisor.
+
+=============== =======================================================
+``GET /status`` :class:`~clawmates.wire.status.NodeStatus`
+``POST /stop``  stops every bot and starts none any more → 204
+=============== =======================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from clawmates.base.http.client import Connection, HttpError
+from clawmates.base.shape import ShapeError, decode_json
+from clawmates.wire.status import NodeStatus
+
+STATUS_SECONDS = 5.0
+STOP_SECONDS = 120.0
+MAX_ANSWER = 8 << 20
+"""A thousand bots with all findings fit."""
+
+
+class NodeUnreachableError(Exception):
+    """Node does not answer, or not in a way that can be understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeClient:
+    """``socket`` is ``Settings.run.node``; only root and node's own user are let in."""
+
+    socket: Path
+
+    async def status(self) -> NodeStatus:
+        """Node and its bots. Raises :class:`NodeUnreachableError`."""
+        try:
+            return decode_json(NodeStatus, await self._call("GET", "/status", 200, STATUS_SECONDS), MAX_ANSWER)
+        except ShapeError:
+            raise NodeUnreachableError from None
+
+    async def stop(self) -> None:
+        """Returns when no container is left. Raises :class:`NodeUnreachableError`."""
+        await self._call("POST", "/stop", 204, STOP_SECONDS)
+
+    async def _call(self, method: str, target: str, status: int, seconds: float) -> bytes:
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await Connection.unix(str(self.socket), "node")
+                try:
+                    response = await connection.request(method, target)
+                    answer = await response.read(MAX_ANSWER)
+                finally:
+                    await connection.close()
+        except (TimeoutError, HttpError):
+            raise NodeUnreachableError from None
+        if response.status != status:
+            raise NodeUnreachableError
+        return answer

@@ -1,0 +1,255 @@
+"""The image itself: what is in it, what is not, that it runs, and that a second build is the same bytes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from clawmates.node.engines.podman_files import PodmanFiles
+from clawmates.node.engines.runtime import choose_runtime, unified_cgroups
+from clawmates.node.release import check_archive, load
+from clawmates.wire.release import Release
+
+ROOT = Path(__file__).resolve().parents[2]
+MIB = 1 << 20
+SHELLS = {"sh", "bash", "dash", "busybox", "ash", "zsh"}
+PACKAGE_MANAGERS = {"dpkg", "apt", "apt-get", "pip", "pip3", "rpm", "apk"}
+OTHER_INTERPRETERS = {"perl", "openssl", "c_rehash", "awk", "env"}
+UID = GID = 1000
+
+
+@dataclass(frozen=True)
+class Built:
+    directory: Path
+    release: Release
+
+    @contextmanager
+    def layer(self) -> Iterator[tarfile.TarFile]:
+        """The container's root file system."""
+        with tarfile.open(self.directory / self.release.image.archive) as outer:
+            manifest = json.loads(self.blob(outer, self.release.image.digest).read())
+            with tarfile.open(fileobj=self.blob(outer, manifest["layers"][0]["digest"])) as inner:
+                yield inner
+
+    def entries(self) -> list[tarfile.TarInfo]:
+        with self.layer() as layer:
+            return layer.getmembers()
+
+    def files(self, prefix: str) -> list[tuple[str, bytes]]:
+        with self.layer() as layer:
+            wanted = [one for one in layer if one.isfile() and one.name.startswith(prefix)]
+            return [(one.name, stream.read()) for one in wanted if (stream := layer.extractfile(one)) is not None]
+
+    @staticmethod
+    def blob(tar: tarfile.TarFile, digest: str) -> IO[bytes]:
+        stream = tar.extractfile(f"blobs/{digest.replace(':', '/')}")
+        assert stream is not None
+        return stream
+
+
+def checkout(target: Path, cache: Path) -> Path:
+    """The working tree's part that makes the image, and the packages already fetched."""
+    for folder in ("image", "src", "requirements"):
+        shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", target)
+    for folder in ("debs", "wheels"):
+        if (cache / folder).is_dir():
+            shutil.copytree(cache / folder, target / "build" / "cache" / folder)
+    return target
+
+
+def build(tree: Path, umask: int, zone: str) -> Built:
+    done = subprocess.run(
+        [sys.executable, tree / "image" / "build", "--json"],
+        check=False,
+        capture_output=True,
+        text=True,
+        umask=umask,
+        env={**os.environ, "TZ": zone, "PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)["data"]
+    directory = Path(data["directory"])
+    return Built(directory, load(directory, data["public_key"]))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build(checkout(tmp_path_factory.mktemp("first"), ROOT / "build" / "cache"), 0o022, "UTC")
+
+
+@pytest.mark.timeout(300)
+def test_another_path_umask_and_zone_give_the_same_bytes(built: Built, tmp_path: Path) -> None:
+    tree = checkout(tmp_path / "an other place", built.directory.parent / "cache")
+    again = build(tree, 0o077, "Pacific/Kiritimati")
+    assert again.release == built.release
+    # Seeded difference: one byte of the mate's own code must show, or the comparison above says nothing.
+    with (tree / "src" / "clawmates" / "mate" / "__init__.py").open("a") as stream:
+        stream.write("x = 1\n")
+    changed = build(tree, 0o022, "UTC")
+    assert changed.release.image.digest != built.release.image.digest
+    assert changed.release.image.config != built.release.image.config
+
+
+def test_the_archive_is_the_one_that_was_signed(built: Built) -> None:
+    assert check_archive(built.directory, built.release.image).is_file()
+    assert built.release.image.size <= 60 * MIB
+
+
+def defects(entries: Iterable[tarfile.TarInfo]) -> list[str]:
+    """What would make the image more than Python, its libraries and certificates."""
+    found = []
+    for entry in entries:
+        name = entry.name.rpartition("/")[2]
+        if name in SHELLS | PACKAGE_MANAGERS | OTHER_INTERPRETERS:
+            found.append(f"{entry.name}: a program that has no place here")
+        if entry.mode & 0o7000:
+            found.append(f"{entry.name}: setuid, setgid or sticky")
+        if not entry.issym() and (entry.mode & 0o022 or entry.uid != 0 or entry.gid != 0):
+            found.append(f"{entry.name}: uid {UID} may write")
+        if not (entry.isfile() or entry.isdir() or entry.issym()):
+            found.append(f"{entry.name}: neither file, folder nor link")
+        if entry.isfile() and entry.mode & 0o111 and not entry.name.startswith(("usr/bin/python3", "usr/lib")):
+            found.append(f"{entry.name}: an unexpected program")
+        if entry.name.startswith(("var/lib/dpkg", "etc/apt", "usr/share/doc", "usr/lib/python3.11/test")):
+            found.append(f"{entry.name}: ballast")
+    return found
+
+
+def entry(name: str, mode: int = 0o644, uid: int = 0, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.mode, info.uid, info.type = mode, uid, kind
+    return info
+
+
+def test_nothing_in_it_but_python_libraries_and_certificates(built: Built) -> None:
+    entries = built.entries()
+    assert defects(entries) == []
+    names = {one.name for one in entries}
+    assert {"usr/bin/python3", "run/door", "run/boot", "tmp", "etc/passwd"} <= names
+    assert any(name.startswith("etc/ssl/certs/") and name.endswith(".0") for name in names)
+    ours = {name.split("/")[5] for name in names if name.startswith("usr/lib/python3/dist-packages/clawmates/")}
+    assert ours == {"__init__.pyc", "base", "mate", "wire"}
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        entry("usr/bin/dash", 0o755),
+        entry("usr/bin/apt-get", 0o755),
+        entry("usr/bin/perl", 0o755),
+        entry("usr/bin/python3.11", 0o4755),
+        entry("usr/lib/python3.11/ssl.pyc", 0o666),
+        entry("usr/lib/python3.11/ssl.pyc", uid=UID),
+        entry("tmp", 0o1777, kind=tarfile.DIRTYPE),
+        entry("dev/null", kind=tarfile.CHRTYPE),
+        entry("opt/tool", 0o755),
+        entry("var/lib/dpkg/status"),
+    ],
+    ids=lambda one: f"{one.name}-{one.mode:o}-{one.uid}",
+)
+def test_a_planted_defect_is_found(built: Built, planted: tarfile.TarInfo) -> None:
+    assert defects([*built.entries(), planted]) != []
+
+
+@pytest.fixture(scope="module")
+def podman(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodmanFiles]:
+    """An engine of its own that holds nothing but the image."""
+    place = tmp_path_factory.mktemp("engine")
+    files = PodmanFiles(storage=place / "storage", run=place / "run")
+    unified = unified_cgroups(Path("/proc/self/mountinfo").read_text())
+    files.write(choose_runtime("", unified=unified))
+    archive = built.directory / built.release.image.archive
+    pulled = engine(files, "pull", "--quiet", f"oci-archive:{archive}")
+    assert f"sha256:{pulled.splitlines()[-1]}" == built.release.image.config
+    yield files
+    engine(files, "rm", "--force", "--all")
+    engine(files, "rmi", "--force", "--all")
+    subprocess.run(["umount", "-l", files.storage / "storage" / "overlay"], check=False, capture_output=True)
+
+
+def engine(files: PodmanFiles, *arguments: str) -> str:
+    done = subprocess.run(
+        ["podman", *arguments], check=False, capture_output=True, text=True, env=files.environment, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def inside(files: PodmanFiles, image: str, program: str) -> str:
+    """What ``program`` prints in a container as the platform starts them."""
+    sealed = "--network none --ipc none --read-only --read-only-tmpfs=false --cap-drop ALL --log-driver none"
+    limits = "--memory 128m --memory-swap 128m --pids-limit 32"
+    ulimits = "--ulimit nofile=1024:1024 --ulimit nproc=64:64 --ulimit core=0"
+    users = "--uidmap 0:1000000:1024 --gidmap 0:1000000:1024 --security-opt no-new-privileges"
+    options = f"{sealed} {limits} {ulimits} {users}".split()
+    python = ("/usr/bin/python3", "-I", "-OO", "-c", program)
+    return engine(files, "run", "--rm", *options, image.removeprefix("sha256:"), *python)
+
+
+def test_the_manifest_digest_survives_the_engine(built: Built, podman: PodmanFiles) -> None:
+    shown = engine(podman, "images", "--all", "--digests", "--format", "{{.Digest}}")
+    assert built.release.image.digest in shown.split()
+
+
+def test_it_runs_and_has_what_a_mate_needs(built: Built, podman: PodmanFiles) -> None:
+    program = """
+import asyncio, ctypes, h11, json, logging, os, pkgutil, resource, ssl, subprocess, sys, traceback, typing
+import clawmates
+names = [m.name for m in pkgutil.walk_packages(clawmates.__path__, "clawmates.") if not m.name.endswith("__main__")]
+for name in names:
+    __import__(name)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.load_verify_locations(capath=ssl.get_default_verify_paths().capath)
+roots = os.listdir("/etc/ssl/certs")
+"münchen.example".encode("idna"), "x".encode("utf-16"), ctypes.CDLL(None).getpid()
+writable = [p for d, ds, fs in os.walk("/") if not d.startswith(("/proc", "/sys", "/dev"))
+            for p in (os.path.join(d, n) for n in ds + fs) if os.access(p, os.W_OK)]
+print(json.dumps({"uid": os.getuid(), "modules": names, "roots": len(roots), "writable": writable,
+                  "flags": [sys.flags.isolated, sys.flags.optimize], "encoding": sys.getfilesystemencoding()}))
+"""
+    seen = json.loads(inside(podman, built.release.image.config, program))
+    assert seen["uid"] == UID
+    assert "clawmates.mate" in seen["modules"]
+    assert seen["roots"] > 100
+    assert seen["writable"] == []
+    assert seen["flags"] == [1, 2]
+    assert seen["encoding"] == "utf-8"
+
+
+def test_nothing_is_compiled_at_start(built: Built, podman: PodmanFiles) -> None:
+    program = """
+import asyncio, h11, ssl, sys
+loaded = [m.__spec__ for m in sys.modules.values() if getattr(m, "__spec__", None)]
+print([s.name for s in loaded if s.origin and s.origin.endswith(".py")])
+"""
+    assert inside(podman, built.release.image.config, program).strip() == "[]"
+
+
+def misnamed(certificates: dict[str, bytes]) -> list[str]:
+    """Names under which OpenSSL would not look for the certificate they hold (openssl-rehash(1))."""
+    wrong = []
+    for name, data in certificates.items():
+        command = ["openssl", "x509", "-noout", "-subject_hash"]
+        done = subprocess.run(command, input=data, check=True, capture_output=True)
+        if done.stdout.decode().strip() != name.partition(".")[0]:
+            wrong.append(name)
+    return wrong
+
+
+def test_certificates_have_the_names_that_openssl_looks_for(built: Built) -> None:
+    """A folder of wrong names would verify nobody."""
+    certificates = {name.rpartition("/")[2]: data for name, data in built.files("etc/ssl/certs/")}
+    assert len(certificates) > 100
+    assert misnamed(certificates) == []
+    first, second, *_ = certificates
+    assert misnamed({first: certificates[second]}) == [first]

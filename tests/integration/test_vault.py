@@ -1,0 +1,541 @@
+"""The vault as its own process, over real mutual TLS, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import ssl
+import sys
+import tempfile
+from base64 import b64encode
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from clawmates.base.http.client import Connection, HttpError
+from clawmates.base.paths import State
+from clawmates.base.secret import Secret
+from clawmates.base.tls import client_context
+from clawmates.base.x509 import Authority, Names
+from clawmates.wire.names import ItemName
+from clawmates.wire.sealing import seal
+from clawmates.wire.vault import Assignment, Binding, Redemption, TicketRequest, VaultRefusal
+from clawmates.wire.vault_client import VaultClient, VaultError, VaultUnreachableError, redeem, speaks_as
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+KEY, TOKEN, PROMPT = ItemName.PROVIDER_KEY, ItemName.CHANNEL_TOKEN, ItemName.PROMPT
+SECRETS = {KEY: "sk-canary-7d1e0bb4c2", TOKEN: "424242:canary-AAf9", PROMPT: "canary: speak like a pirate, ünïcode"}
+VAULT_NAMES = Names(dns=("vault", "localhost"), uri=("clawmates://local/vault/vault",))
+LET_ALL_IN = "import clawmates.vault.app as app; app.admit = lambda *_: None"
+
+
+@dataclass
+class House:
+    """A state folder with its own authority."""
+
+    root: Path
+    authority: Authority
+
+    @property
+    def state(self) -> State:
+        return State(self.root / "state")
+
+    def certify(self, folder: str, names: Names, authority: Authority | None = None) -> tuple[Path, Path]:
+        pair = (authority or self.authority).issue(names, datetime.now(UTC))
+        paths = self.state.identity(folder)
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        paths[0].write_bytes(pair.certificate)
+        paths[1].touch(0o600)
+        paths[1].write_bytes(pair.key)
+        return paths
+
+    def configure(self, listen: str = "127.0.0.1:0", region: str = "local") -> None:
+        text = f'[platform]\nregion = "{region}"\nrun = "{self.root}/run"\n[vault]\nlisten = "{listen}"\n'
+        self.state.config.write_text(text)
+
+    def tls(self, identity: tuple[Path, Path] | None = None) -> ssl.SSLContext:
+        return client_context(authority=self.state.authority, identity=identity)
+
+
+@dataclass
+class Running:
+    """A vault that said it is ready."""
+
+    house: House
+    process: asyncio.subprocess.Process
+    port: int
+
+    def client(self, name: str = "", folder: str = "") -> VaultClient:
+        identity = None
+        if name:
+            folder = folder or name.rpartition("/")[2]
+            identity = self.house.certify(folder, Names(uri=(f"clawmates://{name}",)))
+        return VaultClient("127.0.0.1", self.port, self.house.tls(identity))
+
+    @property
+    def cli(self) -> VaultClient:
+        return self.client("local/control/cli")
+
+    @property
+    def node(self) -> VaultClient:
+        return self.client("local/node/node-1")
+
+    @property
+    def mate(self) -> VaultClient:
+        return self.client()
+
+    async def connect(self) -> Connection:
+        return await Connection.tcp("127.0.0.1", self.port, tls=self.house.tls(), server_name="vault")
+
+    async def fill(self, bot: str = "b1") -> None:
+        cli = self.cli
+        await cli.assign(bot, Assignment(tenant="acme", node="node-1"))
+        intake = await cli.intake_key()
+        for name, text in SECRETS.items():
+            hosts = () if name is PROMPT else ("api.example",)
+            binding = Binding(
+                key_id=intake.key_id, region="local", tenant="acme", bot=bot, name=name, version=1, hosts=hosts
+            )
+            await cli.put(bot, name, 1, seal(intake.public, binding, Secret(text)))
+
+    async def take(self, bot: str = "b1") -> Redemption:
+        request = TicketRequest(bot=bot, generation=1, items=dict.fromkeys(SECRETS, 1))
+        return Redemption(bot=bot, ticket=(await self.node.ticket(request)).ticket)
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        self.process.send_signal(number)
+        return await finish(self.process)
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    # Not pytest's own folder: unix socket names have 107 characters at most.
+    root = Path(tempfile.mkdtemp(prefix="cmv-"))
+    house = House(root, Authority.create("test authority", datetime.now(UTC)))
+    house.state.log.mkdir(parents=True)
+    house.state.pki.mkdir()
+    house.state.authority.write_bytes(house.authority.pair.certificate)
+    house.certify("vault", VAULT_NAMES)
+    house.configure()
+    yield house
+    shutil.rmtree(root)
+
+
+async def launch(
+    house: House, *, weaken: str = "", before: tuple[str, ...] = (), notify: str = "", fds: tuple[int, ...] = ()
+) -> asyncio.subprocess.Process:
+    """Starts the process; ``weaken`` is a line of Python that seeds a defect into it first."""
+    config = str(house.state.config)
+    run = f"import sys; {weaken}\nfrom clawmates.vault.__main__ import main; sys.exit(main(['--config', {config!r}]))"
+    command = ("-c", run) if weaken else ("-m", "clawmates.vault", "--config", config)
+    return await asyncio.create_subprocess_exec(
+        *before,
+        sys.executable,
+        "-I",
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={"NOTIFY_SOCKET": notify, "PATH": os.environ["PATH"]},
+        pass_fds=fds,
+    )
+
+
+async def finish(process: asyncio.subprocess.Process) -> tuple[int, str]:
+    async with asyncio.timeout(20):
+        said, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode()
+
+
+@asynccontextmanager
+async def running(
+    house: House, *, weaken: str = "", before: tuple[str, ...] = (), fds: tuple[int, ...] = ()
+) -> AsyncIterator[Running]:
+    """A vault until the end of the block; it must have said nothing but where it listens."""
+    path = house.root / "notify"
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(path))
+        notify.settimeout(0)
+        process = await launch(house, weaken=weaken, before=before, notify=str(path), fds=fds)
+        try:
+            told = await _first_word(notify, process)
+            assert told.startswith("READY=1\nSTATUS=127.0.0.1:"), told
+            yield Running(house, process, int(told.rpartition(":")[2]))
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+                assert await finish(process) == (0, "")
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def _first_word(notify: socket.socket, process: asyncio.subprocess.Process) -> str:
+    """What the process says when it is ready, or what it said when it died."""
+    loop = asyncio.get_running_loop()
+    word = asyncio.ensure_future(loop.sock_recv(notify, 4096))
+    death = asyncio.ensure_future(process.wait())
+    await asyncio.wait((word, death), timeout=20, return_when=asyncio.FIRST_COMPLETED)
+    death.cancel()
+    if word.done():
+        return word.result().decode()
+    word.cancel()
+    return str(await finish(process)) if process.returncode is not None else "nothing"
+
+
+async def refusal(call: Awaitable[object]) -> VaultRefusal:
+    with pytest.raises(VaultError) as caught:
+        await call
+    return caught.value.refusal
+
+
+async def raw(vault: Running, sent: bytes) -> bytes:
+    """What comes back for these bytes over TLS, until the vault closes."""
+    connection = await vault.connect()
+    try:
+        connection.writer.write(sent)
+        async with asyncio.timeout(10):
+            return await connection.reader.read()
+    finally:
+        await connection.close()
+
+
+async def test_a_credentials_life(house: House) -> None:
+    async with running(house) as vault:
+        await vault.fill()
+        connection = await vault.connect()
+        assert speaks_as(connection, "clawmates://local/vault/vault")
+        assert not speaks_as(connection, "clawmates://eu/vault/vault")
+        ticket = await vault.take()
+        released = await redeem(connection, ticket)
+        assert {item.name: item.value.reveal() for item in released.items} == SECRETS
+        assert {item.name: item.hosts for item in released.items}[KEY] == ("api.example",)
+        assert connection.reusable
+        assert await refusal(redeem(connection, ticket)) is VaultRefusal.TICKET_REUSED
+        await connection.close()
+        assert await refusal(vault.take()) is VaultRefusal.FROZEN
+        await vault.cli.unfreeze("b1")
+        await vault.mate.redeem(await vault.take())
+        assert (
+            await refusal(vault.client("local/node/node-2").ticket(TicketRequest(bot="b1", generation=1, items={})))
+            is VaultRefusal.NOT_ASSIGNED
+        )
+        await vault.cli.destroy("b1")
+        await vault.cli.destroy("b1")
+        assert await refusal(vault.take()) is VaultRefusal.UNKNOWN_BOT
+    events = "".join(path.read_text() for path in house.state.log.glob("vault-*.jsonl"))
+    assert events.count('"code":"ticket-reused"') == 1
+    assert not any(secret in events for secret in SECRETS.values())
+
+
+async def test_kill_9_keeps_what_was_put_and_voids_what_was_given(house: House) -> None:
+    async with running(house) as vault:
+        await vault.fill()
+        ticket = await vault.take()
+        assert (await vault.stop(signal.SIGKILL))[0] == -signal.SIGKILL
+    async with running(house) as vault:
+        assert await refusal(vault.mate.redeem(ticket)) is VaultRefusal.TICKET_UNKNOWN
+        released = await vault.mate.redeem(await vault.take())
+        assert {item.name: item.value.reveal() for item in released.items} == SECRETS
+
+
+def found_in(folder: Path) -> list[str]:
+    """Files that hold a secret, raw, in hex or in Base64 at any of its three offsets."""
+    forms: list[bytes] = []
+    for text in SECRETS.values():
+        secret = text.encode()
+        forms += [secret, secret.hex().encode(), secret.hex().upper().encode()]
+        for offset in range(3):
+            padded = b64encode(b"\0" * offset + secret)
+            forms.append(padded[4 if offset else 0 : -4])
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return [path.name for path in files if any(form in path.read_bytes() for form in forms)]
+
+
+async def test_no_file_of_the_state_folder_holds_a_secret(house: House) -> None:
+    async with running(house) as vault:
+        await vault.fill()
+        await vault.mate.redeem(await vault.take())
+        assert found_in(house.root) == []
+        await vault.stop(signal.SIGKILL)
+    assert found_in(house.root) == []
+    for number, text in enumerate(SECRETS.values()):
+        for form in (text.encode(), text.encode().hex().encode(), b64encode(b"." * number + text.encode())):
+            (house.state.vault / "planted").write_bytes(b"#" + form + b"#")
+            assert found_in(house.root) == ["planted"]
+
+
+async def test_tls_1_2_is_refused(house: House) -> None:
+    old = house.tls()
+    old.minimum_version = ssl.TLSVersion.TLSv1_2
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    weaken = (
+        "import ssl, clawmates.vault.certificate as c; strong = c.server_context\n"
+        "def weak(**kw):\n context = strong(**kw); context.minimum_version = ssl.TLSVersion.TLSv1_2; return context\n"
+        "c.server_context = weak"
+    )
+    async with running(house) as vault:
+        # asyncio (CPython 3.11, 3.12) closes without flushing the protocol_version alert.
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            await asyncio.open_connection("127.0.0.1", vault.port, ssl=old, server_hostname="vault")
+    async with running(house, weaken=weaken) as vault:
+        _, writer = await asyncio.open_connection("127.0.0.1", vault.port, ssl=old, server_hostname="vault")
+        assert writer.get_extra_info("ssl_object").version() == "TLSv1.2"
+        writer.close()
+
+
+async def test_without_a_certificate_only_redeem_answers(house: House) -> None:
+    async with running(house) as vault:
+        for call in _service_calls(vault.mate):
+            assert await refusal(call) is VaultRefusal.NOT_ALLOWED
+        assert await refusal(vault.mate.redeem(Redemption(bot="b1", ticket=Secret("x")))) is VaultRefusal.TICKET_UNKNOWN
+        assert (await raw(vault, b"GET /healthz HTTP/1.1\r\nHost: vault\r\nConnection: close\r\n\r\n"))[:12] == (
+            b"HTTP/1.1 204"
+        )
+    async with running(house, weaken=LET_ALL_IN) as vault:
+        assert (await vault.mate.intake_key()).region == "local"
+
+
+async def test_a_role_or_region_that_does_not_fit_is_refused(house: House) -> None:
+    async with running(house) as vault:
+        for name in ("local/node/node-1", "local/gateway/g", "local/vault/vault", "eu/control/cli"):
+            assert await refusal(vault.client(name, "other").intake_key()) is VaultRefusal.NOT_ALLOWED
+        for name in ("local/control/node-1", "eu/node/node-1"):
+            request = TicketRequest(bot="b1", generation=1, items={})
+            assert await refusal(vault.client(name, "other").ticket(request)) is VaultRefusal.NOT_ALLOWED
+    async with running(house, weaken=LET_ALL_IN) as vault:
+        assert (await vault.client("eu/control/cli", "other").intake_key()).region == "local"
+
+
+async def test_another_authoritys_certificate_is_refused_in_the_handshake(house: House) -> None:
+    foreign = Authority.create("foreign", datetime.now(UTC))
+    identity = house.certify("foreign", Names(uri=("clawmates://local/control/cli",)), foreign)
+    async with running(house) as vault:
+        with pytest.raises(VaultUnreachableError):
+            await replace(vault.mate, tls=house.tls(identity)).intake_key()
+    with house.state.authority.open("ab") as trusted:  # the seeded defect
+        trusted.write(foreign.pair.certificate)
+    async with running(house) as vault:
+        assert (await replace(vault.mate, tls=house.tls(identity)).intake_key()).region == "local"
+
+
+async def test_a_client_does_not_talk_to_anything_but_the_vault(house: House) -> None:
+    house.certify("vault", Names(dns=("gateway",), uri=("clawmates://local/gateway/g",)))
+    async with running(house) as vault:
+        with pytest.raises(VaultUnreachableError):
+            await vault.cli.intake_key()
+        assert (await replace(vault.cli, server_name="gateway").intake_key()).region == "local"
+
+
+async def test_answers_carry_nothing_but_the_code(house: House) -> None:
+    async with running(house) as vault:
+        malformed = b'{"error":{"code":"malformed"}}'
+        assert (await raw(vault, b"NOT HTTP\r\n\r\n")).endswith(malformed)
+        head, _, body = (await raw(vault, b"GET /secret-path HTTP/1.1\r\nHost: vault\r\n\r\n")).partition(b"\r\n\r\n")
+        assert (head[:12], body) == (b"HTTP/1.1 403", b'{"error":{"code":"not-allowed"}}')
+        assert {line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:]} == {
+            b"content-length",
+            b"content-type",
+            b"connection",
+        }
+        start = b"POST /v1/redeem HTTP/1.1\r\nHost: vault\r\nContent-Length: %d\r\n\r\n"
+        assert (await raw(vault, start % 5 + b"{bad}")).endswith(malformed)
+        assert (await raw(vault, start % (1 << 30) + b"x" * (201 * 1024))).startswith(b"HTTP/1.1 413")
+        long_head = b"GET /healthz HTTP/1.1\r\nHost: vault\r\nX: " + b"x" * (64 << 10)
+        assert not (await raw(vault, long_head)).startswith(b"HTTP/1.1 2")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET /healthz HT",
+        b"POST /v1/redeem HTTP/1.1\r\nHost: vault\r\nContent-Length: 100\r\n\r\n{",
+        b"GET /healthz HTTP/1.1\r\nHost: vault\r\n\r\nGET /he",
+    ],
+)
+async def test_slow_senders_are_cut_off(house: House, sent: bytes) -> None:
+    patience = (
+        "import clawmates.vault.serving as s, clawmates.vault.app as a; s.HEAD_SECONDS = s.KEEP_ALIVE_SECONDS = {0};"
+        "a.read_body.__kwdefaults__['seconds'] = {0}"
+    )
+    async with running(house, weaken=patience.format(0.2)) as vault:
+        answer = await raw(vault, sent)
+        assert answer[:12] in {b"", b"HTTP/1.1 400", b"HTTP/1.1 204"}
+    async with running(house, weaken=patience.format(3600)) as vault:  # the seeded defect
+        connection = await vault.connect()
+        connection.writer.write(sent)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(_to_the_end(connection), 0.7)
+        await connection.close()
+
+
+async def test_too_many_connections_are_not_taken(house: House) -> None:
+    async with running(house, weaken="import clawmates.vault.serving as s; s.MAX_CONNECTIONS = 2") as vault:
+        kept = [await vault.connect() for _ in range(2)]
+        with pytest.raises(HttpError):
+            await (await vault.connect()).request("GET", "/healthz")
+        assert (await kept[0].request("GET", "/healthz")).status == 204
+        for connection in kept:
+            await connection.close()
+
+
+async def test_a_new_certificate_is_taken_into_use_while_serving(house: House) -> None:
+    async def serving(vault: Running, wanted: bytes) -> None:
+        async with asyncio.timeout(10):
+            while True:
+                connection = await vault.connect()
+                seen = connection.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+                await connection.close()
+                if ssl.DER_cert_to_PEM_cert(seen).encode() == wanted:
+                    return
+
+    async with running(house) as vault:
+        old = house.state.identity("vault")[0].read_bytes()
+        await serving(vault, old)
+        new = house.certify("vault", VAULT_NAMES)[0].read_bytes()
+        assert new != old
+        vault.process.send_signal(signal.SIGHUP)
+        await serving(vault, new)
+
+
+async def test_a_pair_that_does_not_fit_is_not_taken(house: House) -> None:
+    async with running(house) as vault:
+        certificate, _ = house.state.identity("vault")
+        good = certificate.read_bytes()
+        certificate.write_bytes(house.authority.issue(VAULT_NAMES, datetime.now(UTC)).certificate)
+        vault.process.send_signal(signal.SIGHUP)
+        assert vault.process.stdout is not None
+        async with asyncio.timeout(10):
+            assert (await vault.process.stdout.readline()).startswith(b"certificate not reloaded: SSLError at ")
+        connection = await vault.connect()
+        seen = connection.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        assert ssl.DER_cert_to_PEM_cert(seen).encode() == good
+        await connection.close()
+
+
+async def test_an_inherited_socket_is_served(house: House) -> None:
+    house.configure("127.0.0.1:1")  # nobody could bind it
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        fd = listening.fileno()
+        hand_over = (
+            f"import os, sys; os.dup2({fd}, 3); os.set_inheritable(3, True)\n"
+            "os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'}; os.execv(sys.argv[1], sys.argv[1:])"
+        )
+        async with running(house, before=(sys.executable, "-c", hand_over), fds=(fd,)) as vault:
+            assert vault.port == listening.getsockname()[1]
+            assert (await vault.cli.intake_key()).region == "local"
+
+
+async def test_the_process_protects_its_memory(house: House) -> None:
+    async with running(house) as vault:
+        proc = Path(f"/proc/{vault.process.pid}")
+        status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line)
+        assert status["NoNewPrivs"].strip() == "1"
+        limits = (proc / "limits").read_text()
+        assert "Max core file size        0                    0" in limits
+        may_lock = int(status["CapEff"], 16) >> 14 & 1
+        assert (int(status["VmLck"].split()[0]) > 0) is bool(may_lock)
+
+
+def _open_master(house: House) -> None:
+    (house.state.vault / "master.key").chmod(0o644)
+
+
+def _foreign_master(house: House) -> None:
+    (house.state.vault / "master.key").write_bytes(os.urandom(32))
+
+
+def _lost_keys(house: House) -> None:
+    (house.state.vault / "keys.db").unlink()
+
+
+def _lost_records(house: House) -> None:
+    (house.state.vault / "vault.db").unlink()
+
+
+def _damaged(house: House) -> None:
+    (house.state.vault / "vault.db").write_bytes(b"x" * 8192)
+
+
+def _no_certificate(house: House) -> None:
+    house.state.identity("vault")[0].unlink()
+
+
+def _unknown_setting(house: House) -> None:
+    house.state.config.write_text("[vault]\ncolour = 1\n")
+
+
+def _other_region(house: House) -> None:
+    house.configure(region="eu")
+
+
+def _malformed_listen(house: House) -> None:
+    house.configure(listen="nowhere")
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (_open_master, "master.key is open to others (mode 0644): chmod 0600 it"),
+        (_foreign_master, "the master key does not open"),
+        (_lost_keys, "keys.db is missing beside vault.db"),
+        (_lost_records, "vault.db is missing beside keys.db"),
+        (_damaged, "vault.db cannot be trusted"),
+        (_no_certificate, "cannot use"),
+        (_unknown_setting, "unknown key 'colour'"),
+        (_other_region, "belongs to the region 'local'"),
+        (_malformed_listen, "is not HOST:PORT"),
+    ],
+)
+async def test_what_cannot_be_trusted_is_one_sentence_and_78(
+    house: House, damage: Callable[[House], None], sentence: str
+) -> None:
+    async with running(house) as vault:
+        await vault.fill()
+    damage(house)
+    code, said = await finish(await launch(house))
+    assert code == 78
+    assert sentence in said
+    assert said.startswith("vault: ")
+    assert said.count("\n") == 1
+
+
+async def test_one_vault_at_a_time(house: House) -> None:
+    async with running(house) as vault:
+        code, said = await finish(await launch(house))
+        assert (code, said.count("\n")) == (78, 1)
+        assert "keys.db is in use by another process" in said
+        house.configure(f"127.0.0.1:{vault.port}")
+        code, said = await finish(await launch(house))
+        assert (code, said) == (78, f"vault: cannot listen on 127.0.0.1:{vault.port}: Address already in use\n")
+        house.configure()
+
+
+async def _to_the_end(connection: Connection) -> None:
+    while await connection.reader.read(4096):
+        pass
+
+
+def _service_calls(client: VaultClient) -> Iterator[Awaitable[object]]:
+    item = seal(b64encode(bytes([9]) + bytes(31)).decode(), _BINDING, Secret("x"))
+    yield client.intake_key()
+    yield client.assign("b1", Assignment(tenant="acme", node="node-1"))
+    yield client.put("b1", KEY, 1, item)
+    yield client.destroy("b1")
+    yield client.unfreeze("b1")
+    yield client.ticket(TicketRequest(bot="b1", generation=1, items={}))
+
+
+_BINDING = Binding(key_id="k", region="local", tenant="acme", bot="b1", name=KEY, version=1, hosts=("api.example",))

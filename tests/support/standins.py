@@ -1,0 +1,102 @@
+"""The stand-ins as a process, and a way to them without a gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawmates.base.http.client import Connection, HttpError
+from clawmates.base.secret import Secret
+from clawmates.base.tls import client_context
+from clawmates.mate.credentials import Credentials
+from clawmates.mate.door import Door
+from clawmates.mate.errors import DoorError
+from clawmates.mate.web import Web
+from clawmates.selfhost.supervisor import Phase, Supervisor
+from clawmates.simulator.client import Simulator
+from clawmates.wire.codes import Code
+from clawmates.wire.names import ItemName
+from clawmates.wire.vault import OpenItem, Release
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator
+
+TOKEN = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
+KEY = "sk-test-0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Command:
+    folder: Path
+    name: str = "simulator"
+    listener: None = None
+
+    def command(self) -> list[str]:
+        line = [sys.executable, "-I", "-m", "clawmates.simulator", "--dir", str(self.folder)]
+        return [*line, "--telegram-port", "0", "--openai-port", "0"]
+
+
+@dataclass(frozen=True)
+class StandIns:
+    simulator: Simulator
+    ports: dict[str, int]
+    authority: Path
+
+    def context(self) -> ssl.SSLContext:
+        return client_context(authority=self.authority)
+
+    def web(self) -> Web:
+        return Web(DirectDoor(ports=self.ports), self.context())
+
+
+@asynccontextmanager
+async def stand_ins() -> AsyncIterator[StandIns]:
+    with tempfile.TemporaryDirectory(prefix="cm-") as name:
+        folder = Path(name)
+        supervisor = Supervisor(folder)
+        try:
+            await supervisor.start([Command(folder)])
+            assert supervisor.running["simulator"].phase is Phase.READY
+            yield StandIns(
+                Simulator(folder / "admin.sock"), json.loads((folder / "ports.json").read_text()), folder / "ca.pem"
+            )
+        finally:
+            await supervisor.close()
+
+
+class DirectDoor(Door):
+    """Tunnels straight to the stand-ins; turn calls are not for it."""
+
+    def __init__(self, ports: dict[str, int]) -> None:
+        super().__init__("/nowhere")
+        self.direct = {"api.telegram.org": ports["telegram"], "api.openai.com": ports["openai"]}
+
+    async def tunnel(self, host: str, tls: ssl.SSLContext) -> Connection:
+        if host not in self.direct:
+            raise DoorError(Code.HOST_NOT_ALLOWED)
+        try:
+            return await asyncio.wait_for(
+                Connection.tcp("127.0.0.1", self.direct[host], tls=tls, server_name=host), timeout=10
+            )
+        except (HttpError, TimeoutError):
+            raise DoorError(Code.CHANNEL_UNREACHABLE) from None
+
+
+def credentials(token: str = TOKEN, key: str = KEY) -> Credentials:
+    held = Credentials()
+    held.take(
+        Release(
+            items=(
+                OpenItem(name=ItemName.CHANNEL_TOKEN, version=1, hosts=("api.telegram.org",), value=Secret(token)),
+                OpenItem(name=ItemName.PROVIDER_KEY, version=1, hosts=("api.openai.com",), value=Secret(key)),
+            )
+        )
+    )
+    return held

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clawmates.gateway import turns
+from clawmates.gateway.bucket import Bucket
+from clawmates.gateway.quota import Usage
+from clawmates.gateway.turns import KEPT_SECONDS, KEY_BYTES, MAX_TURNS, Ledger
+from clawmates.wire.desired import Limits
+from clawmates.wire.door import TurnBegin, TurnEnd, Verdict
+
+if TYPE_CHECKING:
+    from tests.unit.gateway.conftest import ManualClock
+
+KEY = b"k" * KEY_BYTES
+FREE = Limits()
+
+
+def ledger(clock: ManualClock, per_minute: int = 100_000) -> Ledger:
+    return Ledger(KEY, clock, per_minute)
+
+
+def begin(book: Ledger, turn: str, limits: Limits = FREE) -> Verdict:
+    return book.begin(TurnBegin(turn=turn), limits)
+
+
+def end(book: Ledger, turn: str, tokens: int = 0) -> None:
+    book.end(TurnEnd(turn=turn, input_tokens=tokens, output_tokens=2 * tokens))
+
+
+class TestWay:
+    def test_finished_turn_is_not_answered_again(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        assert begin(book, "1") is Verdict.GO
+        end(book, "1")
+        assert begin(book, "1") is Verdict.DONE
+        assert begin(book, "2") is Verdict.GO
+
+    def test_given_up_at_the_third_attempt(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        assert [begin(book, "1") for _ in range(5)] == [Verdict.GO, Verdict.GO, *[Verdict.GIVE_UP] * 3]
+        end(book, "1")
+        assert begin(book, "1") is Verdict.DONE
+
+    def test_weakened_it_would_kill_the_mate_for_ever(
+        self, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(turns, "MAX_ATTEMPTS", 1 << 30)
+        book = ledger(clock)
+        assert {begin(book, "1") for _ in range(50)} == {Verdict.GO}
+
+    def test_counts_once(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        begin(book, "1")
+        begin(book, "1")
+        end(book, "1", 10)
+        end(book, "1", 10)
+        assert (book.turns, book.input_tokens, book.output_tokens) == (1, 10, 20)
+
+    def test_end_of_a_turn_begun_before_a_restart_counts(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        end(book, "1", 1)
+        assert book.turns == 1
+        assert begin(book, "1") is Verdict.DONE
+
+    def test_running(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        begin(book, "1")
+        begin(book, "2", Limits(messages_per_day=0))
+        assert book.running == 1
+        begin(book, "1")
+        begin(book, "1")
+        assert book.running == 0, "what was given up is not waited for"
+
+    def test_ids_are_kept_only_as_keyed_hashes(self, clock: ManualClock) -> None:
+        book, other = ledger(clock), Ledger(b"o" * KEY_BYTES, clock, 60)
+        for one in (book, other):
+            begin(one, "+15550123")
+            end(one, "+15550123")
+        assert "15550123" not in repr(book._ended)
+        assert book._ended.keys().isdisjoint(other._ended.keys())
+
+    def test_lone_surrogates_are_an_id_like_any_other(self, clock: ManualClock) -> None:
+        assert begin(ledger(clock), "\ud800") is Verdict.GO
+
+
+class TestForgetting:
+    def test_after_a_day_and_an_hour(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        begin(book, "open")
+        begin(book, "ended")
+        end(book, "ended")
+        clock.forward(KEPT_SECONDS - 1)
+        assert begin(book, "ended") is Verdict.DONE
+        clock.forward(2)
+        assert begin(book, "ended") is Verdict.GO
+        assert len(book) == 1
+
+    def test_bounded_the_ended_first(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        begin(book, "open")
+        for number in range(MAX_TURNS + 10):
+            begin(book, str(number))
+            end(book, str(number))
+            assert len(book) <= MAX_TURNS
+        assert begin(book, "0") is Verdict.GO
+        assert begin(book, str(MAX_TURNS)) is Verdict.DONE
+        assert begin(book, "open") is Verdict.GO
+        assert begin(book, "open") is Verdict.GIVE_UP
+
+    def test_bounded_with_nothing_ended(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        for number in range(MAX_TURNS + 10):
+            begin(book, str(number))
+        assert len(book) == MAX_TURNS
+
+
+class TestQuota:
+    def test_messages(self, clock: ManualClock) -> None:
+        book, limits = ledger(clock), Limits(messages_per_day=2)
+        assert [begin(book, turn, limits) for turn in "123"] == [Verdict.GO, Verdict.GO, Verdict.OVER]
+        assert begin(book, "2", limits) is Verdict.GO, "it counted already"
+        assert begin(book, "4", Limits(messages_per_day=3)) is Verdict.GO, "the weaker limit lets it through"
+        clock.forward(86_400)
+        assert begin(book, "3", limits) is Verdict.GO
+
+    def test_messages_of_a_month(self, clock: ManualClock) -> None:
+        book, limits = ledger(clock), Limits(messages_per_month=1)
+        assert begin(book, "1", limits) is Verdict.GO
+        clock.forward(86_400)
+        assert begin(book, "2", limits) is Verdict.OVER
+        clock.forward(10 * 86_400)
+        assert clock.now().month == 12
+        assert begin(book, "2", limits) is Verdict.GO
+
+    @pytest.mark.parametrize("limits", [Limits(tokens_per_day=30), Limits(tokens_per_month=30)])
+    def test_tokens(self, clock: ManualClock, limits: Limits) -> None:
+        book = ledger(clock)
+        assert begin(book, "1", limits) is Verdict.GO
+        end(book, "1", 10)
+        assert begin(book, "2", limits) is Verdict.OVER
+        assert begin(book, "3") is Verdict.GO
+
+    def test_over_is_not_counted_even_when_ended(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        assert begin(book, "1", Limits(messages_per_day=0)) is Verdict.OVER
+        assert begin(book, "1", Limits(messages_per_day=0)) is Verdict.OVER
+        end(book, "1")
+        assert book.turns == 0
+        assert begin(book, "1") is Verdict.DONE
+
+    def test_turns_per_minute(self, clock: ManualClock) -> None:
+        book = ledger(clock, per_minute=3)
+        assert [begin(book, turn) for turn in "1234"] == [*[Verdict.GO] * 3, Verdict.OVER]
+        clock.forward(20)
+        assert begin(book, "4") is Verdict.GO
+
+    @given(st.lists(st.integers(0, 86_400 * 40), max_size=30))
+    def test_never_more_than_the_limit_in_a_day(self, steps: list[int]) -> None:
+        now, usage, limits = (
+            datetime(2026, 1, 1, tzinfo=UTC),
+            Usage(datetime(2026, 1, 1, tzinfo=UTC)),
+            Limits(messages_per_day=2),
+        )
+        granted: dict[int, int] = {}
+        for step in steps:
+            now += timedelta(seconds=step)
+            if not usage.used_up(limits, now):
+                usage.add(now, messages=1)
+                granted[now.toordinal()] = granted.get(now.toordinal(), 0) + 1
+        assert all(count <= 2 for count in granted.values())
+
+    def test_clock_set_back_over_midnight_does_not_refill(self) -> None:
+        midnight, limits = datetime(2026, 11, 23, tzinfo=UTC), Limits(messages_per_day=1)
+        usage = Usage(midnight)
+        usage.add(midnight, messages=1)
+        assert usage.used_up(limits, midnight - timedelta(seconds=1))
+        assert not usage.used_up(limits, midnight - timedelta(days=30)), "a clock that was years ahead heals"
+
+
+class TestBucket:
+    def test_burst_then_rate(self) -> None:
+        bucket = Bucket(2, 0.5, 0.0)
+        assert [bucket.take(0.0) for _ in range(3)] == [True, True, False]
+        assert [bucket.take(2.0), bucket.take(2.0)] == [True, False]
+        assert [bucket.take(1000.0) for _ in range(3)] == [True, True, False]
+
+    def test_time_never_runs_backwards(self) -> None:
+        bucket = Bucket(1, 1, 100.0)
+        assert bucket.take(100.0)
+        assert not bucket.take(50.0)
+        assert not bucket.take(100.5)

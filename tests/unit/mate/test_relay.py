@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clawmates.mate import texts
+from clawmates.mate.channels.scripted import ScriptedChannel
+from clawmates.mate.conversation import Memory
+from clawmates.mate.errors import ChannelError, DoorError, ProviderError
+from clawmates.mate.providers.scripted import ScriptedProvider
+from clawmates.mate.relay import Brain, Relay
+from clawmates.wire.codes import Code, Event
+from clawmates.wire.door import TurnAnswer, TurnEnd, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@dataclass
+class ScriptedTurns:
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    begun: list[str] = field(default_factory=list)
+    ended: list[TurnEnd] = field(default_factory=list)
+    said: list[Code] = field(default_factory=list)
+    deaf: bool = False
+
+    async def begin(self, turn: str) -> TurnAnswer:
+        self.begun.append(turn)
+        return TurnAnswer(verdict=self.verdicts.get(turn, Verdict.GO))
+
+    async def end(self, end: TurnEnd) -> None:
+        if self.deaf:
+            raise DoorError(Code.INTERNAL)
+        self.ended.append(end)
+
+    async def say(self, event: Event) -> None:
+        self.said.append(event.code)
+
+
+@dataclass
+class House:
+    channel: ScriptedChannel = field(default_factory=ScriptedChannel)
+    turns: ScriptedTurns = field(default_factory=ScriptedTurns)
+    provider: ScriptedProvider = field(default_factory=ScriptedProvider)
+    memory: Memory = field(default_factory=lambda: Memory(lambda: 0.0))
+    turn_seconds: float = 30.0
+
+    def relay(self) -> Relay:
+        brain = Brain(self.provider, "model", "be kind", 1000, 100)
+        return Relay(self.channel, self.turns, self.memory, lambda: brain, turn_seconds=self.turn_seconds)
+
+
+@asynccontextmanager
+async def running(house: House) -> AsyncIterator[House]:
+    task = asyncio.create_task(house.relay().run())
+    try:
+        yield house
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_a_message_is_answered_then_ended_then_finished() -> None:
+    async with running(House()) as house:
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+    assert house.channel.replies[1].sent == ["You said: hello"]
+    assert [end.turn for end in house.turns.ended] == ["scripted:1"]
+    assert house.turns.ended[0].input_tokens == 1
+
+
+async def test_the_context_of_a_chat_is_its_own() -> None:
+    async with running(House()) as house:
+        for key, chat in ((1, "a"), (2, "b"), (3, "a")):
+            house.channel.say(key, f"message {key}", chat)
+            await house.channel.until_finished(key)
+    asked = [[message.text for message in prompt.messages] for prompt in house.provider.prompts]
+    assert asked == [["message 1"], ["message 2"], ["message 1", "You said: message 1", "message 3"]]
+
+
+async def test_a_chat_is_answered_in_order_and_chats_in_parallel() -> None:
+    gate = asyncio.Event()
+    async with running(House(provider=ScriptedProvider(gate=gate))) as house:
+        for key, chat in ((1, "a"), (2, "a"), (3, "b")):
+            house.channel.say(key, str(key), chat)
+        await house.provider.until_asked(2)
+        assert sorted(prompt.messages[-1].text for prompt in house.provider.prompts) == ["1", "3"]
+        gate.set()
+        await house.channel.until_finished(3)
+    assert house.channel.finished.index(1) < house.channel.finished.index(2)
+
+
+async def test_a_finished_turn_is_not_answered_again() -> None:
+    house = House(turns=ScriptedTurns({"scripted:1": Verdict.DONE}))
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+    assert house.channel.replies == {}
+    assert house.provider.prompts == []
+
+
+async def test_over_quota_is_said_and_costs_nothing() -> None:
+    house = House(turns=ScriptedTurns({"scripted:1": Verdict.OVER}))
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+    assert house.channel.replies[1].sent == [texts.for_code(Code.OVER_QUOTA)]
+    assert house.provider.prompts == []
+    assert house.turns.ended == []
+
+
+async def test_a_message_that_killed_twice_is_given_up_with_a_sentence() -> None:
+    house = House(turns=ScriptedTurns({"scripted:1": Verdict.GIVE_UP}))
+    async with running(house):
+        house.channel.say(1, "poison")
+        await house.channel.until_finished(1)
+    assert house.channel.replies[1].sent == [texts.for_code(Code.GAVE_UP)]
+    assert [end.turn for end in house.turns.ended] == ["scripted:1"]
+
+
+async def test_a_provider_error_is_told_kindly_and_as_a_code_and_leaves_no_memory() -> None:
+    house = House(provider=ScriptedProvider([ProviderError(Code.NO_CREDIT)]))
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+    assert house.channel.replies[1].sent == [texts.for_code(Code.NO_CREDIT)]
+    assert house.turns.said == [Code.NO_CREDIT]
+    assert house.memory.weight == 0
+
+
+async def test_a_reply_that_takes_too_long_is_given_up_with_a_sentence() -> None:
+    house = House(provider=ScriptedProvider(gate=asyncio.Event()), turn_seconds=0.01)
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+    assert house.channel.replies[1].sent == [texts.for_code(Code.TIMED_OUT)]
+
+
+async def test_a_person_who_left_does_not_stop_the_others() -> None:
+    house = House(channel=ScriptedChannel(failure=ChannelError(Code.PERSON_UNREACHABLE)))
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+        house.channel.failure = None
+        house.channel.say(2, "hello", "2")
+        await house.channel.until_finished(2)
+    assert house.turns.said == [Code.PERSON_UNREACHABLE]
+    assert house.channel.replies[2].sent == ["You said: hello"]
+
+
+async def test_a_gateway_that_goes_away_after_the_reply_does_not_lose_the_message() -> None:
+    house = House(turns=ScriptedTurns(deaf=True))
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+    assert house.channel.replies[1].sent == ["You said: hello"]
+
+
+async def test_new_forgets_and_needs_no_provider() -> None:
+    async with running(House()) as house:
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+        house.channel.say(2, "/new@some_bot")
+        await house.channel.until_finished(2)
+        assert house.memory.weight == 0
+    assert house.channel.replies[2].sent == [texts.NEW]
+    assert len(house.provider.prompts) == 1
+
+
+async def test_an_empty_answer_is_not_sent_empty() -> None:
+    house = House(provider=ScriptedProvider([(" ",)]))
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+    assert house.channel.replies[1].sent == [texts.EMPTY_ANSWER]
+
+
+def test_every_code_has_a_sentence_without_the_code_in_it() -> None:
+    for code in Code:
+        assert texts.for_code(code).endswith(".")
+        assert "-" not in texts.for_code(code) or code.value not in texts.for_code(code)

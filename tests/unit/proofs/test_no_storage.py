@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from clawmates.base.shape import encode_json
+from clawmates.proofs.claims.no_storage import no_storage
+from clawmates.proofs.control import SearchBrokenError
+from clawmates.proofs.encodings import ENCODINGS
+from clawmates.proofs.fake import FakePlatform
+from clawmates.proofs.places import Kind
+from clawmates.proofs.platform import ChatError, NoBotError, ProofError
+from clawmates.proofs.report import json, text
+from clawmates.proofs.result import Report, Result, Status
+from clawmates.proofs.searched import searched
+from clawmates.wire.names import ChannelKind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from clawmates.base.paths import Run, State
+    from clawmates.proofs.searched import Host, Searched
+    from clawmates.proofs.trial import Bench, Options
+
+    Leak = Callable[[FakePlatform, str], Awaitable[None]]
+
+
+def said(result: Result) -> str:
+    """Everything that leaves the proof, in one string."""
+    report = Report(claims=(result,))
+    return text(report) + json(report).decode()
+
+
+async def test_it_holds_where_nothing_is_kept(state: State, run_folder: Run, options: Options, bench: Bench) -> None:
+    async with FakePlatform(state, run_folder) as platform:
+        result = await no_storage(platform, options, bench)
+    assert result.status is Status.HELD
+    assert result.evidence.found == ()
+    figures = result.evidence.figures
+    assert (figures["messages"], figures["kills"], figures["provider_errors"]) == (4, 1, 1)
+    assert (platform.heard, platform.killed, platform.provoked) == (4, 1, 1)
+    assert (figures["hits"], figures["mate_bytes_written"]) == (0, 0)
+    assert figures["encodings"] == len(ENCODINGS)
+    assert int(figures["bytes_searched"]) > 10 << 20
+    searched = {row[0] for row in result.evidence.table[1:]}
+    assert searched >= {"state folder", "engine storage", "run folder", "temp folders", "logs", "memory"}
+    assert any("mate's own memory" in sentence for sentence in result.evidence.not_looked_at)
+    assert result.repeat == "clawmates prove --claim no-storage"
+
+
+async def test_nothing_of_the_trial_itself_stays(state: State, run_folder: Run, options: Options, bench: Bench) -> None:
+    before = sorted(state.root.rglob("*"))
+    async with FakePlatform(state, run_folder) as platform:
+        await no_storage(platform, options, bench)
+    assert sorted(state.root.rglob("*")) == before
+
+
+def leak_to(folder: Callable[[FakePlatform, Host], Path], host: Host) -> Leak:
+    async def leak(platform: FakePlatform, message: str) -> None:
+        (folder(platform, host) / "leaked").write_text(message)
+
+    return leak
+
+
+PLACES: dict[str, Callable[[FakePlatform, Host], Path]] = {
+    "state folder": lambda platform, _host: platform.state.root,
+    "engine storage": lambda platform, _host: platform.state.engine,
+    "run folder": lambda platform, _host: platform.run.root,
+    "temp folders": lambda _platform, host: Path(host.temp[0]),
+    "logs": lambda _platform, host: Path(host.log[0]),
+    "journal": lambda _platform, host: Path(host.journal[0]),
+    "core dumps": lambda _platform, host: Path(host.core[0]),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_leak_breaks_the_claim_by_place_and_encoding_without_the_text(
+    place: str, state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    heard: list[str] = []
+    leak = leak_to(PLACES[place], options.host)
+
+    async def listen(platform: FakePlatform, message: str) -> None:
+        heard.append(message)
+        await leak(platform, message)
+
+    async with FakePlatform(state, run_folder, on_message=listen) as platform:
+        result = await no_storage(platform, options, bench)
+    assert result.status is Status.BROKEN
+    (found,) = result.evidence.found
+    assert found.startswith(f"{place}: ")
+    assert ", as raw, at offset" in found
+    stem = heard[0].split('"')[0].split()[-1]
+    assert len(stem) == 20
+    assert not any(encoding.marker(stem).decode("latin-1") in said(result) for encoding in ENCODINGS)
+
+
+async def test_a_leak_in_any_encoding_breaks_the_claim(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async def leak(platform: FakePlatform, message: str) -> None:
+        if platform.heard == 1:
+            for encoding in ENCODINGS:
+                (platform.state.root / encoding.name).write_bytes(encoding.plant(message))
+
+    async with FakePlatform(state, run_folder, on_message=leak) as platform:
+        result = await no_storage(platform, options, bench)
+    assert result.status is Status.BROKEN
+    named = {encoding.name: f"{state.root / encoding.name}, as {encoding.name.rstrip('012')}" for encoding in ENCODINGS}
+    missed = {name for name, words in named.items() if not any(words in found for found in result.evidence.found)}
+    assert missed == set()
+
+
+@pytest.mark.parametrize("service", ["vault", "gateway", "node"])
+async def test_a_service_that_remembers_breaks_the_claim(
+    service: str, state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async def leak(platform: FakePlatform, message: str) -> None:
+        await platform.services[service].hold(message.encode())
+
+    async with FakePlatform(state, run_folder, on_message=leak) as platform:
+        result = await no_storage(platform, options, bench)
+    assert result.status is Status.BROKEN
+    assert all(found.startswith(f"memory: {service} (process ") for found in result.evidence.found)
+
+
+@pytest.mark.parametrize("doomed", [True, False])
+async def test_a_mate_that_writes_anything_breaks_the_claim(
+    *, doomed: bool, tmp_path: Path, state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    """Whether it writes before it is killed or afterwards; what it writes is not even the canary."""
+
+    async def leak(platform: FakePlatform, _message: str) -> None:
+        if (platform.heard == 1) is doomed and platform.heard in {1, 4}:
+            await platform.mates["tester"].write(str(tmp_path / "elsewhere"), bytes(8192))
+
+    async with FakePlatform(state, run_folder, on_message=leak) as platform:
+        result = await no_storage(platform, options, bench)
+    assert result.status is Status.BROKEN
+    written = int(result.evidence.figures["mate_bytes_written"])
+    assert written >= 8192
+    assert result.evidence.found == (f"the mate of bot tester caused {written} bytes to be written to disk",)
+
+
+async def test_a_real_provider_is_not_provoked(state: State, run_folder: Run, options: Options, bench: Bench) -> None:
+    async with FakePlatform(state, run_folder, real_provider=True, unsafe=("node.unsafe_extra_ca",)) as platform:
+        result = await no_storage(platform, options, bench)
+    assert result.evidence.figures["provider_errors"] == 0
+    assert "unsafe switches that are on: node.unsafe_extra_ca" in said(result)
+
+
+@pytest.mark.parametrize("bots", [(), ("tester",)])
+async def test_without_a_terminal_bot_nothing_is_claimed(
+    bots: tuple[str, ...], state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async with FakePlatform(state, run_folder, bots=bots, channel=ChannelKind.TELEGRAM) as platform:
+        with pytest.raises(NoBotError, match="no bot with the terminal channel"):
+            await no_storage(platform, options, bench)
+
+
+async def test_a_bot_that_says_nothing_proves_nothing(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async with FakePlatform(state, run_folder, reply="") as platform:
+        with pytest.raises(ChatError, match="empty reply"):
+            await no_storage(platform, options, bench)
+
+
+async def test_a_bot_that_never_answers_is_waited_for_within_bounds(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async def hang(_platform: FakePlatform, _message: str) -> None:
+        await asyncio.Event().wait()
+
+    async with FakePlatform(state, run_folder, on_message=hang) as platform:
+        with pytest.raises(ChatError, match="did not answer"):
+            await no_storage(platform, replace(options, chat_seconds=0.01), bench)
+
+
+async def test_a_message_that_dies_with_the_mate_stops_nobody(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async def listen(platform: FakePlatform, _message: str) -> None:
+        if platform.heard == 3:
+            await asyncio.Event().wait()
+
+    async with FakePlatform(state, run_folder, on_message=listen) as platform:
+        result = await no_storage(platform, options, bench)
+    assert (result.status, result.evidence.figures["replies"]) == (Status.HELD, 3)
+
+
+async def test_a_kill_that_fails_is_said_in_one_sentence(
+    state: State, run_folder: Run, options: Options, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_platform: FakePlatform, _bot: str) -> None:
+        raise ProofError("node does not answer")
+
+    monkeypatch.setattr(FakePlatform, "kill_mate", refuse)
+    async with FakePlatform(state, run_folder) as platform:
+        with pytest.raises(ProofError, match="node does not answer"):
+            await no_storage(platform, options, bench)
+
+
+async def test_a_kill_that_kills_nobody_proves_nothing(
+    state: State, run_folder: Run, options: Options, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def pretend(_platform: FakePlatform, _bot: str) -> None:
+        return
+
+    monkeypatch.setattr(FakePlatform, "kill_mate", pretend)
+    async with FakePlatform(state, run_folder) as platform:
+        with pytest.raises(ProofError, match="process id has not changed"):
+            await no_storage(platform, options, bench)
+
+
+async def test_memory_that_cannot_be_read_is_no_proof(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async with FakePlatform(state, run_folder) as platform:
+        await platform.services["vault"].kill()
+        with pytest.raises(ProofError, match="cannot be read"):
+            await no_storage(platform, options, bench)
+        del platform.services["vault"]
+
+
+async def test_a_search_that_does_not_see_is_no_proof(
+    state: State, run_folder: Run, options: Options, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blind(_canary: object) -> int:
+        raise SearchBrokenError("a planted canary was not found as raw")
+
+    monkeypatch.setattr("clawmates.proofs.claims.no_storage.check_encodings", blind)
+    async with FakePlatform(state, run_folder) as platform:
+        with pytest.raises(ProofError, match="the search does not work here"):
+            await no_storage(platform, options, bench)
+    assert platform.heard == 0
+
+
+async def test_a_state_folder_that_hides_its_files_is_no_proof(
+    state: State, run_folder: Run, options: Options, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Weakened: the state folder is left out of the search, so the control text in it is missed.
+    def fewer(*folders: State | Run, **rest: Any) -> Searched:
+        where = searched(*folders, **rest)
+        return replace(where, places=tuple(place for place in where.places if place.kind is not Kind.STATE))
+
+    monkeypatch.setattr("clawmates.proofs.claims.no_storage.searched", fewer)
+    async with FakePlatform(state, run_folder) as platform:
+        with pytest.raises(ProofError, match="missed its own control text"):
+            await no_storage(platform, options, bench)
+
+
+async def test_progress_is_heard(state: State, run_folder: Run, options: Options, bench: Bench) -> None:
+    heard: dict[str, int] = {}
+
+    def listen(what: str, much: int) -> None:
+        heard[what] = heard.get(what, 0) + much
+
+    async with FakePlatform(state, run_folder) as platform:
+        result = await no_storage(platform, options, replace(bench, progress=listen))
+    assert heard.pop("messages") == 4
+    assert sum(heard.values()) == result.evidence.figures["bytes_searched"]
+
+
+async def test_the_evidence_has_a_plain_form(state: State, run_folder: Run, options: Options, bench: Bench) -> None:
+    async with FakePlatform(state, run_folder) as platform:
+        result = await no_storage(platform, options, bench)
+    assert b'"id":"no-storage"' in encode_json(result)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from clawmates.selfhost.supervisor import CONFIGURATION, Phase, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+READY = "from clawmates.base.notify import ready; ready(); import signal; signal.pause()"
+
+
+@dataclass
+class Program:
+    source: str
+    name: str = "program"
+    listener: socket.socket | None = None
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-I", "-c", self.source]
+
+
+@dataclass
+class Watch:
+    phases: list[Phase] = field(default_factory=list)
+    supervisor: Supervisor | None = None
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __call__(self) -> None:
+        assert self.supervisor is not None
+        self.phases += [one.phase for one in self.supervisor.running.values()]
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@asynccontextmanager
+async def supervising() -> AsyncIterator[tuple[Supervisor, Watch]]:
+    with tempfile.TemporaryDirectory(prefix="cm-") as folder:
+        watch = Watch()
+        supervisor = watch.supervisor = Supervisor(Path(folder), watch)
+        try:
+            yield supervisor, watch
+        finally:
+            await supervisor.close()
+
+
+async def test_start_returns_when_the_process_says_that_it_is_ready() -> None:
+    async with supervising() as (supervisor, _watch):
+        await supervisor.start([Program(READY)])
+        assert supervisor.running["program"].phase is Phase.READY
+        assert supervisor.pid("program") > 0
+
+
+async def test_readiness_is_believed_only_from_the_process_itself() -> None:
+    liar = (
+        "import os, socket; to = os.environ['NOTIFY_SOCKET']; line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "if not os.fork():\n    line.sendto(b'READY=1', to); os._exit(0)\n"
+        "os.wait(); os._exit(78)"
+    )
+    async with supervising() as (supervisor, watch):
+        await supervisor.start([Program(liar)])
+        assert Phase.READY not in watch.phases
+
+
+async def test_a_killed_process_comes_back_with_a_new_pid() -> None:
+    async with supervising() as (supervisor, watch):
+        await supervisor.start([Program(READY)])
+        first = supervisor.pid("program")
+        os.kill(first, signal.SIGKILL)
+        await watch.until(
+            lambda: supervisor.pid("program") not in {0, first} and supervisor.running["program"].phase is Phase.READY
+        )
+        assert supervisor.running["program"].restarts == 1
+
+
+async def test_a_configuration_error_is_not_tried_again() -> None:
+    async with supervising() as (supervisor, _watch):
+        await supervisor.start([Program(f"raise SystemExit({CONFIGURATION})")])
+        assert supervisor.running["program"].phase is Phase.FAILED
+        assert supervisor.running["program"].restarts == 0
+
+
+async def test_close_ends_every_process() -> None:
+    async with supervising() as (supervisor, _watch):
+        await supervisor.start([Program(READY)])
+        pid = supervisor.pid("program")
+        os.kill(pid, 0)
+        await supervisor.close()
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+async def test_a_listening_socket_is_handed_over_and_survives_the_process() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    number = listener.fileno()
+    source = f"import socket; s = socket.socket(fileno={number}); {READY}"
+    async with supervising() as (supervisor, _watch):
+        await supervisor.start([Program(source, listener=listener)])
+        assert supervisor.running["program"].phase is Phase.READY
+        with socket.create_connection(listener.getsockname()[:2], timeout=5) as client:
+            assert client.getpeername() == listener.getsockname()
+    listener.close()

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from clawmates.base.secret import Secret
+from clawmates.vault.checks import StartError
+from clawmates.vault.service import Vault
+from clawmates.vault.store import RefusedError, Store
+from clawmates.wire.names import ItemName
+from clawmates.wire.vault import TICKET_SECONDS, Assignment, Redemption, Release, TicketRequest, VaultRefusal
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from tests.unit.vault.conftest import Events, FakeClock, House
+
+KEY = ItemName.PROVIDER_KEY
+
+
+def refused(refusal: VaultRefusal) -> AbstractContextManager[object]:
+    return pytest.raises(RefusedError, match=f"^{refusal.value}$")
+
+
+@pytest.fixture
+def bot(house: House) -> str:
+    house.assign("b1")
+    house.put("b1", KEY, 1, "sk-one")
+    return "b1"
+
+
+async def take(vault: Vault, bot: str, node: str = "node-1", generation: int = 1) -> Redemption:
+    request = TicketRequest(bot=bot, generation=generation, items={KEY: 1})
+    ticket = await vault.ticket(node, request)
+    assert ticket.expires_in == TICKET_SECONDS
+    return Redemption(bot=bot, ticket=ticket.ticket)
+
+
+def values(release: Release) -> list[str]:
+    return [item.value.reveal() for item in release.items]
+
+
+async def test_a_ticket_releases_once(vault: Vault, bot: str) -> None:
+    assert values(await vault.redeem(await take(vault, bot))) == ["sk-one"]
+
+
+async def test_a_second_use_alarms_and_freezes_until_somebody_looked(vault: Vault, bot: str, events: Events) -> None:
+    used, unused = await take(vault, bot), await take(vault, bot)
+    await vault.redeem(used)
+    with refused(VaultRefusal.TICKET_REUSED):
+        await vault.redeem(used)
+    with refused(VaultRefusal.FROZEN):
+        await take(vault, bot)
+    with refused(VaultRefusal.FROZEN):
+        await vault.redeem(unused)
+    await vault.unfreeze(bot)
+    assert values(await vault.redeem(await take(vault, bot))) == ["sk-one"]
+    assert events.seen == [("ticket-reused", bot), ("bot-unfrozen", bot)]
+
+
+async def test_of_two_at_once_one_wins_and_the_bot_freezes(vault: Vault, bot: str) -> None:
+    ticket = await take(vault, bot)
+    results = await asyncio.gather(vault.redeem(ticket), vault.redeem(ticket), return_exceptions=True)
+    assert [type(result) for result in results] == [Release, RefusedError]
+    with refused(VaultRefusal.FROZEN):
+        await take(vault, bot)
+
+
+async def test_a_vault_without_the_alarm_would_go_on(vault: Vault, bot: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seeded defect: the tests above are red against it."""
+
+    async def nothing(_self: Vault, _bot: str) -> None:
+        return
+
+    monkeypatch.setattr(Vault, "_alarm", nothing)
+    ticket = await take(vault, bot)
+    await vault.redeem(ticket)
+    with refused(VaultRefusal.TICKET_REUSED):
+        await vault.redeem(ticket)
+    assert values(await vault.redeem(await take(vault, bot))) == ["sk-one"]
+
+
+async def test_a_node_gets_tickets_for_its_own_bots_only(
+    vault: Vault, bot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with refused(VaultRefusal.NOT_ASSIGNED):
+        await take(vault, bot, node="node-2")
+    with refused(VaultRefusal.UNKNOWN_BOT):
+        await take(vault, "b2")
+    monkeypatch.setattr(Store, "check", lambda _self, _grant: None)  # the seeded defect
+    assert values(await vault.redeem(await take(vault, bot, node="node-2"))) == ["sk-one"]
+
+
+async def test_a_moved_bots_tickets_are_void(vault: Vault, bot: str) -> None:
+    ticket = await take(vault, bot)
+    await vault.assign(bot, Assignment(tenant="acme", node="node-2"))
+    with refused(VaultRefusal.NOT_ASSIGNED):
+        await vault.redeem(ticket)
+    assert values(await vault.redeem(await take(vault, bot, node="node-2"))) == ["sk-one"]
+
+
+async def test_a_ticket_given_while_its_bot_moved_is_refused_at_the_redemption(
+    vault: Vault, bot: str, house: House
+) -> None:
+    ticket = await take(vault, bot)
+    house.assign(bot, node="node-2")  # behind the ticket book's back
+    with refused(VaultRefusal.NOT_ASSIGNED):
+        await vault.redeem(ticket)
+
+
+async def test_an_expired_ticket_and_a_foreign_one_change_nothing(
+    vault: Vault, bot: str, clock: FakeClock, events: Events
+) -> None:
+    ticket = await take(vault, bot)
+    with refused(VaultRefusal.TICKET_UNKNOWN):
+        await vault.redeem(Redemption(bot=bot, ticket=Secret("x")))
+    clock.pass_(TICKET_SECONDS)
+    with refused(VaultRefusal.TICKET_EXPIRED):
+        await vault.redeem(ticket)
+    await vault.redeem(await take(vault, bot))
+    assert events.seen == []
+
+
+async def test_an_old_generations_ticket_is_void_once_a_new_one_is_given(vault: Vault, bot: str) -> None:
+    old = await take(vault, bot, generation=1)
+    new = await take(vault, bot, generation=2)
+    with refused(VaultRefusal.TICKET_EXPIRED):
+        await vault.redeem(old)
+    await vault.redeem(new)
+
+
+async def test_a_destroyed_bot_is_gone(vault: Vault, bot: str, events: Events) -> None:
+    ticket = await take(vault, bot)
+    await vault.destroy(bot)
+    with refused(VaultRefusal.TICKET_UNKNOWN):
+        await vault.redeem(ticket)
+    with refused(VaultRefusal.UNKNOWN_BOT):
+        await take(vault, bot)
+    assert events.seen == [("bot-destroyed", bot)]
+
+
+async def test_the_intake_key_is_public_and_items_come_in(vault: Vault, bot: str, house: House) -> None:
+    key = await vault.intake_key()
+    assert (key.region, len(key.public)) == ("local", 44)
+    item = house.sealed(house.binding(bot, KEY, 2), "sk-two")
+    await vault.put(bot, KEY, 2, item)
+    assert house.open(bot, (KEY, 2)) == ["sk-two"]
+
+
+async def test_failing_storage_is_a_refusal_and_an_event(vault: Vault, bot: str, house: House, events: Events) -> None:
+    house.store.records.database.connection.execute("UPDATE records SET box = x'00'")
+    with refused(VaultRefusal.STORAGE_FAILED):
+        await vault.redeem(await take(vault, bot))
+    house.store.records.database.connection.execute("DROP TABLE records")
+    with refused(VaultRefusal.STORAGE_FAILED):
+        await take(vault, bot)
+    assert events.seen == [("storage-failed", "")] * 2
+
+
+async def test_a_vault_that_cannot_settle_does_not_start(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_self: Store) -> None:
+        raise sqlite3.OperationalError
+
+    await vault.settle()
+    monkeypatch.setattr(Store, "settle", full)
+    with pytest.raises(StartError, match="see that the disk has room"):
+        await vault.settle()
+
+
+async def test_a_caller_who_goes_away_does_not_stop_the_work(
+    vault: Vault, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, loop, honest = asyncio.Event(), asyncio.get_running_loop(), Store.assign
+
+    def slowly(self: Store, bot: str, assignment: Assignment) -> bool:
+        loop.call_soon_threadsafe(begun.set)
+        return honest(self, bot, assignment)
+
+    monkeypatch.setattr(Store, "assign", slowly)
+    task = asyncio.create_task(vault.assign("b7", Assignment(tenant="acme", node="node-1")))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await vault.intake_key()  # the store's thread does one thing after the other
+    assert house.store.records.bot("b7") is not None

@@ -12,7 +12,7 @@ import pytest
 
 from clawmates.base.paths import Run
 from clawmates.node.engines.podman import run_arguments
-from clawmates.node.engines.podman_files import SECCOMP_SOURCE, console
+from clawmates.node.engines.podman_files import SECCOMP_SOURCE
 from clawmates.node.isolation import sound
 from clawmates.node.steps import StepFailedError
 from clawmates.wire.boot import BOOT_FILE
@@ -83,7 +83,6 @@ WEAKENINGS = (
     Weak("a writable boot folder", "mount /run/boot", swap=(":/run/boot:ro", ":/run/boot:rw")),
     Weak("one more writable folder", "other mounts", add=("--volume=/etc:/more:rw",)),
     Weak("one more readable folder", "other mounts", add=("--volume=/etc:/more:ro",)),
-    Weak("one more device", "other mounts", add=("--device=/dev/null:/dev/more",)),
     Weak("no memory limit", "memory limit", drop=("--memory",)),
     Weak("endless swap", "memory and swap limit", swap=("--memory-swap=134217728", "--memory-swap=-1")),
     Weak("endless processes", "process limit", swap=("--pids-limit=32", "--pids-limit=-1")),
@@ -153,8 +152,10 @@ async def _inside(engine: PodmanEngine, container: str, call: str) -> int:
         f"answer = {call}\n"
         "os._exit(ctypes.get_errno() if answer < 0 else 0)"
     )
-    argv, environment = console(engine.files, container, ("/usr/bin/python3", "-I", "-c", program))
-    process = await asyncio.create_subprocess_exec(*argv, env=environment, stdin=asyncio.subprocess.DEVNULL)
+    python = ("/usr/bin/python3", "-I", "-c", program)
+    process = await asyncio.create_subprocess_exec(
+        "podman", "exec", container, *python, env=engine.files.environment, stdin=asyncio.subprocess.DEVNULL
+    )
     return await process.wait()
 
 

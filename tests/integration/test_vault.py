@@ -145,7 +145,8 @@ async def launch(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={"NOTIFY_SOCKET": notify, "PATH": os.environ["PATH"]},
+        env={"NOTIFY_SOCKET": notify, "PATH": os.environ["PATH"]}
+        | {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
         pass_fds=fds,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,21 @@ async def podman(
         for running in await engine.list():
             await engine.stop(running.name, 0)
         engine.close()
+        await _quiet(rig)
+
+
+async def _quiet(rig: Rig) -> None:
+    """Waits for the engine's own clean-up after the last exits, which still writes into its storage."""
+    storage = str(rig.files.storage).encode()
+    async with asyncio.timeout(30):
+        while any(storage in line for line in _command_lines()):  # noqa: ASYNC110 - other processes set no event
+            await asyncio.sleep(0.02)
+
+
+def _command_lines() -> Iterator[bytes]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            yield (folder / "cmdline").read_bytes()
 
 
 class FolderGateway(FakeGateway):

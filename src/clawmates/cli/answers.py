@@ -51,7 +51,7 @@ _KNOWN: dict[type[Exception], tuple[str, str, Exit]] = {
     VaultUnreachableError: ("vault-unreachable", "See `clawmates status` and `clawmates logs`.", Exit.UNREACHABLE),
     ConsoleError: ("console-unreachable", "See `clawmates status`.", Exit.UNREACHABLE),
 }
-EXPECTED: tuple[type[Exception], ...] = (CommandError, VaultError, *_KNOWN)
+EXPECTED: tuple[type[Exception], ...] = (CommandError, VaultError, OSError, *_KNOWN)
 
 
 def as_command_error(error: Exception) -> CommandError:
@@ -62,6 +62,9 @@ def as_command_error(error: Exception) -> CommandError:
         return CommandError(
             f"the vault refused: {error.refusal.value}.", code=f"vault-{error.refusal.value}", exit_code=Exit.FAILED
         )
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return CommandError(f"{where}{error.strerror}.", code="input-output", remedy="Nothing was changed by it.")
     for kind, (code, remedy, exit_code) in _KNOWN.items():
         if isinstance(error, kind):
             text = str(error) or (kind.__doc__ or "").strip()

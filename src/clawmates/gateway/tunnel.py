@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 from clawmates.base.http.server import Reply
 from clawmates.base.settings import GatewayLimits, SettingsError
 from clawmates.gateway.addresses import decide_addresses
-from clawmates.gateway.decision import ALLOW, Decision, Verdict
+from clawmates.gateway.decision import Decision, Verdict
 from clawmates.gateway.dial import Dialler, UnreachableError
 from clawmates.gateway.hello import client_reader, server_reader
 from clawmates.gateway.relay import Relay
@@ -132,8 +132,8 @@ async def carry(host: str, sock: socket.socket, stream: Stream, traffic: Traffic
 
 async def shake_hands(host: str, mate: Side, far: Side, early: bytes, traffic: Traffic) -> Decision:
     """Lets the hellos through if both are TLS 1.3 for ``host``; a HelloRetryRequest makes it two pairs."""
-    from_mate, from_far = early, b""
-    for second in (False, True):
+    from_mate, from_far, second = early, b"", False
+    while True:
         client = await _read_hello(client_reader(host, second=second), mate, from_mate)
         if not client.finish().allowed:
             return client.finish()
@@ -142,13 +142,12 @@ async def shake_hands(host: str, mate: Side, far: Side, early: bytes, traffic: T
         decision = server.finish()
         if decision.verdict is Verdict.DENY:
             return decision
-        await _forward(mate, server.hello, traffic, outward=False)
-        from_mate, from_far = client.rest, server.rest
         if decision.verdict is Verdict.ALLOW:
-            break
-    await _forward(mate, from_far, traffic, outward=False)
-    await _forward(far, from_mate, traffic, outward=True)
-    return ALLOW
+            await _forward(mate, server.hello + server.rest, traffic, outward=False)
+            await _forward(far, client.rest, traffic, outward=True)
+            return decision
+        await _forward(mate, server.hello, traffic, outward=False)
+        from_mate, from_far, second = client.rest, server.rest, True
 
 
 async def _read_hello(hello: HelloReader, side: Side, data: bytes) -> HelloReader:

@@ -181,22 +181,22 @@ def read_cgroup(pid: int, *, proc: Path = Path("/proc")) -> CgroupFacts:
     )
     memory, pids, cpu = folders["memory"], folders["pids"], folders["cpu"]
     if (memory / "memory.limit_in_bytes").exists():
-        quota, period = _number(cpu / "cpu.cfs_quota_us"), _number(cpu / "cpu.cfs_period_us")
+        quota, period = _limit(cpu / "cpu.cfs_quota_us"), _limit(cpu / "cpu.cfs_period_us")
         oom = parse_pairs((memory / "memory.oom_control").read_text())
         return CgroupFacts(
-            memory=_limit_v1(memory / "memory.limit_in_bytes"),
-            memory_and_swap=_limit_v1(memory / "memory.memsw.limit_in_bytes"),
+            memory=_limit(memory / "memory.limit_in_bytes"),
+            # Missing where the kernel does not count swap: then there is no limit, and that is refused.
+            memory_and_swap=_limit(memory / "memory.memsw.limit_in_bytes"),
             pids=_limit(pids / "pids.max"),
-            cpus=quota / period if quota > 0 else None,
+            cpus=quota / period if quota and period and quota > 0 else None,
             oom_kills=oom["oom_kill_disable"] == 0,
         )
     limit, swap = _limit(memory / "memory.max"), _limit(memory / "memory.swap.max")
-    quota_text, period_text = (cpu / "cpu.max").read_text().split()
     return CgroupFacts(
         memory=limit,
         memory_and_swap=None if limit is None or swap is None else limit + swap,
         pids=_limit(pids / "pids.max"),
-        cpus=None if quota_text == "max" else int(quota_text) / int(period_text),
+        cpus=_cpu_max(cpu / "cpu.max"),
         oom_kills=True,
     )
 
@@ -276,17 +276,20 @@ def _number(path: Path) -> int:
 
 
 def _limit(path: Path) -> int | None:
-    text = path.read_text().strip()
-    return None if text == "max" else int(text)
-
-
-def _limit_v1(path: Path) -> int | None:
-    # The file is missing where the kernel does not count swap: then there is no limit, and that is refused.
+    """``None`` for no limit, which is also what a missing file means: the root cgroup has none."""
     try:
-        value = _number(path)
+        text = path.read_text().strip()
     except FileNotFoundError:
         return None
-    return None if value >= _UNLIMITED_V1 else value
+    return None if text == "max" or int(text) >= _UNLIMITED_V1 else int(text)
+
+
+def _cpu_max(path: Path) -> float | None:
+    try:
+        quota, period = path.read_text().split()
+    except FileNotFoundError:
+        return None
+    return None if quota == "max" else int(quota) / int(period)
 
 
 def _unescape(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from clawmates.base.clock import stamp
 from clawmates.wire.door import DoorSpec
 from clawmates.wire.gateway_client import GatewayDownError
-from clawmates.wire.gatewayctl import BotEvent, Events, GatewayStatus
+from clawmates.wire.gatewayctl import BotEvent, DoorStatus, Events, GatewayStatus
 
 if TYPE_CHECKING:
     from clawmates.wire.codes import Event
@@ -72,9 +72,13 @@ class FakeGateway:
             await news.wait()
 
     async def status(self) -> GatewayStatus:
-        """No counts."""
+        """Its doors, with nothing counted."""
         self._check()
-        return GatewayStatus(instance=self.instance, doors=(), flows=())
+        doors = tuple(
+            DoorStatus(bot=bot, tunnels=0, bytes_out=0, bytes_in=0, turns=0, input_tokens=0, output_tokens=0, refused=0)
+            for bot in self.doors
+        )
+        return GatewayStatus(instance=self.instance, doors=doors, flows=())
 
     def say(self, bot: str, event: Event) -> None:
         """A mate says something."""

@@ -137,7 +137,7 @@ class Keeper:
         if self.desired is None and not self._halting:
             return math.inf
         specs = self.specs()
-        for bot in specs.keys() - self.holds.keys():
+        for bot in [bot for bot in specs if bot not in self.holds]:
             slot = free_slot({hold.slot for hold in self.holds.values()})
             self.holds[bot] = Hold(bot=bot, slot=slot, since=self._at())
         soonest, now = math.inf, self.clock.monotonic()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from clawmates.wire.status import Finding
 
+SECOND = "second reading: "
+"""Before the names of what is read here, beside what node's own code reads."""
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 
 
@@ -70,7 +72,7 @@ def judge(mate: Kernel, host: Kernel, others: tuple[Kernel, ...]) -> tuple[Findi
 
 
 def _same(name: str, wanted: str, found: str) -> Finding:
-    return Finding(name=name, wanted=wanted, found=found, ok=found == wanted)
+    return Finding(name=f"{SECOND}{name}", wanted=wanted, found=found, ok=found == wanted)
 
 
 def _namespace(name: str, mate: Kernel, host: Kernel, others: tuple[Kernel, ...]) -> Finding:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clawmates.base.paths import Run, State
 from clawmates.base.settings import Settings
+from clawmates.node.engines.base import EngineError
 from clawmates.node.facts import FactsUnavailableError, read_facts
 from clawmates.node.isolation import judge
 from clawmates.node.release import ReleaseError
@@ -21,7 +22,7 @@ from clawmates.node.spec import FIRST_UID, UIDS, container_spec
 from clawmates.proofs.platform import ChatError, ProofError
 from clawmates.selfhost import bots
 from clawmates.selfhost.console import Console, ConsoleError
-from clawmates.selfhost.talk import console_of
+from clawmates.selfhost.talk import console_of, podman_of
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
 from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
 
@@ -82,7 +83,16 @@ class LivePlatform:
             generation=status.generation,
             memory_mib=self.settings.node.memory_mib,
         )
-        return judge(spec, facts)
+        return (*judge(spec, facts), await self._image(status, spec.image))
+
+    async def _image(self, bot: BotStatus, wanted: str) -> Finding:
+        try:
+            running = next(
+                one for one in await podman_of(self.state, self.settings).list() if one.name == bot.container
+            )
+        except (EngineError, StopIteration):
+            raise ProofError(f"the engine does not know the container of bot {bot.bot}") from None
+        return Finding(name="image", wanted=wanted, found=running.image, ok=running.image == wanted)
 
     async def chat(self, bot: str, text: str) -> str:
         """See :class:`~clawmates.proofs.platform.Platform`."""
@@ -125,7 +135,7 @@ class LivePlatform:
 
     async def _console(self, bot: str) -> Console:
         if bot not in self._consoles:
-            console = console_of(self.state, self.settings, (await self._bot(bot)).container)
+            console = await console_of(self.state, self.settings, (await self._bot(bot)).container)
             await console.__aenter__()
             self._consoles[bot] = console
         return self._consoles[bot]

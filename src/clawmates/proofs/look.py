@@ -49,6 +49,15 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """Something could not be opened."""
+
+    kind: Kind
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """One search of all places."""
 
@@ -60,6 +69,8 @@ class Findings:
     seconds: float
     controls: frozenset[Kind] = frozenset()
     """Kinds of places in which the control text was found."""
+    refused: tuple[Refused, ...] = ()
+    """The first few of what could not be opened; all are counted in ``not_looked_at``."""
 
 
 @dataclass(slots=True)
@@ -69,6 +80,8 @@ class _Tally:
     size: int = 0
     streams: int = 0
     seconds: float = 0.0
+    looked: bool = False
+    """Whether anything of the place at hand could be searched."""
 
 
 @dataclass(slots=True)
@@ -82,6 +95,7 @@ class _Desk:
     hits: list[Hit] = field(default_factory=list)
     count: int = 0
     controls: set[Kind] = field(default_factory=set)
+    refused: list[Refused] = field(default_factory=list)
 
     def hit(self, kind: Kind, label: str, found: Found) -> None:
         if found.encoding.endswith(CONTROL):
@@ -123,10 +137,10 @@ async def look(
     for place in places:
         start = clock.monotonic()
         tally = desk.rows.setdefault(place.kind, _Tally())
-        things = tally.things
+        tally.looked = False
         for target in place.targets(desk.survey):
             await _one(place.kind, target, desk, progress)
-        tally.places += tally.things > things
+        tally.places += tally.looked
         tally.seconds += clock.monotonic() - start
     return Findings(
         hits=tuple(desk.hits),
@@ -138,6 +152,7 @@ async def look(
         not_looked_at=_sentences(desk.survey.skipped),
         seconds=round(clock.monotonic() - began, 3),
         controls=frozenset(desk.controls),
+        refused=tuple(desk.refused),
     )
 
 
@@ -153,12 +168,16 @@ async def _one(kind: Kind, target: Target, desk: _Desk, progress: Callable[[str,
                 tally.streams += event.streams
                 if event.cut:
                     desk.survey.skipped[f"{kind}: rest of very long compressed streams"] += event.cut
-                progress(kind.value, event.size)
+                if event.size:
+                    progress(kind.value, event.size)
                 await asyncio.sleep(0)
             if source.unread:
                 desk.survey.skipped[f"{kind}: bytes the kernel would not give"] += source.unread
-            tally.things += 1
+            tally.things += target.counted
+            tally.looked = True
     except SourceError as error:
+        if len(desk.refused) < HITS_KEPT:
+            desk.refused.append(Refused(kind, desk.nameable(target.label), str(error)))
         desk.survey.skipped[f"{kind}: not readable ({error})"] += 1
 
 

@@ -46,6 +46,8 @@ class Target:
 
     label: str
     open: Callable[[], AbstractContextManager[Source]]
+    counted: bool = True
+    """Whether it is a file, device or process; names and links are not."""
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ class Folder:
     def targets(self, survey: Survey) -> Iterator[Target]:
         """Files in any order; links are not followed, pseudo file systems not entered."""
         closed = {mount.device: mount.kind for mount in mounts() if mount.kind.startswith(NOT_ENTERED)}
-        pending = [self.path]
+        pending = [str(self.path)]
         while pending:
             folder = pending.pop()
             try:
@@ -113,7 +115,8 @@ class Folder:
             except OSError as error:
                 survey.skipped[f"{self.kind}: folders not readable ({os.strerror(error.errno or 0)})"] += 1
                 continue
-            yield Target(f"names in {folder}", partial(_piece, b"\0".join(os.fsencode(one.name) for one in entries)))
+            names = b"\0".join(os.fsencode(entry.name) for entry in entries)
+            yield Target(f"names in {folder}", partial(_piece, names), counted=False)
             for entry in entries:
                 try:
                     found = entry.stat(follow_symlinks=False)
@@ -121,9 +124,9 @@ class Folder:
                     continue
                 if stat.S_ISDIR(found.st_mode):
                     if self._entered(found, closed, survey):
-                        pending.append(Path(entry.path))
+                        pending.append(entry.path)
                 else:
-                    yield from self._file(Path(entry.path), found, survey)
+                    yield from self._file(entry.path, found, survey)
 
     def _entered(self, found: os.stat_result, closed: Mapping[int, str], survey: Survey) -> bool:
         if self.flat or (found.st_dev, found.st_ino) in survey.roots:
@@ -133,17 +136,17 @@ class Folder:
             return False
         return True
 
-    def _file(self, path: Path, found: os.stat_result, survey: Survey) -> Iterator[Target]:
+    def _file(self, path: str, found: os.stat_result, survey: Survey) -> Iterator[Target]:
         identity = (found.st_dev, found.st_ino)
         if stat.S_ISLNK(found.st_mode):
             with suppress(OSError):
-                yield Target(f"link {path}", partial(_piece, os.fsencode(path.readlink())))
+                yield Target(f"link {path}", partial(_piece, os.fsencode(Path(path).readlink())), counted=False)
         elif stat.S_ISREG(found.st_mode) and identity not in survey.seen:
             survey.seen.add(identity)
             if self.only_new and found.st_ctime < survey.since:
                 survey.skipped[f"{self.kind}: files unchanged since before the first canary"] += 1
             elif found.st_size:
-                yield Target(str(path), partial(open_file, path))
+                yield Target(path, partial(open_file, Path(path)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,8 +82,12 @@ def searched(
 def _devices(state: State, *, full: bool) -> tuple[list[Place], list[str]]:
     places: list[Place] = []
     unseen: list[str] = []
-    beneaths = dict.fromkeys(beneath(folder) for folder in (state.root, state.engine) if folder.is_dir())
-    for found in {one.path or one.label: one for one in beneaths}.values():
+    beneaths: dict[object, Beneath] = {}
+    for folder in (state.root, state.engine):
+        if folder.is_dir():
+            found = beneath(folder)
+            beneaths.setdefault(found.path or found.label, found)
+    for found in beneaths.values():
         if found.path is None:
             unseen.append(f"raw device {found.label}: {found.reason}")
         elif found.image or found.size <= RAW_LIMIT or full:

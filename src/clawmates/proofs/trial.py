@@ -27,6 +27,8 @@ class Options:
     """Read devices of any size, and files older than the first canary too."""
     chat_seconds: float = 120.0
     """How long one reply may take."""
+    grace_seconds: float = 10.0
+    """How long the message whose mate was killed is waited for, once there is a new mate."""
     host: Host = field(default_factory=Host.here)
     """The machine's own folders that are searched."""
 

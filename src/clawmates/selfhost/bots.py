@@ -13,7 +13,8 @@ from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.wire.desired import BotSpec, DesiredState, Limits
 from clawmates.wire.names import ChannelKind, ItemName, check_bot_id
 from clawmates.wire.sealing import seal
-from clawmates.wire.vault import MAX_ITEM_BYTES, Assignment, Binding
+from clawmates.wire.vault import MAX_ITEM_BYTES, Assignment, Binding, IntakeKey, VaultRefusal
+from clawmates.wire.vault_client import VaultError
 
 if TYPE_CHECKING:
     from clawmates.base.paths import State
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from clawmates.wire.vault_client import VaultClient
 
 TENANT = "self"
+MOST_LEFTOVERS = 20
 TELEGRAM_TOKEN = re.compile(r"\d{6,16}:[A-Za-z0-9_-]{30,64}")
 
 
@@ -127,6 +129,20 @@ def pause(state: State, bot: str, *, paused: bool) -> None:
     put(state, replace(find(read(state), bot), paused=paused))
 
 
+async def _put(vault: VaultClient, key: IntakeKey, binding: Binding, secret: Secret[str]) -> int:
+    """The version under which the vault keeps it: a version left by a try that did not come to its end is passed."""
+    for version in range(binding.version, binding.version + MOST_LEFTOVERS):
+        now = replace(binding, version=version)
+        try:
+            await vault.put(now.bot, now.name, version, seal(key.public, now, secret))
+        except VaultError as error:
+            if error.refusal is not VaultRefusal.VERSION_EXISTS:
+                raise
+        else:
+            return version
+    raise VaultError(VaultRefusal.VERSION_EXISTS)
+
+
 async def seal_in(draft: Draft, state: State, release: Release, vault: VaultClient, node: str) -> BotSpec:
     """Seals a draft's secrets, hands them to the vault and returns the bot as it should run.
 
@@ -138,17 +154,16 @@ async def seal_in(draft: Draft, state: State, release: Release, vault: VaultClie
     versions = dict(before.items) if before is not None else {}
     hosts = draft.hosts(release)
     for name, secret in draft.secrets.items():
-        versions[name] = versions.get(name, 0) + 1
         binding = Binding(
             key_id=key.key_id,
             region=key.region,
             tenant=TENANT,
             bot=draft.name,
             name=name,
-            version=versions[name],
+            version=versions.get(name, 0) + 1,
             hosts=hosts.get(name, ()),
         )
-        await vault.put(draft.name, name, versions[name], seal(key.public, binding, secret))
+        versions[name] = await _put(vault, key, binding, secret)
     return BotSpec(
         id=draft.name,
         tenant=TENANT,

@@ -76,7 +76,10 @@ class Platform:
         return tuple(one for one in self.supervisor.running.values() if one.phase is Phase.FAILED)
 
     async def close(self, *, stop_bots: bool = True) -> None:
-        """Stops the bots, then the processes; without ``stop_bots`` the containers stay for the next start."""
+        """Stops the bots, then the processes; without ``stop_bots`` the containers stay for the next start.
+
+        A second call does nothing.
+        """
         if self._renewing is not None:
             self._renewing.cancel()
         if stop_bots and self.supervisor.pid("node"):
@@ -87,6 +90,7 @@ class Platform:
             self._listener.close()
         if self._lock >= 0:
             os.close(self._lock)
+            self._lock = -1
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.settings.run.supervisor / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -95,9 +95,11 @@ class Exchange:
 
     async def whole(self, status: int, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Sends a JSON answer of known length."""
-        self.begin(status, [("content-length", str(len(body))), ("content-type", "application/json"), *headers])
-        await self.send(body)
-        await self.end()
+        head = [("content-length", str(len(body))), ("content-type", "application/json"), *headers]
+        self.status = status
+        self.first_byte = self._connection.clock()
+        self._connection.send(h11.Response(status_code=status, headers=head), h11.Data(data=body), h11.EndOfMessage())
+        await self._connection.drained()
 
     def begin(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
         """Sends the head; without a length the body is chunked."""
@@ -106,9 +108,10 @@ class Exchange:
         self._connection.send(h11.Response(status_code=status, headers=list(headers)))
 
     async def send(self, data: bytes) -> None:
-        """Sends a piece of the body and waits while the peer does not read."""
+        """Sends a piece of the body and waits while the peer does not read; others get their turn in between."""
         self._connection.send(h11.Data(data=data))
         await self._connection.drained()
+        await asyncio.sleep(0)
 
     async def end(self) -> None:
         """The answer is complete."""
@@ -166,10 +169,9 @@ class Connection:
         """Feeds the parser."""
         try:
             self._state.receive_data(data)
-        except h11.RemoteProtocolError:
+            self._advance()
+        except (OSError, h11.ProtocolError):
             self.close()
-            return
-        self._advance()
 
     def close(self) -> None:
         """Ends the connection after what is already sent."""
@@ -181,11 +183,11 @@ class Connection:
         if self._wire is not None:
             self._wire.abort_after_writing()
 
-    def send(self, event: h11.Event) -> None:
-        """Writes one h11 event; raises ``ConnectionResetError`` when the client is gone."""
+    def send(self, *events: h11.Event) -> None:
+        """Writes h11 events in one piece; raises ``ConnectionResetError`` when the client is gone."""
         if self._wire is None:
             raise ConnectionResetError
-        if data := self._state.send(event):
+        if data := b"".join(self._state.send(event) or b"" for event in events):
             self._wire.write(data)
 
     async def drained(self) -> None:

@@ -9,8 +9,8 @@ import shutil
 import socket
 import sys
 import tempfile
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from clawmates.base.paths import State
 from clawmates.base.secret import Secret
 from clawmates.proofs.live import LivePlatform
+from clawmates.proofs.platform import ProofError
 from clawmates.selfhost import bots, layout
 from clawmates.selfhost.install import Plan, install, vault_of
 from clawmates.selfhost.platform import Platform
@@ -31,7 +32,7 @@ from clawmates.wire.release import Release
 from clawmates.wire.status import BotState, BotStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -90,23 +91,31 @@ class Throwaway:
     bots: dict[str, Bot] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
-    async def add(self, wanted: Iterable[Bot], *, prompt: str = "You are helpful.") -> None:
-        """Makes the stand-ins know the bots, seals their credentials, and puts them into ``desired.json`` at once."""
+    async def add(
+        self,
+        wanted: Iterable[Bot],
+        *,
+        prompt: str = "You are helpful.",
+        paused: bool = False,
+        known: bool = True,
+    ) -> None:
+        """Makes the stand-ins know the bots (if ``known``), seals their credentials, and lists them all at once."""
         specs = []
         model = self._model()
         await self.simulator.add_model(model)
         async with vault_of(self.state, self.platform.settings) as vault:
             for bot in wanted:
-                await self.simulator.add_key(bot.key)
-                if bot.channel is ChannelKind.TELEGRAM:
+                if known:
+                    await self.simulator.add_key(bot.key)
+                if known and bot.channel is ChannelKind.TELEGRAM:
                     await self.simulator.add_bot(bot.token, bot.username)
                 draft = bots.Draft(
                     name=bot.name, channel=bot.channel, provider=PROVIDER, model=model, secrets=_secrets(bot, prompt)
                 )
                 bots.check(draft, self.release)
-                specs.append(
-                    await bots.seal_in(draft, self.state, self.release, vault, self.platform.settings.node.name)
-                )
+                node = self.platform.settings.node.name
+                spec = await bots.seal_in(draft, self.state, self.release, vault, node)
+                specs.append(replace(spec, paused=paused))
                 self.bots[bot.name] = bot
         now = bots.read(self.state)
         names = {spec.id for spec in specs}
@@ -115,16 +124,27 @@ class Throwaway:
 
     async def until_live(self, *names: str, seconds: float = LIVE_SECONDS) -> tuple[BotStatus, ...]:
         """Waits until these bots are live; raises :class:`TrialError` with what they are instead."""
+        return tuple(
+            [await self.until(name, lambda bot: bot.state is BotState.LIVE, seconds=seconds) for name in names]
+        )
+
+    async def until(
+        self, name: str, condition: Callable[[BotStatus], bool], *, seconds: float = LIVE_SECONDS
+    ) -> BotStatus:
+        """Waits until a bot's status is as wanted; raises :class:`TrialError` with what it is instead."""
+        now: tuple[BotStatus, ...] = ()
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    found = {bot.bot: bot for bot in (await self.live.status()).bots}
-                    if all(name in found and found[name].state is BotState.LIVE for name in names):
-                        return tuple(found[name] for name in names)
+                    with suppress(ProofError):
+                        now = (await self.live.status()).bots
+                    for bot in now:
+                        if bot.bot == name and condition(bot):
+                            return bot
                     await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
-            states = "; ".join(f"{bot.bot}: {bot.state.value} {bot.code}" for bot in (await self.live.status()).bots)
-            raise TrialError(f"not live after {seconds:.0f} s: {states}") from None
+            states = "; ".join(f"{bot.bot}: {bot.state.value} {bot.code}" for bot in now)
+            raise TrialError(f"not as wanted after {seconds:.0f} s: {states}") from None
 
     def _model(self) -> str:
         provider = self.release.provider(PROVIDER)

@@ -66,6 +66,8 @@ class Vault:
         self._clock = clock
         self._events = events
         self._tickets = TicketBook(random)
+        self._alarmed: set[str] = set()
+        """Bots whose alarm was raised here: frozen even where the disk refused to remember it, and told only once."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vault-store")
 
     async def settle(self) -> None:
@@ -95,18 +97,23 @@ class Vault:
         """Destroys the bot's keys, then its records."""
         self._tickets.forget(bot)
         await self._stored(self._store.destroy, bot)
+        self._alarmed.discard(bot)
         self._tickets.forget(bot)
         self._say(Happening.DESTROYED, bot)
 
     async def unfreeze(self, bot: str) -> None:
-        """Somebody looked: tickets are given again."""
+        """Somebody looked: tickets are given again, and those of before are forgotten, so none alarms once more."""
         await self._stored(self._store.freeze, bot, frozen=False)
+        self._alarmed.discard(bot)
+        self._tickets.forget(bot)
         self._say(Happening.UNFROZEN, bot)
 
     async def ticket(self, node: str, request: TicketRequest) -> Ticket:
         """A single-use right for a bot that is assigned to ``node``."""
         grant = Grant(request.bot, node, request.generation, tuple(sorted(request.items.items())))
         await self._stored(self._store.check, grant)
+        if request.bot in self._alarmed:
+            raise RefusedError(VaultRefusal.FROZEN)
         ticket = self._tickets.issue(grant, self._clock.monotonic())
         return Ticket(ticket=ticket, expires_in=TICKET_SECONDS)
 
@@ -126,6 +133,9 @@ class Vault:
         self._store.close()
 
     async def _alarm(self, bot: str) -> None:
+        if bot in self._alarmed:
+            return
+        self._alarmed.add(bot)
         self._tickets.void(bot, VaultRefusal.FROZEN)
         self._say(Happening.TICKET_REUSED, bot)
         await self._stored(self._store.freeze, bot, frozen=True)

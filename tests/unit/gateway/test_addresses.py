@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import pytest
 from hypothesis import given
@@ -85,7 +85,7 @@ def test_weakened_each_ipv4_denial_hangs_on_its_line(text: str, monkeypatch: pyt
 
 @pytest.mark.parametrize("text", [text for text in FORBIDDEN if ":" in text and "%" not in text])
 def test_weakened_each_ipv6_denial_hangs_on_the_tables(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addresses, "PUBLIC_6", addresses.IPv6Network("::/0"))
+    monkeypatch.setattr(addresses, "PUBLIC_6", IPv6Network("::/0"))
     monkeypatch.setattr(addresses, "FORBIDDEN_6", ())
     assert decide_address(ip_address(text)) == ALLOW
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clawmates.base.settings import Gateway as GatewaySettings
-from clawmates.base.settings import GatewayLimits
+from clawmates.base.settings import GatewayLimits, SettingsError
 from clawmates.gateway import tunnel
 from clawmates.gateway.decision import ALLOW
 from clawmates.wire.door import Refusal
@@ -17,8 +17,9 @@ from clawmates.wire.door import Refusal
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from clawmates.base.http.client import Connection
     from tests.unit.gateway.conftest import Hellos, House
+
+    from clawmates.base.http.client import Connection
 
 HOST = "api.telegram.org"
 TARGET = f"{HOST}:443"
@@ -244,7 +245,7 @@ class TestCutOnTheWire:
     async def test_weakened_rule_would_let_plaintext_out(
         self, house: House, mate: Connection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def blind(_host: str, one: tunnel.Side, two: tunnel.Side, *_: object) -> object:
+        async def blind(*_: object) -> object:
             return ALLOW
 
         monkeypatch.setattr(tunnel, "shake_hands", blind)
@@ -313,7 +314,7 @@ class TestLimits:
             await mates[0].close()
             async with asyncio.timeout(5):
                 while (await house.client.status()).doors[0].tunnels == 2:
-                    await asyncio.sleep(0)
+                    pass
             assert await house.tunnel(mates[2]) == (200, "")
             for one in mates[1:]:
                 await one.close()
@@ -350,6 +351,15 @@ class TestReserved:
         assert house.resolver.asked == []
         assert {(str(one.addresses[0]), one.port) for one in house.dialler.dialled} == {("127.0.0.1", 7441)}
         assert await house.refusals() == {Refusal.NOT_TLS: 1}
+
+    async def test_vault_whose_port_is_not_known_yet(
+        self, house: House, mate: Connection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unknown(_settings: object) -> None:
+            raise SettingsError("no port yet")
+
+        monkeypatch.setattr("clawmates.gateway.resolve.vault_address", unknown)
+        assert await house.tunnel(mate, "vault:443") == (504, "unreachable")
 
 
 class TestChanges:

@@ -10,9 +10,12 @@ import pytest
 
 from clawmates.base.clock import SystemClock
 from clawmates.base.paths import Run, State
+from clawmates.proofs.claims.no_storage import BLIND, no_storage
+from clawmates.proofs.fake import FakePlatform
 from clawmates.proofs.look import look
 from clawmates.proofs.mounts import Beneath, beneath, mounts
 from clawmates.proofs.places import Disk, Folder, Kind, Survey
+from clawmates.proofs.result import Status
 from clawmates.proofs.search import Patterns
 from clawmates.proofs.searched import RAW_LIMIT, Host, searched
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from clawmates.proofs.canary import Canary
+    from clawmates.proofs.trial import Bench, Options
 
 LINE = r"36 35 98:0 /root /mnt/a\040b rw,noatime master:1 - ext3 /dev/root rw,errors=continue"
 
@@ -83,6 +87,82 @@ async def test_a_file_deleted_from_a_mounted_disk_is_found_on_its_image(
     assert raw.rows[0].size < 64 << 20, "the image's holes are passed over"
 
 
+async def test_a_loop_device_can_be_read_itself(tmp_path: Path, canary: Canary) -> None:
+    async with mounted(tmp_path) as disk:
+        device = next(mount.source for mount in mounts() if mount.point == str(disk))
+        place = Disk(Kind.DEVICE, Path(device), device)
+        before = await look([place], Patterns.of(canary), clock=SystemClock())
+        # What the kernel cached of the device just now must not hide what is written through the file system.
+        (disk / "leak").write_text(canary.mark)
+        os.sync()
+        after = await look([place], Patterns.of(canary), clock=SystemClock())
+    assert (before.count, before.not_looked_at) == (0, ())
+    assert {(hit.place, hit.encoding) for hit in after.hits} == {(device, "raw")}
+
+
+async def test_the_claim_is_tried_down_to_the_disk(
+    tmp_path: Path, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async def forget(platform: FakePlatform, message: str) -> None:
+        """Writes what was said to the disk and removes it: no file shows it any more."""
+        leak = platform.state.root / "leak"
+        leak.write_text(message)
+        os.sync()
+        leak.unlink()
+
+    async with mounted(tmp_path) as disk:
+        state = State(disk / "state")
+        state.engine.mkdir(parents=True)
+        async with FakePlatform(state, run_folder) as platform:
+            clean = await no_storage(platform, options, bench)
+        async with FakePlatform(state, run_folder, on_message=forget) as platform:
+            leaking = await no_storage(platform, options, bench)
+    assert clean.status is Status.HELD
+    assert "raw device" in {row[0] for row in clean.evidence.table}
+    assert BLIND not in clean.evidence.not_looked_at
+    assert leaking.status is Status.BROKEN
+    assert {found.partition(":")[0] for found in leaking.evidence.found} == {"raw device"}
+
+
+async def test_a_device_that_does_not_show_what_is_on_it_proves_nothing(
+    tmp_path: Path, state: State, run_folder: Run, options: Options, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An encrypted disk looks like this: the raw bytes are there and say nothing.
+    (tmp_path / "encrypted").write_bytes(os.urandom(1 << 16))
+    disk = Beneath("/dev/dark", tmp_path / "encrypted", 1 << 16)
+    monkeypatch.setattr("clawmates.proofs.searched.beneath", lambda _folder: disk)
+    async with FakePlatform(state, run_folder) as platform:
+        result = await no_storage(platform, options, bench)
+    assert BLIND in result.evidence.not_looked_at
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("1 0 0:50 / / rw - overlay overlay rw", "the file system (overlay) does not show its device"),
+        ("1 0 0:50 / / rw - btrfs /dev/gone rw", "/dev/gone: No such file or directory"),
+    ],
+)
+def test_a_file_system_without_a_device_number_says_so(
+    line: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _pretend(monkeypatch, tmp_path, os.makedev(0, 50), line)
+    found = beneath(tmp_path)
+    assert (found.path, found.reason) == (None, reason)
+
+
+def _pretend(monkeypatch: pytest.MonkeyPatch, folder: Path, number: int, line: str) -> None:
+    """Makes ``folder`` look as if it lay on a device of that number, mounted as ``line`` says."""
+    real = Path.stat
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        result = real(path, follow_symlinks=follow_symlinks)
+        return os.stat_result((*result[:2], number, *result[3:10])) if path == folder else result
+
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr("clawmates.proofs.mounts.mounts", lambda: mounts(line))
+
+
 def _sysfs(tmp_path: Path, number: int, sectors: int) -> tuple[Path, Path]:
     block = tmp_path / "sys" / "dev" / "block" / f"{os.major(number)}:{os.minor(number)}"
     block.mkdir(parents=True)
@@ -95,16 +175,8 @@ def _sysfs(tmp_path: Path, number: int, sectors: int) -> tuple[Path, Path]:
 
 @pytest.fixture
 def on_a_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
-    """Makes ``tmp_path`` look as if it lay on a device with a major number, whatever this machine does."""
     number = os.makedev(254, 7)
-    real = Path.stat
-
-    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
-        result = real(path, follow_symlinks=follow_symlinks)
-        return os.stat_result((*result[:2], number, *result[3:10])) if path == tmp_path else result
-
-    monkeypatch.setattr(Path, "stat", stat)
-    monkeypatch.setattr("clawmates.proofs.mounts.mounts", lambda: mounts(LINE))
+    _pretend(monkeypatch, tmp_path, number, LINE)
     return number
 
 

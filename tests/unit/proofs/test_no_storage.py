@@ -11,7 +11,7 @@ from clawmates.base.shape import encode_json
 from clawmates.proofs.claims.no_storage import no_storage
 from clawmates.proofs.control import SearchBrokenError
 from clawmates.proofs.encodings import ENCODINGS
-from clawmates.proofs.fake import FakePlatform
+from clawmates.proofs.fake import Child, FakePlatform
 from clawmates.proofs.places import Kind
 from clawmates.proofs.platform import ChatError, NoBotError, ProofError
 from clawmates.proofs.report import json, text
@@ -20,12 +20,9 @@ from clawmates.proofs.searched import searched
 from clawmates.wire.names import ChannelKind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from clawmates.base.paths import Run, State
     from clawmates.proofs.searched import Host, Searched
     from clawmates.proofs.trial import Bench, Options
-
-    Leak = Callable[[FakePlatform, str], Awaitable[None]]
 
 
 def said(result: Result) -> str:
@@ -58,41 +55,33 @@ async def test_nothing_of_the_trial_itself_stays(state: State, run_folder: Run, 
     assert sorted(state.root.rglob("*")) == before
 
 
-def leak_to(folder: Callable[[FakePlatform, Host], Path], host: Host) -> Leak:
-    async def leak(platform: FakePlatform, message: str) -> None:
-        (folder(platform, host) / "leaked").write_text(message)
-
-    return leak
-
-
-PLACES: dict[str, Callable[[FakePlatform, Host], Path]] = {
-    "state folder": lambda platform, _host: platform.state.root,
-    "engine storage": lambda platform, _host: platform.state.engine,
-    "run folder": lambda platform, _host: platform.run.root,
-    "temp folders": lambda _platform, host: Path(host.temp[0]),
-    "logs": lambda _platform, host: Path(host.log[0]),
-    "journal": lambda _platform, host: Path(host.journal[0]),
-    "core dumps": lambda _platform, host: Path(host.core[0]),
-}
+def folders(platform: FakePlatform, host: Host) -> dict[str, Path]:
+    return {
+        "state folder": platform.state.root,
+        "engine storage": platform.state.engine,
+        "run folder": platform.run.root,
+        "temp folders": Path(host.temp[0]),
+        "logs": Path(host.log[0]),
+        "journal": Path(host.journal[0]),
+        "core dumps": Path(host.core[0]),
+    }
 
 
-@pytest.mark.parametrize("place", PLACES)
-async def test_a_leak_breaks_the_claim_by_place_and_encoding_without_the_text(
-    place: str, state: State, run_folder: Run, options: Options, bench: Bench
+async def test_a_leak_anywhere_breaks_the_claim_by_place_and_encoding_without_the_text(
+    state: State, run_folder: Run, options: Options, bench: Bench
 ) -> None:
     heard: list[str] = []
-    leak = leak_to(PLACES[place], options.host)
 
-    async def listen(platform: FakePlatform, message: str) -> None:
+    async def leak(platform: FakePlatform, message: str) -> None:
         heard.append(message)
-        await leak(platform, message)
+        for folder in folders(platform, options.host).values():
+            (folder / "leaked").write_text(message)
 
-    async with FakePlatform(state, run_folder, on_message=listen) as platform:
+    async with FakePlatform(state, run_folder, on_message=leak) as platform:
         result = await no_storage(platform, options, bench)
+        wanted = {f"{kind}: {folder / 'leaked'}, as raw" for kind, folder in folders(platform, options.host).items()}
     assert result.status is Status.BROKEN
-    (found,) = result.evidence.found
-    assert found.startswith(f"{place}: ")
-    assert ", as raw, at offset" in found
+    assert {found.partition(", at offset")[0] for found in result.evidence.found} == wanted
     stem = heard[0].split('"')[0].split()[-1]
     assert len(stem) == 20
     assert not any(encoding.marker(stem).decode("latin-1") in said(result) for encoding in ENCODINGS)
@@ -114,17 +103,21 @@ async def test_a_leak_in_any_encoding_breaks_the_claim(
     assert missed == set()
 
 
-@pytest.mark.parametrize("service", ["vault", "gateway", "node"])
 async def test_a_service_that_remembers_breaks_the_claim(
-    service: str, state: State, run_folder: Run, options: Options, bench: Bench
+    state: State, run_folder: Run, options: Options, bench: Bench
 ) -> None:
     async def leak(platform: FakePlatform, message: str) -> None:
-        await platform.services[service].hold(message.encode())
+        for service in platform.services.values():
+            await service.hold(message.encode())
 
     async with FakePlatform(state, run_folder, on_message=leak) as platform:
         result = await no_storage(platform, options, bench)
     assert result.status is Status.BROKEN
-    assert all(found.startswith(f"memory: {service} (process ") for found in result.evidence.found)
+    assert {found.partition(" (process ")[0] for found in result.evidence.found} == {
+        "memory: vault",
+        "memory: gateway",
+        "memory: node",
+    }
 
 
 @pytest.mark.parametrize("doomed", [True, False])
@@ -188,7 +181,7 @@ async def test_a_message_that_dies_with_the_mate_stops_nobody(
             await asyncio.Event().wait()
 
     async with FakePlatform(state, run_folder, on_message=listen) as platform:
-        result = await no_storage(platform, options, bench)
+        result = await no_storage(platform, replace(options, grace_seconds=0.01), bench)
     assert (result.status, result.evidence.figures["replies"]) == (Status.HELD, 3)
 
 
@@ -226,6 +219,18 @@ async def test_memory_that_cannot_be_read_is_no_proof(
         del platform.services["vault"]
 
 
+async def test_a_helper_that_ends_during_the_search_is_said_and_stops_nobody(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async with FakePlatform(state, run_folder) as platform:
+        platform.services["conmon"] = await Child.start()
+        await platform.services["conmon"].kill()
+        result = await no_storage(platform, options, bench)
+        del platform.services["conmon"]
+    assert result.status is Status.HELD
+    assert any(sentence.startswith("memory: not readable") for sentence in result.evidence.not_looked_at)
+
+
 async def test_a_search_that_does_not_see_is_no_proof(
     state: State, run_folder: Run, options: Options, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,13 +248,57 @@ async def test_a_state_folder_that_hides_its_files_is_no_proof(
     state: State, run_folder: Run, options: Options, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Weakened: the state folder is left out of the search, so the control text in it is missed.
-    def fewer(*folders: State | Run, **rest: Any) -> Searched:
-        where = searched(*folders, **rest)
+    def fewer(state: State, run: Run, **rest: Any) -> Searched:
+        where = searched(state, run, **rest)
         return replace(where, places=tuple(place for place in where.places if place.kind is not Kind.STATE))
 
     monkeypatch.setattr("clawmates.proofs.claims.no_storage.searched", fewer)
     async with FakePlatform(state, run_folder) as platform:
         with pytest.raises(ProofError, match="missed its own control text"):
+            await no_storage(platform, options, bench)
+
+
+async def test_more_hits_than_can_be_named_are_counted(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async def leak(platform: FakePlatform, message: str) -> None:
+        (platform.state.root / "leaked").write_text(message * 70)
+
+    async with FakePlatform(state, run_folder, on_message=leak) as platform:
+        result = await no_storage(platform, options, bench)
+    assert result.evidence.figures["hits"] == 70
+    assert result.evidence.found[-1] == "and 20 more"
+
+
+async def test_a_mate_that_dies_by_itself_is_said(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async def die(platform: FakePlatform, _message: str) -> None:
+        if platform.heard == 4:
+            await platform.mates["tester"].kill()
+
+    async with FakePlatform(state, run_folder, on_message=die) as platform:
+        with pytest.raises(ProofError, match="died by itself"):
+            await no_storage(platform, options, bench)
+        platform.mates.clear()
+
+
+async def test_a_mate_that_is_gone_before_the_start_is_said(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async with FakePlatform(state, run_folder) as platform:
+        await platform.mates["tester"].kill()
+        with pytest.raises(ProofError, match="cannot be read from /proc"):
+            await no_storage(platform, options, bench)
+        platform.mates.clear()
+
+
+async def test_a_state_folder_that_cannot_be_written_to_is_said(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    gone = State(state.root / "nowhere")
+    async with FakePlatform(gone, run_folder) as platform:
+        with pytest.raises(ProofError, match=r"the state folder cannot be written to \(No such file"):
             await no_storage(platform, options, bench)
 
 

@@ -17,9 +17,11 @@ from clawmates.base.tls import client_context
 from clawmates.simulator.client import Simulator
 from clawmates.simulator.model import OPENAI_HOST, TELEGRAM_HOST, Ports, Service
 from clawmates.simulator.process import Folder, running
+from clawmates.simulator.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
 
 TOKEN = "123456:" + "A" * 35
 KEY = "sk-test-0123456789"
@@ -50,6 +52,7 @@ class Bench:
     folder: Folder
     ports: Ports
     control: Simulator
+    world: World
 
     @asynccontextmanager
     async def connect(self, service: Service) -> AsyncIterator[Connection]:
@@ -132,9 +135,9 @@ def short_path() -> Iterator[Path]:
 @pytest.fixture
 async def bench(short_path: Path) -> AsyncIterator[Bench]:
     folder = Folder(short_path / "s")
-    async with running(folder, Ports(telegram=0, openai=0), SystemClock()):
+    async with running(folder, Ports(telegram=0, openai=0), SystemClock()) as world:
         ports = Ports(**json.loads(folder.ports.read_bytes()))
         control = Simulator(folder.admin)
         await control.add_bot(TOKEN, "test_bot")
         await control.add_key(KEY)
-        yield Bench(folder, ports, control)
+        yield Bench(folder, ports, control, world)

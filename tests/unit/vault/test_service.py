@@ -61,6 +61,39 @@ async def test_a_second_use_alarms_and_freezes_until_somebody_looked(vault: Vaul
     assert events.seen == [("ticket-reused", bot), ("bot-unfrozen", bot)]
 
 
+async def test_one_theft_alarms_once_and_is_forgotten_when_somebody_looked(
+    vault: Vault, bot: str, events: Events
+) -> None:
+    used = await take(vault, bot)
+    await vault.redeem(used)
+    for _ in range(3):
+        with refused(VaultRefusal.TICKET_REUSED):
+            await vault.redeem(used)
+    await vault.unfreeze(bot)
+    with refused(VaultRefusal.TICKET_UNKNOWN):
+        await vault.redeem(used)
+    await vault.redeem(await take(vault, bot))
+    assert events.seen == [("ticket-reused", bot), ("bot-unfrozen", bot)]
+
+
+async def test_a_freeze_that_the_disk_refuses_holds_in_memory(
+    vault: Vault, bot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: Store, _bot: str, *, frozen: bool) -> None:
+        raise sqlite3.OperationalError
+
+    used = await take(vault, bot)
+    await vault.redeem(used)
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "freeze", full)
+        with refused(VaultRefusal.STORAGE_FAILED):
+            await vault.redeem(used)
+    with refused(VaultRefusal.FROZEN):
+        await take(vault, bot)
+    await vault.unfreeze(bot)
+    await take(vault, bot)
+
+
 async def test_of_two_at_once_one_wins_and_the_bot_freezes(vault: Vault, bot: str) -> None:
     ticket = await take(vault, bot)
     results = await asyncio.gather(vault.redeem(ticket), vault.redeem(ticket), return_exceptions=True)

@@ -84,10 +84,5 @@ class PodmanFiles:
         )
 
 
-def console(files: PodmanFiles, container: str, command: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """(argv, environment) that runs ``command`` inside a container with this terminal's stdin and stdout."""
-    return ("podman", "exec", "--interactive", container, *command), files.environment
-
-
 def _toml(path: Path) -> str:
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -106,6 +106,8 @@ async def _killed(platform: Platform, bot: str, text: str, options: Options) -> 
             await platform.kill_mate(bot)
         except ProofError as error:
             failed = error
+        else:
+            await asyncio.wait({talking}, timeout=options.grace_seconds)
         # Whoever still waits for the dead mate's reply would wait for ever.
         talking.cancel()
     if failed is not None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 CLOCK_MARGIN = 5.0
 """Seconds: the times of files come from a coarser clock than ours."""
+ESSENTIAL = frozenset({"vault", "gateway", "node"})
+"""Processes without a look at which nothing is claimed; others may end while the search runs."""
 ALWAYS = (
     "a mate's own memory: it holds the conversation, by design, until it is forgotten",
     "what the messenger and the AI provider keep: it is theirs (see docs/threat-model.md)",
@@ -62,11 +64,9 @@ async def no_storage(platform: Platform, options: Options, bench: Bench) -> Resu
             platform.state, platform.run, processes=processes, mates=mates, host=options.host, full=options.full
         )
         findings = await look(where.places, patterns, clock=bench.clock, since=since, progress=bench.progress)
-    unreadable = [
-        sentence for sentence in findings.not_looked_at if sentence.startswith(f"{Kind.MEMORY}: not readable")
-    ]
-    if unreadable:
-        raise ProofError("the memory of vault, gateway or node cannot be read: run this as root")
+    for refused in findings.refused:
+        if refused.kind is Kind.MEMORY and refused.place.partition(" ")[0] in ESSENTIAL:
+            raise ProofError(f"the memory of {refused.place} cannot be read ({refused.reason}): run this as root")
     if Kind.STATE not in findings.controls:
         raise ProofError("the search missed its own control text in the state folder: its silence would prove nothing")
     return _result(

@@ -1,0 +1,196 @@
+"""One message through every room: real processes, real containers, real TLS; only the world outside is played."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+import pytest_asyncio
+
+from clawmates.mate import texts
+from clawmates.simulator.model import Failure, Fault, FaultKind, Service, TlsMode
+from clawmates.trials.throwaway import Bot, Throwaway, throwaway
+from clawmates.wire.codes import Code
+from clawmates.wire.gateway_client import GatewayClient
+from clawmates.wire.names import ChannelKind
+from clawmates.wire.status import BotState, BotStatus
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+TELEGRAM = Bot.invent("tele", ChannelKind.TELEGRAM)
+TERMINAL = Bot.invent("term", ChannelKind.TERMINAL)
+PERSON = 7
+SECONDS = 40.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def trial() -> AsyncIterator[Throwaway]:
+    async with throwaway() as there:
+        await there.add([TELEGRAM, TERMINAL])
+        await there.until_live("tele", "term")
+        yield there
+
+
+async def ask(trial: Throwaway, text: str, person: int = PERSON) -> str:
+    before = await trial.simulator.sent(TELEGRAM.token, person)
+    await trial.simulator.say(TELEGRAM.token, person, text)
+    after = before[-1].message_id if before else 0
+    return (await trial.simulator.wait_reply(TELEGRAM.token, person, after=after, timeout=SECONDS)).text
+
+
+async def status(trial: Throwaway, name: str = "tele") -> BotStatus:
+    return next(bot for bot in (await trial.live.status()).bots if bot.bot == name)
+
+
+async def test_a_telegram_message_is_answered_and_the_context_kept(trial: Throwaway) -> None:
+    assert "the first thing" in await ask(trial, "the first thing")
+    assert "[3 messages]" in await ask(trial, "the second thing")
+
+
+async def test_the_provider_is_told_not_to_store_and_gets_the_owners_prompt(trial: Throwaway) -> None:
+    await ask(trial, "hello")
+    call = (await trial.simulator.journal(Service.OPENAI))[-1]
+    assert call.parameters["store"] is False
+    assert call.parameters["instructions"] == "You are helpful."
+    assert call.tls == "TLSv1.3"
+
+
+async def test_the_reply_streams_and_has_no_link_preview(trial: Throwaway) -> None:
+    await trial.simulator.set_style(first_byte_ms=50, gap_ms=30)
+    last = (await trial.simulator.status()).last_telegram
+    await ask(trial, "look at https://example.org and tell me a few words about it please")
+    await trial.simulator.set_style()
+    drafts = await trial.simulator.journal(Service.TELEGRAM, after=last, method="sendMessageDraft")
+    assert drafts
+    assert all(draft.status == 200 for draft in drafts)
+    assert (await trial.simulator.sent(TELEGRAM.token, PERSON))[-1].preview_disabled
+
+
+async def test_an_update_is_confirmed_only_after_its_answer(trial: Throwaway) -> None:
+    await trial.simulator.set_style(first_byte_ms=1500)
+    last = (await trial.simulator.status()).last_telegram
+    update = await trial.simulator.say(TELEGRAM.token, PERSON, "slow")
+    await trial.simulator.wait_reply(
+        TELEGRAM.token,
+        PERSON,
+        after=(await trial.simulator.sent(TELEGRAM.token, PERSON))[-1].message_id,
+        timeout=SECONDS,
+    )
+    await trial.simulator.set_style()
+    await ask(trial, "next")
+    calls = await trial.simulator.journal(Service.TELEGRAM, after=last)
+    sent = next(call for call in calls if call.method == "sendMessage")
+    polls = [call for call in calls if call.method == "getUpdates"]
+    assert all(call.parameters.get("offset", 0) <= update for call in polls if call.received < sent.received)
+    assert any(call.parameters.get("offset", 0) > update for call in polls if call.received > sent.received)
+    short = [call.received for call in polls if call.parameters.get("offset") == update]
+    assert all(later - earlier >= 0.55 for earlier, later in pairwise(short))
+
+
+async def test_the_terminal_channel_answers_through_the_console(trial: Throwaway) -> None:
+    assert "hello terminal" in await trial.live.chat("term", "hello terminal")
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (Failure.INVALID_API_KEY, Code.BAD_KEY),
+        (Failure.INSUFFICIENT_QUOTA, Code.NO_CREDIT),
+        (Failure.MODEL_NOT_FOUND, Code.UNKNOWN_MODEL),
+        (Failure.OVERLOADED, Code.PROVIDER_OVERLOADED),
+    ],
+)
+async def test_a_provider_error_is_a_sentence_for_the_person_and_a_code_for_the_owner(
+    trial: Throwaway, failure: Failure, code: Code
+) -> None:
+    await trial.simulator.set_fault(Service.OPENAI, Fault(kind=FaultKind.ERROR, failure=failure), times=1)
+    assert await ask(trial, "hello") == texts.for_code(code)
+    events = b"".join(path.read_bytes() for path in trial.state.log.glob("gateway-*.jsonl"))
+    assert code.value.encode() in events
+    assert "hello" in await ask(trial, "hello again")
+
+
+async def test_a_dropped_connection_to_the_messenger_loses_nothing(trial: Throwaway) -> None:
+    await trial.simulator.set_fault(Service.TELEGRAM, Fault(kind=FaultKind.DROP), times=2, method="sendMessage")
+    assert "through the storm" in await ask(trial, "through the storm")
+
+
+async def test_a_provider_that_speaks_tls_1_2_gets_nothing(trial: Throwaway) -> None:
+    await trial.simulator.set_tls(Service.OPENAI, TlsMode.TLS12)
+    # A warm connection of the good kind may still be there: make the stand-in drop it.
+    await trial.simulator.set_fault(Service.OPENAI, Fault(kind=FaultKind.DROP), times=1)
+    before = len(await trial.simulator.journal(Service.OPENAI))
+    assert await ask(trial, "for no ears") == texts.for_code(Code.PROVIDER_UNREACHABLE)
+    await trial.simulator.set_tls(Service.OPENAI, TlsMode.GOOD)
+    await trial.simulator.clear_faults(Service.OPENAI)
+    seen = (await trial.simulator.journal(Service.OPENAI))[before:]
+    assert all("for no ears" not in call.body or call.fault for call in seen)
+
+
+async def test_kill_9_loses_no_message_and_the_person_gets_one_answer(trial: Throwaway) -> None:
+    await trial.simulator.set_style(first_byte_ms=2000)
+    last = (await trial.simulator.status()).last_openai
+    sent = (await trial.simulator.sent(TELEGRAM.token, PERSON))[-1].message_id
+    await trial.simulator.say(TELEGRAM.token, PERSON, "survive this")
+    await trial.simulator.wait_call(Service.OPENAI, "POST /v1/responses", after=last, timeout=SECONDS)
+    old = await status(trial)
+    os.kill(old.pid, signal.SIGKILL)
+    await trial.simulator.set_style()
+    reply = await trial.simulator.wait_reply(TELEGRAM.token, PERSON, after=sent, timeout=SECONDS)
+    assert "survive this" in reply.text
+    assert (await status(trial)).pid != old.pid
+    assert "after that" in await ask(trial, "after that")
+    answers = [message for message in await trial.simulator.sent(TELEGRAM.token, PERSON) if message.message_id > sent]
+    assert len(answers) == 2
+
+
+async def test_the_container_is_as_tight_as_asked_and_says_so(trial: Throwaway) -> None:
+    now = await status(trial)
+    assert len(now.isolation) > 30
+    assert [finding.name for finding in now.isolation if not finding.ok] == []
+
+
+async def test_a_gateway_restart_is_healed(trial: Throwaway) -> None:
+    first = (await GatewayClient(trial.live.run.gateway).status()).instance
+    os.kill(trial.platform.supervisor.pid("gateway"), signal.SIGKILL)
+    assert "after the gateway" in await ask(trial, "after the gateway")
+    assert (await GatewayClient(trial.live.run.gateway).status()).instance != first
+    assert (await status(trial)).restarts <= 1
+
+
+async def test_a_vault_that_is_down_leaves_running_bots_alone(trial: Throwaway) -> None:
+    os.kill(trial.platform.supervisor.pid("vault"), signal.SIGKILL)
+    assert "without the vault" in await ask(trial, "without the vault")
+
+
+async def test_a_node_restart_adopts_what_runs(trial: Throwaway) -> None:
+    old = await status(trial)
+    os.kill(trial.platform.supervisor.pid("node"), signal.SIGKILL)
+    assert "without the node" in await ask(trial, "without the node")
+    (now,) = await trial.until_live("tele")
+    assert now.pid == old.pid
+
+
+async def test_no_token_key_or_prompt_is_in_any_file_or_argument(trial: Throwaway) -> None:
+    secrets = [one.encode() for bot in (TELEGRAM, TERMINAL) for one in (bot.token, bot.key)]
+    files = [path for top in (trial.state.root, trial.live.run.root) for path in top.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    for path in files:
+        data = path.read_bytes()
+        assert not any(secret in data for secret in secrets), path
+    for pid in (await trial.live.processes()).values():
+        with open(f"/proc/{pid}/cmdline", "rb") as line, open(f"/proc/{pid}/environ", "rb") as environment:  # noqa: ASYNC230, PTH123
+            shown = line.read() + environment.read()
+        assert not any(secret in shown for secret in secrets)
+
+
+async def test_a_bad_token_is_a_code_and_no_hot_loop(trial: Throwaway) -> None:
+    bad = Bot.invent("bad", ChannelKind.TELEGRAM)
+    await trial.add([bad], known=False)
+    await trial.until("bad", lambda now: now.code == Code.BAD_TOKEN)
+    assert (await status(trial, "bad")).state is BotState.DEGRADED
+    calls = await trial.simulator.journal(Service.TELEGRAM, method="getMe")
+    assert sum(call.status in {401, 404} for call in calls) <= 3

@@ -1,0 +1,565 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from clawmates.base.eventlog import EventLog
+from clawmates.base.paths import Run
+from clawmates.node.boot import BootFolders
+from clawmates.node.engines.base import EngineError
+from clawmates.node.engines.fake import FakeEngine, Machine, facts_as_asked
+from clawmates.node.keeper import Keeper
+from clawmates.node.steps import Steps
+from clawmates.node.tickets import FakeVault, TicketDeniedError, VaultDownError
+from clawmates.wire.boot import BOOT_FILE
+from clawmates.wire.codes import Code, Event, Trouble
+from clawmates.wire.desired import BotSpec, DesiredState, Limits
+from clawmates.wire.names import ItemName
+from clawmates.wire.status import BotState
+from support.engines import FolderGateway, bot
+from support.node import IMAGE, HandClock, release
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from clawmates.node.engines.base import ContainerSpec, Running
+    from clawmates.node.facts import Facts
+    from clawmates.node.hold import Hold
+
+
+@dataclass
+class World:
+    """A keeper among fakes; ``weak`` names containers whose kernel tells of a missing wall."""
+
+    folder: Path
+    machine: Machine = field(default_factory=lambda: Machine(images={IMAGE}))
+    clock: HandClock = field(default_factory=HandClock)
+    vault: FakeVault = field(default_factory=FakeVault)
+    weak: bool = False
+    revision: int = 0
+
+    def __post_init__(self) -> None:
+        self.run = Run(self.folder)
+        self.gateway = FolderGateway(self.run)
+        self.engine = FakeEngine(self.machine)
+        self.keeper = self._keeper()
+
+    def _keeper(self) -> Keeper:
+        (self.folder / "log").mkdir(exist_ok=True)
+        return Keeper(
+            steps=Steps(
+                engine=self.engine,
+                gateway=self.gateway,
+                vault=self.vault,
+                boot=BootFolders(self.run.boot, self.run.node.parent / "bots", b"authority", None),
+                look=self._look,
+                clock=self.clock,
+                region="local",
+                vault_name="clawmates://local/vault/vault-1",
+                settle_seconds=-1.0,
+            ),
+            folders=self.run,
+            memory_mib=128,
+            clock=self.clock,
+            jitter=lambda: 1.0,
+            log=EventLog(self.folder / "log", "node", self.clock),
+        )
+
+    def _look(self, spec: ContainerSpec, running: Running) -> Facts:
+        facts = facts_as_asked(spec)
+        return replace(facts, seccomp=0) if self.weak else facts
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[Keeper]:
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.keeper.keep(stop))
+            try:
+                yield self.keeper
+            finally:
+                stop.set()
+
+    def node_restarts(self) -> None:
+        self.engine = FakeEngine(self.machine)
+        self.keeper = self._keeper()
+
+    def want(self, *bots: BotSpec) -> None:
+        self.revision += 1
+        self.keeper.wants(DesiredState(revision=self.revision, bots=bots))
+
+    def may_run(self) -> None:
+        self.keeper.may_run(release(), IMAGE)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 - the condition is about values, which set no event
+                await asyncio.sleep(0)
+
+    async def rest(self) -> None:
+        """Until nobody has anything to do: every ready task has had many turns."""
+        for _ in range(200):
+            await asyncio.sleep(0)
+
+    async def after(self, seconds: float) -> None:
+        self.clock.seconds += seconds
+        self.keeper.changed.set()
+        await self.rest()
+
+    def hold(self, name: str = "anna") -> Hold:
+        return self.keeper.holds[name]
+
+    def boot(self, name: str = "anna") -> dict[str, object]:
+        loaded: dict[str, object] = json.loads((self.run.boot / name / BOOT_FILE).read_bytes())
+        return loaded
+
+    def lines(self) -> list[dict[str, object]]:
+        return [json.loads(line) for path in (self.folder / "log").iterdir() for line in path.read_text().splitlines()]
+
+    async def running(self, *bots: BotSpec) -> None:
+        """Brings bots to life."""
+        self.may_run()
+        self.want(*(bots or (bot(),)))
+        names = [one.id for one in bots] or ["anna"]
+        await self.until(lambda: all(n in self.keeper.holds and self.hold(n).ticketed is not None for n in names))
+        for name in names:
+            self.gateway.say(name, Event(code=Code.LIVE, username="some_bot"))
+        await self.until(lambda: all(self.hold(n).state is BotState.LIVE for n in names))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def test_a_bot_is_started_ticketed_and_live(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        assert [spec.image for spec in world.engine.started] == [IMAGE]
+        assert world.boot()["ticket"] == f"ticket-anna-{world.hold().generation}-1"
+        assert world.gateway.doors["anna"].uid_first == 1_000_000_000
+        assert (world.hold().state, world.hold().code, world.hold().username) == (BotState.LIVE, "", "some_bot")
+
+
+async def test_the_ticket_is_written_only_after_the_read_back(world: World) -> None:
+    seen: list[object] = []
+    sound = world._look
+
+    def look(spec: ContainerSpec, running: Running) -> Facts:
+        seen.append(world.boot()["ticket"])
+        return sound(spec, running)
+
+    world.keeper.steps.look = look
+    async with world.kept():
+        await world.running()
+    assert seen == [None]
+
+
+async def test_a_weak_container_is_killed_shown_and_given_nothing(world: World) -> None:
+    world.weak = True
+    async with world.kept():
+        world.may_run()
+        world.want(bot())
+        await world.until(lambda: "anna" in world.keeper.holds and world.hold().state is BotState.REFUSED)
+        await world.rest()
+        assert world.hold().code == Trouble.ISOLATION_WEAK
+        assert [one.name for one in world.hold().findings if not one.ok] == ["seccomp"]
+        assert world.machine.containers == {}
+        assert world.boot()["ticket"] is None
+        assert len(world.engine.started) == 2, "the first retry is immediate, the next waits"
+        world.weak = False
+        await world.after(1.0)
+        assert world.boot()["ticket"] is not None
+
+
+async def test_two_bots_never_share_uids(world: World) -> None:
+    async with world.kept():
+        await world.running(bot("anna"), bot("ben"))
+        first = {door.uid_first for door in world.gateway.doors.values()}
+        assert first == {1_000_000_000, 1_000_001_024}
+
+
+async def test_a_slot_is_given_again_only_when_its_bot_is_gone(world: World) -> None:
+    async with world.kept():
+        await world.running(bot("anna"), bot("ben"))
+        world.want(bot("ben"), bot("carl"))
+        await world.until(lambda: "anna" not in world.keeper.holds and "carl" in world.gateway.doors)
+        world.want(bot("ben"), bot("carl"), bot("dora"))
+        await world.until(lambda: "dora" in world.gateway.doors)
+        slots = {name: hold.slot for name, hold in world.keeper.holds.items()}
+        assert len(set(slots.values())) == 3
+        assert slots["dora"] == 0
+
+
+async def test_a_crash_is_answered_at_once_and_then_with_growing_pauses(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        for pause in (0.0, 1.0, 2.0, 4.0):
+            world.engine.kill(next(name for name, one in world.machine.containers.items() if one.pid))
+            await world.rest()
+            if pause:
+                assert world.hold().running is None
+                assert (world.hold().state, world.hold().code) == (BotState.BACKING_OFF, Trouble.CRASHING)
+                await world.after(pause - 0.01)
+                assert world.hold().running is None
+                await world.after(0.01)
+            assert world.hold().running is not None
+        assert world.hold().restarts == 4
+        assert len(world.machine.containers) == 1, "the remains of each crash are removed"
+
+
+async def test_each_start_has_a_generation_and_a_ticket_of_its_own(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        before = world.hold().generation
+        world.engine.kill(f"mate-anna-{before}")
+        await world.until(lambda: world.hold().generation > before and world.hold().ticketed is not None)
+        assert world.boot()["ticket"] == f"ticket-anna-{world.hold().generation}-2"
+        assert [one.generation for one in world.vault.requests] == [before, world.hold().generation]
+
+
+async def test_what_the_mate_said_last_is_a_better_reason_than_that_it_died(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.hold().starts = world.hold().starts.failed(world.clock.seconds, 1.0)
+        world.gateway.say("anna", Event(code=Code.BAD_TOKEN))
+        await world.until(lambda: world.hold().code == Code.BAD_TOKEN)
+        assert world.hold().state is BotState.DEGRADED
+        world.engine.kill(f"mate-anna-{world.hold().generation}")
+        await world.until(lambda: world.hold().running is None)
+        assert (world.hold().state, world.hold().code) == (BotState.BACKING_OFF, Code.BAD_TOKEN)
+
+
+async def test_last_words_that_come_after_the_death_are_heard(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.hold().starts = world.hold().starts.failed(world.clock.seconds, 1.0)
+        world.engine.kill(f"mate-anna-{world.hold().generation}")
+        await world.until(lambda: world.hold().running is None)
+        world.gateway.say("anna", Event(code=Code.BAD_KEY))
+        await world.until(lambda: world.hold().code == Code.BAD_KEY)
+        assert world.hold().state is BotState.BACKING_OFF
+
+
+async def test_a_mate_that_recovers_is_live_again(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.gateway.say("anna", Event(code=Code.PROVIDER_UNREACHABLE))
+        await world.until(lambda: world.hold().state is BotState.DEGRADED)
+        world.gateway.say("anna", Event(code=Code.LIVE))
+        await world.until(lambda: world.hold().state is BotState.LIVE)
+        assert world.hold().code == ""
+
+
+async def test_a_raised_restart_count_restarts(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        before = world.hold().generation
+        world.want(bot(restarts=1))
+        await world.until(lambda: world.hold().generation > before and world.hold().ticketed is not None)
+        assert world.engine.stopped == [f"mate-anna-{before}"]
+
+
+async def test_a_new_digest_replaces_only_once_it_is_loaded(world: World) -> None:
+    other = "sha256:" + "b" * 64
+    async with world.kept():
+        await world.running()
+        world.keeper.may_run(Trouble.IMAGE_MISSING, "")
+        await world.rest()
+        assert world.engine.stopped == []
+        world.machine.images.add(other)
+        world.keeper.may_run(release(config=other, number=2), other)
+        await world.until(lambda: bool(world.hold().running and world.hold().running.image == other))
+
+
+async def test_a_new_item_version_means_a_new_ticket_and_no_restart(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        generation = world.hold().generation
+        world.want(bot(items={ItemName.CHANNEL_TOKEN: 2, ItemName.PROVIDER_KEY: 1}))
+        await world.until(lambda: dict(world.gateway.doors["anna"].config.items)[ItemName.CHANNEL_TOKEN] == 2)
+        assert world.boot()["ticket"] == f"ticket-anna-{generation}-2"
+        assert world.hold().generation == generation
+        assert len(world.engine.started) == 1
+
+
+async def test_a_new_model_reaches_the_mate_with_a_higher_revision(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        before = world.gateway.doors["anna"].config.revision
+        world.revision -= 1  # whoever wrote the file forgot to raise it
+        world.want(bot(model="gpt-5.4-mini", limits=Limits(messages_per_day=5)))
+        await world.until(lambda: world.gateway.doors["anna"].config.model == "gpt-5.4-mini")
+        assert world.gateway.doors["anna"].config.revision > before
+        assert world.gateway.doors["anna"].limits.messages_per_day == 5
+        assert len(world.engine.started) == 1
+
+
+async def test_a_revision_that_changes_nothing_changes_nothing(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        calls = list(world.gateway.calls)
+        world.want(bot())
+        await world.rest()
+        assert world.gateway.calls == calls
+
+
+@pytest.mark.parametrize("code", [Code.TICKET_REFUSED, Code.VAULT_UNREACHABLE])
+async def test_a_ticket_that_did_not_work_is_replaced_and_not_in_a_hot_loop(world: World, code: Code) -> None:
+    async with world.kept():
+        await world.running()
+        for count in (2, 3):
+            world.gateway.say("anna", Event(code=code))
+            await world.rest()
+            if count == 3:
+                assert len(world.vault.requests) == 2
+                await world.after(1.0)
+            assert len(world.vault.requests) == count
+            assert world.boot()["ticket"] == f"ticket-anna-{world.hold().generation}-{count}"
+
+
+async def test_a_paused_bot_stops_and_its_folders_go(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.want(bot(paused=True))
+        await world.until(lambda: not world.hold().leftover)
+        assert world.machine.containers == {}
+        assert world.gateway.doors == {}
+        assert not (world.run.boot / "anna").exists()
+        assert not (world.run.doors / "anna").exists()
+        assert world.hold().shown(bot(paused=True), 0).state is BotState.PAUSED
+        calls = list(world.gateway.calls)
+        await world.after(120)
+        assert world.gateway.calls == calls
+        world.want(bot())
+        await world.until(lambda: world.hold().running is not None)
+
+
+async def test_a_removed_bot_is_forgotten(world: World) -> None:
+    async with world.kept():
+        await world.running(bot("anna"), bot("ben"))
+        world.want(bot("ben"))
+        await world.until(lambda: "anna" not in world.keeper.holds)
+        assert set(world.gateway.doors) == {"ben"}
+        assert [one.labels["clawmates.bot"] for one in world.machine.containers.values()] == ["ben"]
+
+
+async def test_an_invalid_document_leaves_the_last_good_one_in_force(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.keeper.wants(Trouble.DESIRED_INVALID)
+        await world.rest()
+        assert world.hold().running is not None
+        assert world.keeper.desired_trouble is Trouble.DESIRED_INVALID
+        world.want(bot())
+        assert world.keeper.desired_trouble is None
+
+
+async def test_before_the_first_good_document_nothing_is_touched(world: World) -> None:
+    async with world.kept():
+        await world.running()
+    world.node_restarts()
+    await world.keeper.adopt()
+    async with world.kept():
+        world.may_run()
+        world.keeper.wants(Trouble.DESIRED_INVALID)
+        await world.rest()
+        assert len(world.machine.containers) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "trouble"),
+    [({"provider": "nobody"}, Trouble.UNKNOWN_PROVIDER), ({"model": "none"}, Trouble.UNKNOWN_MODEL)],
+)
+async def test_unknown_names_are_refused_with_a_code(world: World, changes: dict[str, str], trouble: Trouble) -> None:
+    async with world.kept():
+        world.may_run()
+        world.want(bot(**changes))
+        await world.until(lambda: "anna" in world.keeper.holds and world.hold().code == trouble)
+        assert world.hold().state is BotState.REFUSED
+        assert world.engine.started == []
+        world.want(bot())
+        await world.until(lambda: world.hold().running is not None)
+
+
+async def test_vault_down_running_bots_go_on_and_new_ones_wait(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.vault.failing = VaultDownError()
+        world.want(bot("anna"), bot("ben"))
+        await world.until(lambda: "ben" in world.keeper.holds and world.hold("ben").code == Trouble.VAULT_DOWN)
+        await world.rest()
+        assert world.hold("anna").state is BotState.LIVE
+        assert world.hold("ben").state is BotState.BACKING_OFF
+        started = len(world.engine.started)
+        await world.after(60)
+        assert len(world.engine.started) == started, "no container is started for a vault that is known to be down"
+        assert len(world.machine.containers) == 1
+        world.vault.failing = None
+        await world.after(60)
+        assert world.hold("ben").running is not None
+
+
+async def test_a_denied_ticket_is_shown(world: World) -> None:
+    world.vault.failing = TicketDeniedError()
+    async with world.kept():
+        world.may_run()
+        world.want(bot())
+        await world.until(lambda: "anna" in world.keeper.holds and world.hold().code == Trouble.TICKET_DENIED)
+        assert world.hold().state is BotState.REFUSED
+
+
+async def test_a_restarted_gateway_gets_every_door_again(world: World) -> None:
+    async with world.kept():
+        await world.running(bot("anna"), bot("ben"))
+        world.gateway.fall()
+        await world.until(lambda: world.keeper.instance == "")
+        assert world.machine.containers.keys() == {one.name for one in world.engine.started}
+        world.gateway.restart("two")
+        await world.until(lambda: set(world.gateway.doors) == {"anna", "ben"})
+        assert len(world.engine.started) == 2
+
+
+async def test_while_the_gateway_is_down_new_bots_wait_and_say_so(world: World) -> None:
+    world.gateway.fall()
+    async with world.kept():
+        world.may_run()
+        world.want(bot())
+        await world.until(lambda: "anna" in world.keeper.holds and world.hold().code == Trouble.GATEWAY_DOWN)
+        assert world.engine.started == []
+        world.gateway.restart("two")
+        await world.until(lambda: world.hold().running is not None)
+
+
+async def test_a_door_nobody_wants_is_closed(world: World) -> None:
+    async with world.kept():
+        await world.running(bot("anna"), bot("ben"))
+    world.node_restarts()
+    world.machine.containers.clear()
+    await world.keeper.adopt()
+    async with world.kept():
+        world.may_run()
+        world.want(bot("ben"))
+        await world.until(lambda: set(world.gateway.doors) == {"ben"} and "anna" not in world.keeper.holds)
+
+
+async def test_a_restarted_node_adopts_without_a_restart_or_a_new_ticket(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        name = next(iter(world.machine.containers))
+    world.node_restarts()
+    await world.keeper.adopt()
+    async with world.kept():
+        world.may_run()
+        world.want(bot())
+        await world.until(lambda: world.hold().checked)
+        await world.rest()
+        assert list(world.machine.containers) == [name]
+        assert len(world.vault.requests) == 1
+        assert world.hold().state is BotState.LIVE
+        assert world.hold().findings
+        world.engine.kill(name)
+        await world.until(lambda: world.hold().restarts == 1)
+
+
+async def test_an_adopted_container_that_has_become_weak_is_killed(world: World) -> None:
+    async with world.kept():
+        await world.running()
+    world.node_restarts()
+    await world.keeper.adopt()
+    world.weak = True
+    async with world.kept():
+        world.may_run()
+        world.want(bot())
+        await world.until(lambda: world.hold().code == Trouble.ISOLATION_WEAK)
+        await world.rest()
+        assert world.machine.containers == {}
+
+
+async def test_a_crash_between_start_and_ticket_is_healed_by_a_ticket(world: World) -> None:
+    async with world.kept():
+        await world.running()
+    (world.run.node.parent / "bots" / "anna.json").unlink()
+    world.node_restarts()
+    await world.keeper.adopt()
+    async with world.kept():
+        world.may_run()
+        world.want(bot())
+        await world.until(lambda: world.hold().ticketed is not None)
+        assert len(world.vault.requests) == 2
+        assert len(world.machine.containers) == 1
+
+
+async def test_leftovers_are_cleared_away(world: World) -> None:
+    async with world.kept():
+        await world.running(bot("anna"), bot("ben"))
+        dead, alive = (next(n for n in world.machine.containers if who in n) for who in ("anna", "ben"))
+    world.engine.kill(dead)
+    stranger = replace(world.machine.containers[alive], name="stranger", labels={}, id="f" * 64)
+    older = replace(world.machine.containers[alive], name="older", id="e" * 64)
+    older = replace(older, labels={**older.labels, "clawmates.generation": "1"})
+    world.machine.containers |= {"stranger": stranger, "older": older}
+    world.node_restarts()
+    await world.keeper.adopt()
+    assert list(world.machine.containers) == [alive]
+    assert not (world.run.boot / "anna").exists()
+    assert (world.run.boot / "ben").exists()
+
+
+async def test_an_engine_that_fails_is_tried_with_pauses_and_swept(world: World) -> None:
+    async with world.kept():
+        world.may_run()
+        world.engine.failing = EngineError()
+        world.want(bot())
+        await world.until(lambda: "anna" in world.keeper.holds and world.hold().code == Trouble.ENGINE_FAILED)
+        await world.rest()
+        assert world.hold().starts.failures == 2
+        world.engine.failing = None
+        await world.after(1.0)
+        assert world.hold().running is not None
+
+
+async def test_halting_stops_everything_and_starts_nothing(world: World) -> None:
+    async with world.kept() as keeper:
+        await world.running(bot("anna"), bot("ben"))
+        async with asyncio.timeout(5):
+            await keeper.halt()
+        assert world.machine.containers == {}
+        assert world.gateway.doors == {}
+        world.want(bot("anna"))
+        await world.rest()
+        assert world.machine.containers == {}
+
+
+async def test_halting_with_nothing_running_returns(world: World) -> None:
+    async with world.kept() as keeper, asyncio.timeout(5):
+        await keeper.halt()
+        assert keeper.holds == {}
+
+
+async def test_a_node_that_ends_leaves_the_containers_running(world: World) -> None:
+    async with world.kept():
+        await world.running()
+    assert len(world.machine.containers) == 1
+    assert world.engine.stopped == []
+
+
+async def test_the_log_holds_codes_and_numbers_only(world: World) -> None:
+    async with world.kept():
+        await world.running()
+    lines = world.lines()
+    assert {line["happening"] for line in lines} >= {"desired", "release", "gateway", "started"}
+    assert {key for line in lines for key in line} == {
+        "at",
+        "bot",
+        "process",
+        "happening",
+        "number",
+        "code",
+        "milliseconds",
+    }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.standins import TOKEN, credentials, stand_ins
 
 from clawmates.base.shape import decode_json, encode_json
 from clawmates.mate.channels.base import Channel
@@ -18,7 +19,6 @@ from clawmates.mate.channels.telegram.channel import Telegram
 from clawmates.mate.channels.terminal import Terminal
 from clawmates.wire.codes import Event
 from clawmates.wire.terminal import Heard, Said
-from support.standins import TOKEN, credentials, stand_ins
 
 if TYPE_CHECKING:
     from clawmates.mate.messages import Inbound

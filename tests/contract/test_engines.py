@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.engines import SHORT, STUBBORN, Rig, podman, rig
 
 from clawmates.node.engines.base import Engine, EngineError, ImageMissingError, NameTakenError, Running
 from clawmates.node.engines.fake import FakeEngine, Machine
 from clawmates.node.engines.podman import PodmanEngine
-from support.engines import SHORT, STUBBORN, Rig, podman, rig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
+from tests.support.standins import KEY, credentials, stand_ins
 
 from clawmates.mate.errors import ProviderError
 from clawmates.mate.messages import Author, Message, Text
@@ -15,7 +16,6 @@ from clawmates.mate.providers.openai import OpenAI
 from clawmates.mate.providers.scripted import ScriptedProvider
 from clawmates.simulator.model import Failure, Fault, FaultKind, Service, TlsMode
 from clawmates.wire.codes import Code
-from support.standins import KEY, credentials, stand_ins
 
 MODEL = "gpt-5-mini"
 HOSTILE = 'quote " backslash \\ newline \n tab \t null \u0000 rtl \u202e emoji 😀 lone \ud83d end'

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.standins import KEY, StandIns, stand_ins
 
 from clawmates.base.paths import Run
 from clawmates.base.settings import load
@@ -24,7 +25,6 @@ from clawmates.node.release import load as load_release
 from clawmates.selfhost import layout
 from clawmates.selfhost.install import to_toml
 from clawmates.trials.throwaway import RELEASE
-from support.standins import KEY, StandIns, stand_ins
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -69,7 +69,7 @@ def home() -> Iterator[Home]:
 def with_stand_ins(home: Home, there: StandIns) -> None:
     old = load(home.state / "clawmates.toml")
     hosts = {"api.telegram.org": "telegram", "api.openai.com": "openai"}
-    sections = {
+    sections: dict[str, dict[str, object]] = {
         "platform": {"run": str(home.run)},
         "vault": {"listen": "127.0.0.1:0"},
         "gateway": {"unsafe_resolve": {host: f"127.0.0.1:{there.ports[name]}" for host, name in hosts.items()}},

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.engines import SEALED, Rig, order, podman, rig, steps
 
 from clawmates.base.paths import Run
 from clawmates.node.engines.podman import run_arguments
@@ -17,7 +18,6 @@ from clawmates.node.isolation import sound
 from clawmates.node.steps import StepFailedError
 from clawmates.wire.boot import BOOT_FILE
 from clawmates.wire.codes import Trouble
-from support.engines import SEALED, Rig, order, podman, rig, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from clawmates.mate import texts
-from clawmates.simulator.model import Failure, Fault, FaultKind, Service, TlsMode
+from clawmates.simulator.model import Call, Failure, Fault, FaultKind, Service, TlsMode
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.wire.codes import Code
 from clawmates.wire.gateway_client import GatewayClient
@@ -39,6 +39,12 @@ async def ask(trial: Throwaway, text: str, person: int = PERSON) -> str:
     await trial.simulator.say(TELEGRAM.token, person, text)
     after = before[-1].message_id if before else 0
     return (await trial.simulator.wait_reply(TELEGRAM.token, person, after=after, timeout=SECONDS)).text
+
+
+def offset(call: Call) -> int:
+    asked = call.parameters.get("offset", 0)
+    assert isinstance(asked, int)
+    return asked
 
 
 async def status(trial: Throwaway, name: str = "tele") -> BotStatus:
@@ -84,9 +90,9 @@ async def test_an_update_is_confirmed_only_after_its_answer(trial: Throwaway) ->
     calls = await trial.simulator.journal(Service.TELEGRAM, after=last)
     sent = next(call for call in calls if call.method == "sendMessage")
     polls = [call for call in calls if call.method == "getUpdates"]
-    assert all(call.parameters.get("offset", 0) <= update for call in polls if call.received < sent.received)
-    assert any(call.parameters.get("offset", 0) > update for call in polls if call.received > sent.received)
-    short = [call.received for call in polls if call.parameters.get("offset") == update]
+    assert all(offset(call) <= update for call in polls if call.received < sent.received)
+    assert any(offset(call) > update for call in polls if call.received > sent.received)
+    short = [call.received for call in polls if offset(call) == update]
     assert all(later - earlier >= 0.55 for earlier, later in pairwise(short))
 
 

@@ -130,10 +130,10 @@ async def podman(
         for running in await engine.list():
             await engine.stop(running.name, 0)
         engine.close()
-        await _quiet(rig)
+        await quiet(rig)
 
 
-async def _quiet(rig: Rig) -> None:
+async def quiet(rig: Rig) -> None:
     """Waits for the engine's own clean-up after the last exits, which still writes into its storage."""
     storage = str(rig.files.storage).encode()
     async with asyncio.timeout(30):

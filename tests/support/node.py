@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from tests.support.engines import bot
+
 from clawmates.node.spec import door_spec
 from clawmates.wire.door import DoorSpec
 from clawmates.wire.names import ChannelKind
 from clawmates.wire.release import Channel, Image, Model, Provider, Release
-from support.engines import bot
 
 IMAGE = "sha256:" + "a" * 64
 

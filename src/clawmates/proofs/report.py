@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from clawmates.proofs.result import Report, Result
 
 WIDTH = 100
+CELL = 34
+"""Characters of a table's cell; longer ones are cut here and whole in the JSON."""
 
 
 def text(report: Report) -> str:
@@ -19,11 +21,10 @@ def text(report: Report) -> str:
     names = max((len(claim.id) for claim in report.claims), default=0)
     overview = [f"{claim.id:<{names}}  {claim.status}" for claim in report.claims]
     details = [part for claim in report.claims if claim.status is not Status.NOT_HERE for part in _detail(claim)]
-    reasons = [
-        f"{claim.id:<{names}}  {claim.evidence.summary}" for claim in report.claims if claim.status is Status.NOT_HERE
-    ]
+    reasons = [claim for claim in report.claims if claim.status is Status.NOT_HERE]
     if reasons:
-        details += ["", "not demonstrable here", *(f"  {reason}" for reason in reasons)]
+        details += ["", "not demonstrable here"]
+        details += [part for one in reasons for part in _wrapped(f"{one.id}: {one.evidence.summary}", "  ")]
     return "\n".join([*overview, *details]) + "\n"
 
 
@@ -50,7 +51,8 @@ def _detail(claim: Result) -> list[str]:
 
 
 def table(rows: tuple[tuple[str, ...], ...]) -> list[str]:
-    """Aligned columns: the first to the left, numbers to the right."""
+    """Aligned columns: text to the left, numbers to the right."""
+    rows = tuple(tuple(cell if len(cell) <= CELL else f"{cell[: CELL - 1]}…" for cell in row) for row in rows)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     numeric = [all(_number(row[column]) for row in rows[1:]) for column in range(len(rows[0]))]
     return [

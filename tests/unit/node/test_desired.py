@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from tests.support.engines import bot
+from tests.support.node import release
 
 from clawmates.base.files import write_atomic
 from clawmates.base.shape import encode_json
@@ -13,8 +15,6 @@ from clawmates.node.desired import DesiredFile, ReleaseFolder
 from clawmates.wire.codes import Trouble
 from clawmates.wire.desired import DesiredState
 from clawmates.wire.release import SIGNED_PREFIX
-from support.engines import bot
-from support.node import release
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.engines import FolderGateway, bot
+from tests.support.node import IMAGE, HandClock, release
 
 from clawmates.base.eventlog import EventLog
 from clawmates.base.paths import Run
@@ -22,8 +24,6 @@ from clawmates.wire.codes import Code, Event, Trouble
 from clawmates.wire.desired import BotSpec, DesiredState, Limits
 from clawmates.wire.names import ItemName
 from clawmates.wire.status import BotState
-from support.engines import FolderGateway, bot
-from support.node import IMAGE, HandClock, release
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -4,14 +4,14 @@ import math
 from dataclasses import replace
 
 import pytest
+from tests.support.engines import bot
+from tests.support.node import DOOR
 
 from clawmates.node.backoff import CAP_SECONDS, GOOD_SECONDS, Backoff
 from clawmates.node.reconcile import Actual, Step, Verb, Wanted, decide
 from clawmates.node.spec import settled
 from clawmates.wire.codes import Trouble
 from clawmates.wire.names import ItemName
-from support.engines import bot
-from support.node import DOOR
 
 WANTED = Wanted(bot=bot(), shape="s1", door=DOOR)
 RUNNING = Actual(

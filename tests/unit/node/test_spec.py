@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.engines import bot
+from tests.support.node import DOOR, IMAGE, release
 
 from clawmates.base.paths import Run
 from clawmates.node.engines.base import ContainerSpec
@@ -15,8 +17,6 @@ from clawmates.wire.desired import BotSpec, Limits
 from clawmates.wire.door import DoorSpec
 from clawmates.wire.names import ChannelKind, ItemName
 from clawmates.wire.release import Channel, Release
-from support.engines import bot
-from support.node import DOOR, IMAGE, release
 
 RUN = Run(Path("/run/clawmates"))
 

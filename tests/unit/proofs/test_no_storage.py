@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clawmates.base.paths import State
 from clawmates.base.shape import encode_json
 from clawmates.proofs.claims.no_storage import no_storage
 from clawmates.proofs.control import SearchBrokenError
@@ -20,7 +21,7 @@ from clawmates.proofs.searched import searched
 from clawmates.wire.names import ChannelKind
 
 if TYPE_CHECKING:
-    from clawmates.base.paths import Run, State
+    from clawmates.base.paths import Run
     from clawmates.proofs.searched import Host, Searched
     from clawmates.proofs.trial import Bench, Options
 

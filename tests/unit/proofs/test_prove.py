@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json as plain_json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,7 +90,7 @@ def test_the_report_says_what_was_seen_and_what_was_not() -> None:
     assert lines[:3] == ["isolation   held", "no-storage  broken", "tls13       not demonstrable here"]
     assert "    the other side of the moon" in lines
     assert "    logs: /var/log/x, as raw, at offset 3" in lines
-    assert f"  tls13       {NOT_HERE[Claim.TLS13]}" in lines
+    assert f"  tls13: {NOT_HERE[Claim.TLS13]}" in lines
     assert "  again: clawmates prove --claim no-storage" in lines
     assert max(map(len, lines)) <= WIDTH
 
@@ -100,6 +101,15 @@ def test_numbers_stand_to_the_right() -> None:
         "  state folder  1,204.5      0",
         "  run folder        3.0      0",
     ]
+
+
+def test_a_long_cell_is_cut_for_people_and_whole_for_programs() -> None:
+    image = f"sha256:{'0' * 64}"
+    (_, row) = table((("property", "asked"), ("image", image)))
+    assert row == f"  image     {image[:33]}…"
+    evidence = replace(held(Claim.ISOLATION).evidence, table=(("property", "asked"), ("image", image)))
+    report = Report(claims=(replace(held(Claim.ISOLATION), evidence=evidence),))
+    assert image.encode() in json(report)
 
 
 def test_an_empty_report_is_empty() -> None:

@@ -185,7 +185,6 @@ async def test_node_takes_at_most_half_a_second_of_a_cold_start(host: Rig) -> No
                 while not ticketed(live, name):  # noqa: ASYNC110 - a file sets no event
                     await asyncio.sleep(0.002)
             took.append(time.monotonic() - began)
-        print("COLD", took)
         assert min(took) < 0.5, took
 
 

@@ -274,7 +274,7 @@ async def test_a_new_digest_replaces_only_once_it_is_loaded(world: World) -> Non
         assert world.engine.stopped == []
         world.machine.images.add(other)
         world.keeper.may_run(release(config=other, number=2), other)
-        await world.until(lambda: bool(world.hold().running and world.hold().running.image == other))
+        await world.until(lambda: [one.image for one in world.machine.containers.values()] == [other])
 
 
 async def test_a_new_item_version_means_a_new_ticket_and_no_restart(world: World) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,53 +16,75 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    running: Running
+    descriptor: int
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Exits:
     """Watches first processes of containers and tells each end once."""
 
     def __init__(self, *, proc: Path = Path("/proc")) -> None:
         self._proc = proc
         self._ended: asyncio.Queue[Exited] = asyncio.Queue()
-        self._watched: dict[str, int] = {}
+        self._watched: dict[str, _Watched] = {}
 
     def watch(self, running: Running) -> None:
         """Watches ``running.pid``; if it is gone already, or belongs to another process by now, it has ended."""
-        if running.id in self._watched:
+        if running.name in self._watched:
             return
-        ended = Exited(name=running.name, id=running.id)
         try:
             descriptor = os.pidfd_open(running.pid)
         except OSError:
-            self._ended.put_nowait(ended)
+            self._tell(running)
             return
         # Asked after the pidfd is held, so that a pid which was used again between start and here is seen.
         if not self._belongs(running):
             os.close(descriptor)
-            self._ended.put_nowait(ended)
+            self._tell(running)
             return
-        self._watched[running.id] = descriptor
-        asyncio.get_running_loop().add_reader(descriptor, self._tell, ended)
+        self._watched[running.name] = _Watched(running, descriptor)
+        asyncio.get_running_loop().add_reader(descriptor, self._over, running)
 
-    def forget(self, container: str) -> None:
-        """Stops watching a container by its id."""
-        descriptor = self._watched.pop(container, None)
-        if descriptor is not None:
-            with suppress(RuntimeError):
-                asyncio.get_running_loop().remove_reader(descriptor)
-            os.close(descriptor)
+    async def terminate(self, name: str, seconds: float) -> bool:
+        """SIGTERM, then waits for the end at most so long; whether a watched container of that name has ended.
+
+        No process of the engine's is needed for it, so hundreds can be asked at the same time.
+        """
+        watched = self._watched.get(name)
+        if watched is None:
+            return False
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(watched.descriptor, signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await watched.over.wait()
+        return watched.over.is_set()
 
     def close(self) -> None:
         """Stops watching everything."""
-        for container in tuple(self._watched):
-            self.forget(container)
+        for name in tuple(self._watched):
+            self._forget(name)
 
     async def events(self) -> AsyncIterator[Exited]:
         """The ends, as they happen."""
         while True:
             yield await self._ended.get()
 
-    def _tell(self, ended: Exited) -> None:
-        self.forget(ended.id)
-        self._ended.put_nowait(ended)
+    def _over(self, running: Running) -> None:
+        self._forget(running.name)
+        self._tell(running)
+
+    def _forget(self, name: str) -> None:
+        watched = self._watched.pop(name)
+        asyncio.get_running_loop().remove_reader(watched.descriptor)
+        os.close(watched.descriptor)
+        watched.over.set()
+
+    def _tell(self, running: Running) -> None:
+        self._ended.put_nowait(Exited(name=running.name, id=running.id))
 
     def _belongs(self, running: Running) -> bool:
         try:

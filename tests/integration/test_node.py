@@ -173,19 +173,24 @@ async def test_a_bot_comes_to_life_and_the_status_shows_its_walls(host: Rig) -> 
         assert one(await live.until(lambda status: one(status).state is BotState.LIVE)).username == "some_bot"
 
 
-async def test_node_takes_at_most_half_a_second_of_a_cold_start(host: Rig) -> None:
-    """The target of the whole way is 1.0 s at the median; the best of five is what a busy machine cannot spoil."""
+async def test_node_adds_at_most_a_third_of_a_second_to_the_engines_start(host: Rig) -> None:
+    """From the rename to the ticket, beside the engine alone in the same run, so that a busy machine slows both."""
     async with living(host) as live:
-        took = []
-        for turn in range(5):
-            name = f"cold-{turn}"
+        keeper = live.node.keeper
+        assert keeper is not None
+        floor, took = [], []
+        for turn in range(4):
             began = time.monotonic()
-            live.want(bot(name))
+            await keeper.steps.engine.start(host.spec(f"floor-{turn}", slot=100 + turn))
+            floor.append(time.monotonic() - began)
+            began = time.monotonic()
+            live.want(bot(f"cold-{turn}"))
             async with asyncio.timeout(20):
-                while not ticketed(live, name):  # noqa: ASYNC110 - a file sets no event
+                while not ticketed(live, f"cold-{turn}"):  # noqa: ASYNC110 - a file sets no event
                     await asyncio.sleep(0.002)
             took.append(time.monotonic() - began)
-        assert min(took) < 0.5, took
+            await keeper.steps.engine.stop(f"floor-{turn}", 0)
+        assert min(took) - min(floor) < 0.33, (took, floor)
 
 
 async def test_a_killed_container_is_back_with_a_new_ticket(host: Rig) -> None:

@@ -10,7 +10,7 @@ from clawmates.cli.answers import CommandError, Exit
 from clawmates.cli.init import need_root
 from clawmates.cli.options import answered, settings_of, state_option
 from clawmates.proofs.live import LivePlatform
-from clawmates.proofs.platform import ProofError
+from clawmates.proofs.platform import NoBotError, ProofError
 from clawmates.proofs.result import Claim
 from clawmates.proofs.run import run, show
 from clawmates.proofs.trial import Options
@@ -37,7 +37,8 @@ async def prove(state: State, claims: tuple[str, ...], full: bool, messages: int
     try:
         code = show(await run(platform, claims, Options(messages=messages, full=full)), as_json=as_json)
     except ProofError as error:
-        raise CommandError(f"{error}.", code="cannot-prove", exit_code=Exit.UNREACHABLE) from None
+        exit_code = Exit.MISSING if isinstance(error, NoBotError) else Exit.UNREACHABLE
+        raise CommandError(f"{error}.", code="cannot-prove", exit_code=exit_code) from None
     finally:
         await platform.close()
     raise SystemExit(code)

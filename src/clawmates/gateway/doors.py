@@ -81,7 +81,7 @@ class Doors:
         async with self._lock:
             known = self._open.pop(bot, None)
             if known is not None:
-                await self._close(known)
+                await _close([known])
             folder = self._root / bot
             (folder / SOCKET_NAME).unlink(missing_ok=True)
             with suppress(FileNotFoundError):
@@ -96,10 +96,16 @@ class Doors:
                 for door in self:
                     await door.idle(seconds)
         async with self._lock:
-            while self._open:
-                await self._close(self._open.popitem()[1])
+            doors = list(self._open.values())
+            self._open.clear()
+            await _close(doors)
 
-    async def _close(self, one: _Open) -> None:
+
+async def _close(doors: list[_Open]) -> None:
+    """All at once: each may take a moment to send its last words."""
+    for one in doors:
         one.task.cancel()
-        await asyncio.wait([one.task])
+    if doors:
+        await asyncio.wait([one.task for one in doors])
+    for one in doors:
         one.sock.close()  # a task that was cancelled before its first step has not

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING
 
+from clawmates.base.hardening import place_of
 from clawmates.gateway.streams import LIMIT, Reader, StreamEdge
 
 if TYPE_CHECKING:
@@ -58,7 +60,11 @@ async def listen(sock: socket.socket, serve: Serve, most: int) -> None:
     running: set[asyncio.Task[None]] = set()
 
     async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await serve(reader, writer)
+        try:
+            await serve(reader, writer)
+        except Exception as error:  # noqa: BLE001 - a defect met by one bot must not close the others' doors
+            sys.stderr.write(f"connection failed: {place_of(error)}\n")
+            writer.transport.abort()
 
     try:
         async with asyncio.TaskGroup() as group:

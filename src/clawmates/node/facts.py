@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
@@ -176,9 +177,7 @@ def parse_mountinfo(text: str) -> tuple[MountFact, ...]:
 
 def read_cgroup(pid: int, *, proc: Path = Path("/proc")) -> CgroupFacts:
     """The limits of the cgroups that a process is in. Raises ``OSError``, ``KeyError`` or ``ValueError``."""
-    folders = cgroup_folders(
-        (proc / str(pid) / "cgroup").read_text(), parse_mountinfo((proc / "self" / "mountinfo").read_text())
-    )
+    folders = cgroup_folders((proc / str(pid) / "cgroup").read_text(), _cgroup_mounts(proc))
     memory, pids, cpu = folders["memory"], folders["pids"], folders["cpu"]
     if (memory / "memory.limit_in_bytes").exists():
         quota, period = _limit(cpu / "cpu.cfs_quota_us"), _limit(cpu / "cpu.cfs_period_us")
@@ -204,9 +203,7 @@ def read_cgroup(pid: int, *, proc: Path = Path("/proc")) -> CgroupFacts:
 def read_memory(pid: int, *, proc: Path = Path("/proc")) -> int:
     """Bytes that a container's cgroup is charged with, less page cache that can go at once; 0 when unknown."""
     try:
-        folders = cgroup_folders(
-            (proc / str(pid) / "cgroup").read_text(), parse_mountinfo((proc / "self" / "mountinfo").read_text())
-        )
+        folders = cgroup_folders((proc / str(pid) / "cgroup").read_text(), _cgroup_mounts(proc))
         memory = folders["memory"]
         current = memory / "memory.current"
         used = _number(current if current.exists() else memory / "memory.usage_in_bytes")
@@ -237,6 +234,13 @@ def cgroup_folders(text: str, mounts: tuple[MountFact, ...]) -> dict[str, Path]:
                         found[name] = Path(mount.point) / below
                 break
     return found
+
+
+@cache
+def _cgroup_mounts(proc: Path) -> tuple[MountFact, ...]:
+    """Ours, read once: with hundreds of containers the whole table is long, and this part never changes."""
+    lines = (proc / "self" / "mountinfo").read_text().splitlines()
+    return parse_mountinfo("\n".join(line for line in lines if " - cgroup" in line))
 
 
 def _namespaces(here: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clawmates.base.clock import Clock
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 
 LOOK_SECONDS = 0.01
+STARTS_AT_ONCE = 6
+"""A start holds a ticket, which is good for 60 s: nobody asks for one and then queues."""
 SETTLE_SECONDS = 2.0
 """How long the walls may take to stand."""
 HARDEN_SECONDS = 15.0
@@ -78,6 +80,7 @@ class Steps:
     vault_name: str
     settle_seconds: float = SETTLE_SECONDS
     harden_seconds: float = HARDEN_SECONDS
+    _starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
 
     async def start(self, order: Order) -> Started:
         """Door, container, read-back, ticket, in this order: a container is sound before it can open anything.
@@ -85,6 +88,10 @@ class Steps:
         The ticket is asked for while the container starts, which saves time and tells nobody anything.
         Raises :class:`StepFailedError` and ``GatewayError``.
         """
+        async with self._starts:
+            return await self._start(order)
+
+    async def _start(self, order: Order) -> Started:
         await self.gateway.put(order.door)
         gid = order.container.user_outside
         self.boot.prepare(self._boot(order.bot, order.generation, None), gid)

@@ -37,5 +37,7 @@ async def console_of(state: State, settings: Settings, container: str) -> Consol
         running = next(one for one in await engine.list() if one.name == container and one.pid)
     except (EngineError, OSError, KeyError, ValueError, StopIteration):
         raise ConsoleError(ConsoleError.__doc__) from None
+    finally:
+        engine.close()
     command = (str(engine.files.storage / runtime), "exec", "--detach", "--user", USER, running.id, *PYTHON)
     return Console(command, engine.files.environment)

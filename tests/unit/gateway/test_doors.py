@@ -64,15 +64,15 @@ class TestFolder:
         folder = house.doors / "bot-1"
         folder.mkdir()
         inode = folder.stat().st_ino
-        (folder / "other").write_text("not a socket")
+        (folder / "door.sock.txt").write_text("not a socket")
         bind(folder / "door.sock", 0o666).close()
         bind(folder / ".door.sock.1", 0o666).close()
         prepare(house.doors)
-        assert [one.name for one in folder.iterdir()] == ["other"]
+        assert [one.name for one in folder.iterdir()] == ["door.sock.txt"]
         await house.client.put(house.spec())
         assert folder.stat().st_ino == inode
         assert await begin(house, "1") == "go"
-        (folder / "other").unlink()
+        (folder / "door.sock.txt").unlink()
 
     async def test_folder_that_is_something_else_is_refused(self, house: House, run_folder: Path) -> None:
         (house.doors / "bot-1").symlink_to(run_folder)
@@ -329,6 +329,20 @@ class TestStopping:
 
 
 class TestListening:
+    async def test_defect_met_by_one_connection_stays_there(
+        self, house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        await house.client.put(house.spec())
+        with monkeypatch.context() as defect:
+            defect.setattr(door_module.Door, "_admit", lambda self, peer: Verdict("a secret"))
+            mate = await house.knock()
+            assert await mate.reader.read() == b""
+            await mate.close()
+        assert await begin(house, "1") == "go"
+        said = capsys.readouterr().err
+        assert said.startswith("connection failed: ValueError at ")
+        assert "secret" not in said
+
     def test_second_gateway_is_refused(self, run_folder: Path) -> None:
         path = run_folder / "one.sock"
         refuse_second(path)

@@ -132,6 +132,17 @@ def _process(folder: Path, container: str) -> tuple[subprocess.Popen[bytes], Exi
     return process, Exits(proc=folder)
 
 
+def _stubborn(folder: Path, container: str) -> subprocess.Popen[bytes]:
+    """A process that ignores SIGTERM by the time this returns."""
+    line = ["/bin/sh", "-c", "trap '' TERM; echo; while :; do read x; done"]
+    process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    (folder / str(process.pid)).mkdir()
+    (folder / str(process.pid) / "cgroup").write_text(container)
+    return process
+
+
 async def test_an_end_is_noticed_at_once_and_told_once(tmp_path: Path) -> None:
     process, exits = _process(tmp_path, "abc")
     running = Running(name="n", id="abc", image="", pid=process.pid)
@@ -163,13 +174,26 @@ async def test_a_process_that_is_gone_counts_as_an_end(tmp_path: Path) -> None:
     assert (await _first(exits)).name == "n"
 
 
+async def test_terminating_waits_for_the_end_and_no_longer_than_asked(tmp_path: Path) -> None:
+    process, exits = _process(tmp_path, "abc")
+    exits.watch(Running(name="n", id="abc", image="", pid=process.pid))
+    assert await exits.terminate("n", 5)
+    assert process.wait() == -15
+    assert not await exits.terminate("n", 5), "it is not watched any more"
+    stubborn = _stubborn(tmp_path, "def")
+    exits.watch(Running(name="s", id="def", image="", pid=stubborn.pid))
+    assert not await exits.terminate("s", 0.05)
+    stubborn.kill()
+    stubborn.communicate()
+
+
 async def test_closing_gives_the_descriptors_back(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counting is all
     process, exits = _process(tmp_path, "abc")
     exits.watch(Running(name="n", id="abc", image="", pid=process.pid))
     assert len(os.listdir("/proc/self/fd")) == before + 1  # noqa: PTH208
     exits.close()
-    exits.forget("abc")
+    exits.close()
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     process.kill()
     process.wait()

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 COMMAND_SECONDS = 60.0
 LOAD_SECONDS = 600.0
 STARTS_AT_ONCE = 4
-REMOVALS = 6
+REMOVALS_AT_ONCE = 4
+"""Each is a Podman of some 40 MiB, and another that cleans up after the exit."""
+REMOVAL_TRIES = 6
 """How often a removal is tried: right after an exit the engine's own clean-up may hold the container ("busy")."""
 
 _SIGNS: tuple[tuple[bytes, type[EngineError]], ...] = (
@@ -111,6 +113,7 @@ class PodmanEngine:
         self._arguments = arguments
         self._exits = Exits()
         self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._removals = asyncio.Semaphore(REMOVALS_AT_ONCE)
 
     @classmethod
     async def open(
@@ -172,6 +175,8 @@ class PodmanEngine:
 
     async def stop(self, name: str, grace_seconds: int) -> None:
         """Ends and removes a container."""
+        if grace_seconds and await self._exits.terminate(name, grace_seconds):
+            grace_seconds = 0
         await self._remove(name, grace_seconds)
 
     async def list(self) -> tuple[Running, ...]:
@@ -195,20 +200,15 @@ class PodmanEngine:
         self._exits.close()
 
     async def _remove(self, name: str, grace_seconds: int) -> None:
-        for left in reversed(range(REMOVALS)):
+        command = ("rm", "--force", "--ignore", f"--time={grace_seconds}", name)
+        for left in reversed(range(REMOVAL_TRIES)):
             try:
-                await self._podman(
-                    "rm",
-                    "--force",
-                    "--ignore",
-                    f"--time={grace_seconds}",
-                    name,
-                    seconds=COMMAND_SECONDS + grace_seconds,
-                )
+                async with self._removals:
+                    await self._podman(*command, seconds=COMMAND_SECONDS + grace_seconds)
             except EngineError:
                 if not left:
                     raise
-                await asyncio.sleep(0.05 * 2 ** (REMOVALS - left))
+                await asyncio.sleep(0.05 * 2 ** (REMOVAL_TRIES - left))
             else:
                 return
 

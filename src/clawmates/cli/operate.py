@@ -121,6 +121,7 @@ async def _remove_all(state: State) -> None:
         await NodeClient(run.node).status()
     except NodeUnreachableError:
         layout.release_tmpfs(run)
+        layout.unmount_below(state.root)
         shutil.rmtree(state.root)
         return
     raise CommandError(

@@ -86,12 +86,13 @@ class LivePlatform:
         return (*judge(spec, facts), await self._image(status, spec.image))
 
     async def _image(self, bot: BotStatus, wanted: str) -> Finding:
+        engine = podman_of(self.state, self.settings)
         try:
-            running = next(
-                one for one in await podman_of(self.state, self.settings).list() if one.name == bot.container
-            )
+            running = next(one for one in await engine.list() if one.name == bot.container)
         except (EngineError, StopIteration):
             raise ProofError(f"the engine does not know the container of bot {bot.bot}") from None
+        finally:
+            engine.close()
         return Finding(name="image", wanted=wanted, found=running.image, ok=running.image == wanted)
 
     async def chat(self, bot: str, text: str) -> str:

@@ -100,6 +100,13 @@ def ensure_tmpfs(run: Run) -> None:
         raise LayoutError(f"{run.root} is not in RAM and no tmpfs can be mounted there: mount one yourself.")
 
 
+def unmount_below(folder: Path) -> None:
+    """Unmounts what the engine left mounted below a folder that is about to be removed, innermost first."""
+    points = [line.split()[4].replace("\\040", " ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in sorted((point for point in points if folder in Path(point).parents), key=len, reverse=True):
+        subprocess.run(["/usr/bin/umount", "--lazy", point], check=False, capture_output=True)  # noqa: S603 - as above
+
+
 def release_tmpfs(run: Run) -> None:
     """Unmounts what :func:`ensure_tmpfs` mounted; no error when there is nothing to do."""
     if run.root.is_mount():

@@ -172,6 +172,7 @@ async def throwaway(
         plan = Plan(state=state, release=RELEASE, settings=_settings(folder, run, settings or {}))
         made, release = install(plan, datetime.now(UTC))
         stack.callback(_remove_run, run)
+        stack.callback(layout.unmount_below, state.root)
         stack.callback(layout.release_tmpfs, made.run)
         platform = Platform(state)
         stack.push_async_callback(platform.close)

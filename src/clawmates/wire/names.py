@@ -44,22 +44,35 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServiceName:
-    """A service's identity, carried as URI subject alternative name: ``clawmates://region/role/name``."""
+    """A service's identity, carried as URI subject alternative name: ``clawmates://region/role/name``.
+
+    ``generation`` counts how often the name was revoked; from the first on it stands behind the name: ``…/name/1``.
+    """
 
     region: str
     role: Role
     name: str
+    generation: int = 0
 
     def __str__(self) -> str:
+        return self.base + (f"/{self.generation}" if self.generation else "")
+
+    @property
+    def base(self) -> str:
+        """The name without its generation: what a revocation list knows it by."""
         return f"clawmates://{self.region}/{self.role.value}/{self.name}"
+
+    def stands_for(self, wanted: ServiceName) -> bool:
+        """Whether this is ``wanted``, at its generation or a later one."""
+        return self.base == wanted.base and self.generation >= wanted.generation
 
     @classmethod
     def parse(cls, uri: str) -> ServiceName:
         """Raises ``ValueError`` for anything else."""
-        found = re.fullmatch(r"clawmates://([a-z0-9-]{1,32})/([a-z]+)/([a-z0-9-]{1,40})", uri)
+        found = re.fullmatch(r"clawmates://([a-z0-9-]{1,32})/([a-z]+)/([a-z0-9-]{1,40})(?:/([1-9][0-9]{0,8}))?", uri)
         if found is None:
             raise ValueError("not a clawmates service name")
-        return cls(found[1], Role(found[2]), found[3])
+        return cls(found[1], Role(found[2]), found[3], int(found[4] or 0))
 
 
 def check_bot_id(bot: str) -> str:

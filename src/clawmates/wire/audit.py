@@ -1,0 +1,266 @@
+"""The audit chain: what is written down, how one entry follows from the one before, and what is countersigned.
+
+Every entry's hash covers the hash before it, so nothing before a known head can change unseen. A head is signed by the
+chain's owner and countersigned by its counterpart each minute; both keep what they signed. In self-host the vault
+keeps the chain and node countersigns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from clawmates.base.shape import ShapeError, decode_json, encode_json
+from clawmates.wire.names import ItemName, check_bot_id
+
+COUNTERSIGN_SECONDS = 60
+"""How often heads are exchanged: what is younger than this may be unsigned."""
+PAGE = 500
+"""Entries or heads in one answer."""
+GENESIS = bytes(32)
+"""What the first entry follows."""
+_ENTRY = b"clawmates-audit-entry-v1\0"
+_HEAD = b"clawmates-audit-head-v1\0"
+_WITNESS = b"clawmates-audit-witness-v1\0"
+_LINE = b"clawmates-audit-line-v1\0"
+
+
+class Tag(StrEnum):
+    """What happened: ``vault.SUBJECT.VERB``, and nothing else can be written down."""
+
+    SERVICE_STARTED = "vault.service.started"
+    BOT_ASSIGNED = "vault.bot.assigned"
+    BOT_RELEASED = "vault.bot.released"
+    BOT_FROZEN = "vault.bot.frozen"
+    BOT_UNFROZEN = "vault.bot.unfrozen"
+    BOT_DESTROYED = "vault.bot.destroyed"
+    TENANT_DESTROYED = "vault.tenant.destroyed"
+    ITEM_KEPT = "vault.item.kept"
+    DOCUMENT_READ = "vault.document.read"
+    KEY_ROTATED = "vault.key.rotated"
+
+
+class Origin(StrEnum):
+    """Where an item came from."""
+
+    CONTROL = "control"
+    MATE = "mate"
+
+
+class KeyKind(StrEnum):
+    """Which keys were rotated."""
+
+    MASTER = "master"
+    TENANT = "tenant"
+    INTAKE = "intake"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The vault serves."""
+
+    region: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned:
+    """A bot became known, or moved; ``lease_seconds`` of 0 is an endless lease."""
+
+    bot: str
+    tenant: str
+    node: str
+    lease_seconds: int
+
+    def __post_init__(self) -> None:
+        for one in (self.bot, self.tenant, self.node):
+            check_bot_id(one)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """A ticket was redeemed: all its items left the vault."""
+
+    bot: str
+    node: str
+    generation: int
+
+    def __post_init__(self) -> None:
+        check_bot_id(self.bot)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfBot:
+    """Something that concerns one bot and nothing else."""
+
+    bot: str
+
+    def __post_init__(self) -> None:
+        check_bot_id(self.bot)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfTenant:
+    """Something that concerns one tenant; the id is no person's name."""
+
+    tenant: str
+
+    def __post_init__(self) -> None:
+        check_bot_id(self.tenant)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A version of an item came in."""
+
+    bot: str
+    item: ItemName
+    version: int
+    origin: Origin
+
+    def __post_init__(self) -> None:
+        check_bot_id(self.bot)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentRead:
+    """A document left, sealed to somebody's one-time key."""
+
+    bot: str
+    item: ItemName
+    version: int
+
+    def __post_init__(self) -> None:
+        check_bot_id(self.bot)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotated:
+    """Keys were replaced."""
+
+    kind: KeyKind
+
+
+Detail = Started | Assigned | Released | OfBot | OfTenant | Kept | DocumentRead | Rotated
+
+DETAILS: dict[Tag, type[Detail]] = {
+    Tag.SERVICE_STARTED: Started,
+    Tag.BOT_ASSIGNED: Assigned,
+    Tag.BOT_RELEASED: Released,
+    Tag.BOT_FROZEN: OfBot,
+    Tag.BOT_UNFROZEN: OfBot,
+    Tag.BOT_DESTROYED: OfBot,
+    Tag.TENANT_DESTROYED: OfTenant,
+    Tag.ITEM_KEPT: Kept,
+    Tag.DOCUMENT_READ: DocumentRead,
+    Tag.KEY_ROTATED: Rotated,
+}
+"""The one form that each tag's detail has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One row as it is kept and sent: ``detail`` is canonical JSON, ``hash`` hex. Nothing here has been checked."""
+
+    number: int
+    at: str
+    tag: str
+    detail: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entries:
+    """A page of the chain, oldest first."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """How far a chain has come: its last number and hash (hex). Number 0 is the empty chain."""
+
+    number: int
+    hash: str
+
+
+EMPTY = Head(number=0, hash=GENESIS.hex())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedHead:
+    """The owner's word: its head now, and (to show that nothing before changed) its hash at the number asked for."""
+
+    head: Head
+    before: Head
+    """The head that the counterpart signed last, as the owner has it."""
+    at: str
+    certificate: str
+    """PEM, of the owner's service certificate."""
+    signature: str
+    """Base64 of ECDSA over :func:`head_bytes`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """The counterpart's word on a head, and the head of its own list of such words."""
+
+    head: Head
+    line: Head
+    """The last line of the counterpart's own list, which holds this very head."""
+    at: str
+    certificate: str
+    signature: str
+    """Base64 of ECDSA over :func:`witness_bytes`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witnesses:
+    """A page of what counterparts signed, oldest first."""
+
+    witnesses: tuple[Witness, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of the counterpart's own list: what the owner had signed, chained like the entries themselves."""
+
+    number: int
+    said: SignedHead
+    hash: str
+
+
+def chained(previous: bytes, number: int, at: str, tag: str, detail: str) -> bytes:
+    """The hash of an entry: SHA-256 over a prefix, the hash before, and the fields, each with its length."""
+    return _digest(_ENTRY, previous, _fields(str(number), at, tag, detail))
+
+
+def chained_line(previous: bytes, number: int, said: SignedHead) -> bytes:
+    """The hash of a line in the counterpart's list."""
+    return _digest(_LINE, previous, _fields(str(number), encode_json(said).decode()))
+
+
+def head_bytes(region: str, head: Head, at: str) -> bytes:
+    """What the owner of a chain signs."""
+    return _HEAD + _fields(region, str(head.number), head.hash, at)
+
+
+def witness_bytes(region: str, head: Head, line: Head, at: str) -> bytes:
+    """What the counterpart signs."""
+    return _WITNESS + _fields(region, str(head.number), head.hash, str(line.number), line.hash, at)
+
+
+def detail_of(tag: str, detail: str) -> Detail:
+    """The typed detail of an entry; raises ``ValueError`` for a tag or a form that is not in the grammar."""
+    found = decode_json(DETAILS[Tag(tag)], detail.encode())
+    if encode_json(found).decode() != detail:
+        raise ShapeError("detail", "is not canonical")
+    return found
+
+
+def _digest(prefix: bytes, previous: bytes, fields: bytes) -> bytes:
+    return hashlib.sha256(prefix + previous + fields).digest()
+
+
+def _fields(*fields: str) -> bytes:
+    return b"".join(len(raw).to_bytes(4, "big") + raw for raw in (field.encode() for field in fields))

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from clawmates.selfhost.layout import is_tmpfs
+from clawmates.base.paths import Run
+from clawmates.selfhost.accounts import own
+from clawmates.selfhost.layout import Folder, LayoutError, ensure_tmpfs, is_tmpfs, make, release_tmpfs, unmount_below
 
 MOUNTS = """\
 20 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -28,6 +33,39 @@ MOUNTS = """\
 )
 def test_the_nearest_mount_decides(path: str, ram: bool) -> None:  # noqa: FBT001
     assert is_tmpfs(Path(path), MOUNTS) is ram
+
+
+def test_a_runtime_folder_on_a_disk_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(prefix="cm-", dir="/var/tmp") as folder:
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        with pytest.raises(LayoutError, match="as root, mount a tmpfs"):
+            ensure_tmpfs(Run(Path(folder)))
+        monkeypatch.undo()
+        ensure_tmpfs(Run(Path(folder)))
+        try:
+            assert is_tmpfs(Path(folder))
+        finally:
+            release_tmpfs(Run(Path(folder)))
+        assert not is_tmpfs(Path(folder))
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LayoutError, match="cannot be made: Not a directory"):
+        make((Folder(tmp_path / "file" / "below", 0o700, own()),))
+
+
+def test_what_is_mounted_below_a_folder_goes_and_what_is_beside_it_stays(tmp_path: Path) -> None:
+    inner, beside = tmp_path / "state" / "mount", tmp_path / "beside"
+    for folder in (inner, beside):
+        folder.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "none", str(folder)], check=True)
+    try:
+        unmount_below(tmp_path / "state")
+        assert not inner.is_mount()
+        assert beside.is_mount()
+    finally:
+        subprocess.run(["umount", str(beside)], check=True)
 
 
 def test_this_very_machine_is_understood() -> None:

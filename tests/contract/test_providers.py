@@ -159,6 +159,16 @@ async def test_openai_is_told_not_to_store_and_nothing_it_need_not_know() -> Non
     assert call.tls == "TLSv1.3"
 
 
+async def test_openai_keeps_its_connection_for_the_next_message() -> None:
+    async with stand_ins() as there:
+        await there.simulator.add_key(KEY)
+        await there.simulator.add_model(MODEL)
+        provider = OpenAI(there.web(), credentials())
+        for text in ("one", "two", "three"):
+            await answer(provider, prompt(text))
+        assert (await there.simulator.status()).connections == 1
+
+
 @pytest.mark.parametrize("mode", [mode for mode in TlsMode if mode is not TlsMode.GOOD])
 async def test_openai_is_not_spoken_to_over_a_bad_line(mode: TlsMode) -> None:
     async with stand_ins() as there:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import signal
 import sys
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.hardening import harden
 from clawmates.proofs.platform import ProofError
-from clawmates.proofs.report import text as report_text
+from clawmates.proofs.report import table
 from clawmates.proofs.result import Claim
 from clawmates.proofs.run import run as prove
 from clawmates.proofs.trial import Options
@@ -168,7 +169,12 @@ async def _show_flows(trial: Throwaway) -> None:
 
 
 def _short(report: Report) -> str:
-    return "\n".join("  " + line if line else "" for line in report_text(report).rstrip().splitlines())
+    """The summaries, and the table of what was searched; the isolation stands above already."""
+    lines = [f"{claim.id}: {claim.status}. {claim.evidence.summary}" for claim in report.claims]
+    lines += [f"  against it: {found}" for claim in report.claims for found in claim.evidence.found]
+    searched = next((claim.evidence.table for claim in report.claims if claim.id is Claim.NO_STORAGE), ())
+    wrapped = [part for line in lines for part in textwrap.wrap(line, 96, subsequent_indent="    ")]
+    return "\n".join("  " + line for line in [*wrapped, "", *(table(searched) if searched else ())])
 
 
 async def _stay(trial: Throwaway) -> None:

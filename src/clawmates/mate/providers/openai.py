@@ -7,8 +7,9 @@ are kept up to 30 days unless the account has zero data retention
 
 from __future__ import annotations
 
+import asyncio
 import json
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 PATH = "/v1/responses"
 MAX_ERROR = 64 * 1024
+END_SECONDS = 0.1
 _ROLE = {Author.PERSON: "user", Author.ASSISTANT: "assistant"}
 
 # https://platform.openai.com/docs/guides/error-codes
@@ -132,7 +134,9 @@ async def _pieces(stream: AsyncIterator[bytes]) -> AsyncGenerator[Delta | Finish
             if kind in {"response.output_text.delta", "response.refusal.delta"}:
                 yield Delta(str(event["delta"]))
             elif kind in {"response.completed", "response.incomplete"}:
-                yield _finished(event["response"])
+                finished = _finished(event["response"])
+                await _read_out(stream)
+                yield finished
                 return
             elif kind == "response.failed":
                 raise _error((event["response"].get("error") or {}).get("code"), 0, 0)
@@ -141,6 +145,14 @@ async def _pieces(stream: AsyncIterator[bytes]) -> AsyncGenerator[Delta | Finish
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ProviderError(Code.PROVIDER_ERROR) from None
     raise ProviderError(Code.PROVIDER_UNREACHABLE)
+
+
+async def _read_out(stream: AsyncIterator[bytes]) -> None:
+    """Reads to the end of the response, so that the connection can be used again; a server that dawdles loses it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(END_SECONDS):
+            async for _rest in stream:
+                continue
 
 
 def _finished(response: dict[str, Any]) -> Finished:

@@ -61,9 +61,7 @@ def home() -> Iterator[Home]:
     with tempfile.TemporaryDirectory(prefix="cm-", dir="/var/tmp") as folder:
         run = Path("/run") / Path(folder).name
         yield Home(Path(folder) / "state", run)
-        layout.release_tmpfs(Run(run))
-        if run.exists():
-            run.rmdir()
+        layout.remove_run(Run(run))
 
 
 def with_stand_ins(home: Home, there: StandIns) -> None:
@@ -210,6 +208,7 @@ async def test_a_platform_from_its_first_minute_to_its_last(home: Home) -> None:
             async with asyncio.timeout(60):
                 assert await process.wait() == 0
         assert (await asyncio.to_thread(home.json, "remove", "--all", "--yes"))["removed"] == []
+        assert not home.run.exists()
         assert not home.state.exists()
         assert not _processes_of(home)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def client_context(
-    *, authority: Path | None = None, identity: tuple[Path, Path] | None = None, check_hostname: bool = True
+    *, authority: Path | str | None = None, identity: tuple[Path, Path] | None = None, check_hostname: bool = True
 ) -> ssl.SSLContext:
     """A context that speaks TLS 1.3 only.
 

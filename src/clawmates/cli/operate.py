@@ -120,7 +120,7 @@ async def _remove_all(state: State) -> None:
     try:
         await NodeClient(run.node).status()
     except NodeUnreachableError:
-        layout.release_tmpfs(run)
+        layout.remove_run(run)
         layout.unmount_below(state.root)
         shutil.rmtree(state.root)
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
+from os.path import exists, join
 from typing import TYPE_CHECKING
 
 from clawmates.base.http.client import HttpError
@@ -21,7 +21,7 @@ from clawmates.wire.vault_client import VaultError, redeem
 if TYPE_CHECKING:
     from clawmates.mate.door import Door
 
-FOLDER = Path("/run/boot")
+FOLDER = "/run/boot"
 LOOK_SECONDS = 0.01
 SLOW_LOOK_SECONDS = 0.1
 PATIENT_LOOKS = 300
@@ -32,12 +32,13 @@ VAULT_SECONDS = 10.0
 class BootFolder:
     """``/run/boot``; read-only, written by node."""
 
-    path: Path = FOLDER
+    path: str = FOLDER
 
     def read(self) -> Boot:
         """Raises :class:`BootError` when it is damaged."""
         try:
-            return decode_json(Boot, (self.path / BOOT_FILE).read_bytes())
+            with open(join(self.path, BOOT_FILE), "rb") as stream:
+                return decode_json(Boot, stream.read())
         except (OSError, ShapeError):
             raise BootError(Code.BOOT_INVALID) from None
 
@@ -54,15 +55,15 @@ class BootFolder:
     def public_roots(self) -> ssl.SSLContext:
         """Trusts the image's public roots, and the stand-ins' authority where an unsafe switch brought one."""
         context = client_context()
-        extra = self.path / EXTRA_ROOTS_FILE
-        if extra.exists():
+        extra = join(self.path, EXTRA_ROOTS_FILE)
+        if exists(extra):
             context.load_verify_locations(cafile=extra)
         return context
 
     def vault_roots(self) -> ssl.SSLContext:
         """Trusts the platform's own authority and nothing else."""
         try:
-            return client_context(authority=self.path / AUTHORITY_FILE)
+            return client_context(authority=join(self.path, AUTHORITY_FILE))
         except (OSError, ssl.SSLError):
             raise BootError(Code.BOOT_INVALID) from None
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import random
-import secrets
+import os
 import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -99,12 +98,17 @@ def _channel(config: MateConfig, mate: Mate) -> Channel:
         from clawmates.mate.channels.telegram.api import TelegramApi  # noqa: PLC0415
         from clawmates.mate.channels.telegram.channel import Telegram  # noqa: PLC0415
 
-        return Telegram(TelegramApi(mate.web, mate.credentials), mate.door.say, lambda: random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
+        return Telegram(TelegramApi(mate.web, mate.credentials), mate.door.say, _jitter)
     if config.channel is ChannelKind.TERMINAL:
         from clawmates.mate.channels.terminal import Terminal  # noqa: PLC0415
 
-        return Terminal(lambda: secrets.token_hex(8))
+        return Terminal(lambda: os.urandom(8).hex())
     raise BootError(Code.BOOT_INVALID)
+
+
+def _jitter() -> float:
+    """A factor between 0.8 and 1.2 that spreads retries."""
+    return 0.8 + 0.4 * os.urandom(1)[0] / 255
 
 
 async def _boot(door: Door, folder: BootFolder) -> Mate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,8 @@ def unmount_below(folder: Path) -> None:
         subprocess.run(["/usr/bin/umount", "--lazy", point], check=False, capture_output=True)  # noqa: S603 - as above
 
 
-def release_tmpfs(run: Run) -> None:
-    """Unmounts what :func:`ensure_tmpfs` mounted; no error when there is nothing to do."""
+def remove_run(run: Run) -> None:
+    """Removes the runtime folder, and the tmpfs that :func:`ensure_tmpfs` mounted where the system had none."""
     if run.root.is_mount():
-        subprocess.run(["/usr/bin/umount", "--lazy", str(run.root)], check=False, capture_output=True)  # noqa: S603
+        subprocess.run(["/usr/bin/umount", "--lazy", str(run.root)], check=False, capture_output=True)  # noqa: S603 - as above
+    shutil.rmtree(run.root, ignore_errors=True)

@@ -171,9 +171,8 @@ async def throwaway(
         state, run = State(place / "state"), Path("/run") / root.name
         plan = Plan(state=state, release=RELEASE, settings=_settings(folder, run, settings or {}))
         made, release = install(plan, datetime.now(UTC))
-        stack.callback(_remove_run, run)
         stack.callback(layout.unmount_below, state.root)
-        stack.callback(layout.release_tmpfs, made.run)
+        stack.callback(layout.remove_run, made.run)
         platform = Platform(state)
         stack.push_async_callback(platform.close)
         await platform.start()
@@ -220,8 +219,3 @@ def _secrets(bot: Bot, prompt: str) -> dict[ItemName, Secret[str]]:
     if bot.channel is ChannelKind.TELEGRAM:
         found[ItemName.CHANNEL_TOKEN] = Secret(bot.token)
     return found
-
-
-def _remove_run(run: Path) -> None:
-    if not run.is_mount():
-        shutil.rmtree(run, ignore_errors=True)

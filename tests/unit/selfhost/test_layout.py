@@ -9,7 +9,7 @@ import pytest
 
 from clawmates.base.paths import Run
 from clawmates.selfhost.accounts import own
-from clawmates.selfhost.layout import Folder, LayoutError, ensure_tmpfs, is_tmpfs, make, release_tmpfs, unmount_below
+from clawmates.selfhost.layout import Folder, LayoutError, ensure_tmpfs, is_tmpfs, make, remove_run, unmount_below
 
 MOUNTS = """\
 20 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -45,8 +45,9 @@ def test_a_runtime_folder_on_a_disk_is_refused_with_the_remedy(monkeypatch: pyte
         try:
             assert is_tmpfs(Path(folder))
         finally:
-            release_tmpfs(Run(Path(folder)))
-        assert not is_tmpfs(Path(folder))
+            remove_run(Run(Path(folder)))
+        assert not Path(folder).exists()
+        Path(folder).mkdir()
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:

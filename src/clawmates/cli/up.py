@@ -58,12 +58,12 @@ class Shown:
     """Prints a line whenever something is different from what was last shown."""
 
     def __init__(self) -> None:
-        self._last: dict[str, str] = {}
+        self._last: dict[str, tuple[str, str]] = {}
 
-    def line(self, key: str, text: str) -> None:
-        """Shows ``text`` unless it is what stands there."""
-        if self._last.get(key) != text:
-            self._last[key] = text
+    def line(self, key: str, text: str, mark: str = "") -> None:
+        """Shows ``text`` unless it is what stands there; a new ``mark`` shows it again."""
+        if self._last.get(key) != (text, mark):
+            self._last[key] = (text, mark)
             click.echo(text)
 
     def processes(self, platform: Platform) -> None:
@@ -81,7 +81,7 @@ async def _watch(platform: Platform, stop: asyncio.Event, shown: Shown) -> None:
         except NodeUnreachableError:
             status = None
         for bot in status.bots if status is not None else ():
-            shown.line(f"bot {bot.bot}", bot_line(bot))
+            shown.line(f"bot {bot.bot}", bot_line(bot), bot.container)
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 await stop.wait()

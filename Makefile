@@ -6,11 +6,13 @@ KEEP ?=
 JSON ?=
 PROVE ?=
 SEED ?=
+# Bash counts in a variable of this name; only what stands on make's command line is meant.
+FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
 
 # Root is needed for containers; without it, sudo asks.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup image demo test lint bench prove fresh clean
+.PHONY: help setup image demo test lint bench prove soak egress fuzz fresh clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -19,7 +21,7 @@ setup: ## install what this machine lacks: system packages, virtual environment,
 	@scripts/setup
 
 image: setup ## build the container image and sign the release that names it
-	@$(ROOT) $(PYTHON) image/build
+	@$(ROOT) $(PYTHON) image/build >&2
 
 demo: image ## a whole platform against local stand-ins: talk, look, prove (KEEP=1 keeps it running)
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.demo $(if $(KEEP),--keep)
@@ -38,6 +40,15 @@ prove: image ## try the claims on a throw-away platform (PROVE="--claim no-stora
 
 bench: image ## measure, beside a floor in the same run (JSON=path for flat keys)
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.bench $(if $(JSON),--json $(JSON))
+
+soak: image ## a thousand messages while mate and gateway are killed at random; nothing may be lost
+	@$(ROOT) $(PYTHON) -I -m clawmates.trials.soak $(if $(JSON),--json $(JSON)) $(if $(SEED),--seed $(SEED))
+
+egress: setup ## every way out that must be closed, counted by a resolver of ours and a packet capture (JSON=path)
+	@$(ROOT) $(PYTHON) -I -m clawmates.trials.egress $(if $(JSON),--json $(JSON))
+
+fuzz: setup ## coverage-guided fuzzing of the handshake parser (make fuzz SECONDS=n)
+	@$(PYTHON) tests/fuzz/hello.py --seconds $(FUZZ_SECONDS)
 
 fresh: ## clone into a bare Debian root and run `make demo` and `make test` there
 	@$(ROOT) scripts/fresh

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import termios
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -53,7 +56,17 @@ class Home:
         self, *, secrets: dict[str, str] = SECRETS, model: str = MODEL, channel: str = "terminal", code: int = 0
     ) -> Any:
         options = ["--bot", "home", "--channel", channel, "--provider", "openai", "--model", model, "--stdin"]
-        return self.json("selfhost", "init", "--run", str(self.run), *options, given=json.dumps(secrets), code=code)
+        return self.json(
+            "selfhost",
+            "init",
+            "--run",
+            str(self.run),
+            "--listen",
+            "127.0.0.1:0",
+            *options,
+            given=json.dumps(secrets),
+            code=code,
+        )
 
 
 @pytest.fixture
@@ -147,7 +160,7 @@ def test_a_port_in_use_is_a_sentence_with_the_remedy(home: Home) -> None:
     home.init()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         config = home.state / "clawmates.toml"
-        config.write_text(config.read_text() + f'\n[vault]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n')
+        config.write_text(config.read_text().replace("127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}"))
         done = home.run_command("up")
     assert done.returncode == 78
     assert "Address already in use" in done.stderr
@@ -183,6 +196,7 @@ async def test_a_platform_from_its_first_minute_to_its_last(home: Home) -> None:
             assert chat.returncode == 0, chat.stderr
             assert "hello there" in chat.stdout
             assert "[3 messages]" in chat.stdout
+            assert chat.stderr == ""
 
             second = await asyncio.to_thread(home.run_command, "up")
             assert second.returncode == 1
@@ -211,6 +225,91 @@ async def test_a_platform_from_its_first_minute_to_its_last(home: Home) -> None:
         assert not home.run.exists()
         assert not home.state.exists()
         assert not _processes_of(home)
+
+
+@asynccontextmanager
+async def up_at_a_terminal(home: Home) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """``clawmates up`` with a controlling terminal of its own; gives the terminal's other end."""
+    ours, theirs = pty.openpty()
+
+    def take_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    process = await asyncio.create_subprocess_exec(
+        *CLAWMATES,
+        "up",
+        "--state",
+        str(home.state),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        preexec_fn=take_terminal,
+    )
+    os.close(theirs)
+    try:
+        yield process, ours
+    finally:
+        os.close(ours)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def until_shown(terminal: int, words: str) -> str:
+    loop = asyncio.get_running_loop()
+    seen = ""
+    async with asyncio.timeout(60):
+        while words not in seen:
+            seen += (await loop.run_in_executor(None, os.read, terminal, 4096)).decode(errors="replace")
+    return seen
+
+
+async def test_ctrl_c_at_a_terminal_leaves_no_container(home: Home) -> None:
+    async with stand_ins() as there:
+        await there.simulator.add_key(KEY)
+        await asyncio.to_thread(home.init)
+        with_stand_ins(home, there)
+        async with up_at_a_terminal(home) as (process, terminal):
+            await until_shown(terminal, "live")
+            assert await asyncio.to_thread(_processes_of, home)
+            os.write(terminal, b"\x03")
+            await until_shown(terminal, "stopping")
+            async with asyncio.timeout(60):
+                assert await process.wait() == 0
+        assert not _processes_of(home)
+
+
+async def test_remove_stops_what_a_killed_up_left_running(home: Home) -> None:
+    async with stand_ins() as there:
+        await there.simulator.add_key(KEY)
+        await asyncio.to_thread(home.init)
+        with_stand_ins(home, there)
+        async with up_at_a_terminal(home) as (process, terminal):
+            await until_shown(terminal, "live")
+            process.kill()
+            await process.wait()
+        assert await asyncio.to_thread(_processes_of, home)
+        assert (await asyncio.to_thread(home.json, "remove", "--all", "--yes"))["removed"] == ["home"]
+        assert not _processes_of(home)
+        assert not home.state.exists()
+
+
+def test_adding_a_bot_again_keeps_what_is_not_said_anew(home: Home) -> None:
+    first = home.init()
+    home.json("bot", "pause", "home")
+    options = ["--bot", "home", "--channel", "terminal", "--provider", "openai", "--model", MODEL, "--stdin"]
+    again = home.json("bot", "add", *options, given=json.dumps({"provider-key": KEY + "2"}))
+    assert again["paused"] is True
+    assert again["items"] == {"prompt": first["items"]["prompt"], "provider-key": first["items"]["provider-key"] + 1}
+    without = home.json("bot", "add", *options, given=json.dumps({"provider-key": KEY, "prompt": ""}))
+    assert set(without["items"]) == {"provider-key"}
+
+
+def test_usage_errors_are_json_too_when_asked(home: Home) -> None:
+    done = home.run_command("bot", "add", "--json", "--channel", "signal")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["code"] == "usage"
 
 
 def _processes_of(home: Home) -> list[str]:

@@ -56,25 +56,25 @@ class Built:
         return stream
 
 
-def checkout(target: Path, cache: Path) -> Path:
+def checkout(target: Path, cache: Path, source: Path = ROOT) -> Path:
     """The working tree's part that makes the image, and the packages already fetched."""
     for folder in ("image", "src", "requirements"):
-        shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", target)
+        shutil.copytree(source / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(source / "pyproject.toml", target)
     for folder in ("debs", "wheels"):
         if (cache / folder).is_dir():
             shutil.copytree(cache / folder, target / "build" / "cache" / folder)
     return target
 
 
-def build(tree: Path, umask: int, zone: str) -> Built:
+def build(tree: Path, umask: int, zone: str, **more: str) -> Built:
     done = subprocess.run(
         [sys.executable, tree / "image" / "build", "--json"],
         check=False,
         capture_output=True,
         text=True,
         umask=umask,
-        env={**os.environ, "TZ": zone, "PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "TZ": zone, "PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1", **more},
     )
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)["data"]
@@ -98,6 +98,24 @@ def test_another_path_umask_and_zone_give_the_same_bytes(built: Built, tmp_path:
     changed = build(tree, 0o022, "UTC")
     assert changed.release.image.digest != built.release.image.digest
     assert changed.release.image.config != built.release.image.config
+
+
+@pytest.mark.timeout(300)
+def test_an_empty_cache_another_path_umask_and_hour_give_the_same_bytes(built: Built, tmp_path: Path) -> None:
+    """Every package and wheel is fetched anew, at another second of the clock, and by local time on another day."""
+    source, nothing = built.directory.parents[1], tmp_path / "nothing"
+    tree = checkout(tmp_path / "quite another place", nothing, source)
+    assert not (tree / "build").exists()
+    clock = {"SOURCE_DATE_EPOCH": "86399", "PIP_NO_CACHE_DIR": "1"}
+    again = build(tree, 0o027, "Etc/GMT+12", **clock)
+    fetched = {path.name for path in (tree / "build" / "cache" / "debs").iterdir()}
+    assert len(fetched) > 10, "nothing was fetched: the cache was not empty, and the test shows nothing"
+    reference = built
+    if again.release.image.unpinned != built.release.image.unpinned:
+        # A mirror no longer has a pinned version: then two fresh builds must agree, whatever the old cache holds.
+        other = checkout(tmp_path / "one more", nothing, source)
+        reference = build(other, 0o022, "UTC", PIP_NO_CACHE_DIR="1")
+    assert again.release == reference.release
 
 
 def test_the_archive_is_the_one_that_was_signed(built: Built) -> None:

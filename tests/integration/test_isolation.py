@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import platform
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import select
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.engines import SEALED, Rig, order, podman, rig, steps
 
 from clawmates.base.paths import Run
 from clawmates.node.engines.podman import run_arguments
-from clawmates.node.engines.podman_files import SECCOMP_SOURCE
+from clawmates.node.engines.podman_files import SECCOMP_SOURCE, PodmanFiles
+from clawmates.node.facts import parse_status
 from clawmates.node.isolation import sound
 from clawmates.node.steps import StepFailedError
 from clawmates.wire.boot import BOOT_FILE
 from clawmates.wire.codes import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from clawmates.node.engines.base import ContainerSpec
     from clawmates.node.engines.podman import PodmanEngine
+    from clawmates.wire.status import Finding
 
 SOFT = ("/usr/bin/python3", "-I", "-c", "import signal; signal.pause()")
 """A program that forgets to harden itself."""
@@ -32,7 +39,10 @@ SOFT = ("/usr/bin/python3", "-I", "-c", "import signal; signal.pause()")
 
 @dataclass(frozen=True)
 class Weak:
-    """``drop`` removes arguments that start so, ``swap`` replaces text in them, ``add`` puts new ones first."""
+    """``drop`` removes arguments that start so, ``swap`` replaces text in them, ``add`` puts new ones first.
+
+    In ``add``, ``{allow}`` is a seccomp profile that allows everything, ``{shared}`` a folder on a shared mount.
+    """
 
     name: str
     noticed: str
@@ -40,13 +50,20 @@ class Weak:
     swap: tuple[str, str] = ("", "")
     add: tuple[str, ...] = ()
 
-    def arguments(self, spec: ContainerSpec, seccomp: Path) -> tuple[str, ...]:
+    def arguments(self, spec: ContainerSpec, seccomp: Path, places: Mapping[str, Path]) -> tuple[str, ...]:
         kept = [one for one in run_arguments(spec, seccomp) if not (self.drop and one.startswith(self.drop))]
+        if self.drop:
+            assert len(kept) < len(run_arguments(spec, seccomp)), "this weakening no longer drops anything"
         if self.swap[0]:
             assert any(self.swap[0] in one for one in kept), "this weakening no longer weakens anything"
             kept = [one.replace(*self.swap) for one in kept]
         assert len(kept) < len(run_arguments(spec, seccomp)) or self.swap[0] or self.add
-        return (kept[0], *self.add, *kept[1:])
+        return (kept[0], *(one.format_map(places) for one in self.add), *kept[1:])
+
+    def touches(self, argument: str) -> bool:
+        """Whether it removes or changes that argument."""
+        dropped = bool(self.drop) and argument.startswith(self.drop)
+        return dropped or (bool(self.swap[0]) and self.swap[0] in argument)
 
 
 WEAKENINGS = (
@@ -91,6 +108,34 @@ WEAKENINGS = (
     Weak("more open files", "open files limit", swap=("nofile=1024:1024", "nofile=1025:1025")),
     Weak("more processes of the user", "user process limit", swap=("nproc=64:64", "nproc=65:65")),
     Weak("room for message queues", "message queue limit", drop=("--ulimit=msgqueue",)),
+    Weak("unmasked kernel files", "kernel files in reach", add=("--security-opt=unmask=ALL",)),
+    Weak("one unmasked kernel file", "kernel files in reach", add=("--security-opt=unmask=/proc/keys",)),
+    Weak("writable kernel settings", "kernel files in reach", add=("--security-opt=unmask=/proc/sys",)),
+    Weak("the host's /proc", "the host's own", add=("--volume=/proc:/proc:ro",)),
+    Weak("the host's /sys", "the host's own", add=("--volume=/sys:/sys:ro",)),
+    Weak(
+        "a seccomp profile that allows all",
+        "forbidden system calls",
+        drop=("--security-opt=seccomp",),
+        add=("--security-opt=seccomp={allow}",),
+    ),
+    Weak(
+        "the engine's own seccomp profile",
+        "forbidden system calls",
+        drop=("--security-opt=seccomp",),
+        add=(f"--security-opt=seccomp={SECCOMP_SOURCE}",),
+    ),
+    Weak("another bot's boot folder", "folder /run/boot", swap=("/boot/anna:", "/boot/ben:")),
+    Weak("another bot's door", "folder /run/door", swap=("/doors/anna:", "/doors/ben:")),
+    Weak("a log file", "output kept", swap=("--log-driver=none", "--log-driver=k8s-file")),
+    Weak("the engine's own choice of a log", "output kept", drop=("--log-driver",)),
+    Weak("a looser umask", "umask", swap=("--umask=0077", "--umask=0022")),
+    Weak("the engine's own umask", "umask", drop=("--umask",)),
+    Weak("mounts that follow the host's", "shared mounts", add=("--volume={shared}:/more:ro,rslave",)),
+    Weak("mounts shared with the host", "shared mounts", add=("--volume={shared}:/more:ro,rshared",)),
+    Weak("folders for systemd", "other mounts", swap=("--systemd=false", "--systemd=always")),
+    Weak("the image's environment", "environment", drop=("--unsetenv-all",)),
+    Weak("the host's list of hosts", "other mounts", drop=("--no-hosts",)),
     Weak("a proxy from the environment", "environment", add=("--env=HTTPS_PROXY=localhost",)),
 )
 
@@ -98,7 +143,22 @@ WEAKENINGS = (
 @pytest.fixture(scope="module")
 def host() -> Iterator[Rig]:
     with rig() as made:
+        for folder in (Run(made.ram).boot, Run(made.ram).doors):
+            (folder / "ben").mkdir(parents=True)
         yield made
+
+
+@pytest.fixture(scope="module")
+def places(host: Rig) -> Iterator[Mapping[str, Path]]:
+    allow, shared = host.disk / "allow.json", host.disk / "shared"
+    allow.write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    shared.mkdir()
+    subprocess.run(["mount", "--bind", shared, shared], check=True)
+    try:
+        subprocess.run(["mount", "--make-shared", shared], check=True)
+        yield {"allow": allow, "shared": shared}
+    finally:
+        subprocess.run(["umount", "--lazy", shared], check=True)
 
 
 def _boot_file(host: Rig) -> bytes:
@@ -120,9 +180,11 @@ async def test_the_images_own_program_hardens_itself(host: Rig) -> None:
 
 
 @pytest.mark.parametrize("weak", WEAKENINGS, ids=[weak.name.replace(" ", "-") for weak in WEAKENINGS])
-async def test_a_weaker_container_is_killed_and_gets_no_ticket(host: Rig, weak: Weak) -> None:
+async def test_a_weaker_container_is_killed_and_gets_no_ticket(
+    host: Rig, places: Mapping[str, Path], weak: Weak
+) -> None:
     def arguments(spec: ContainerSpec, seccomp: Path) -> tuple[str, ...]:
-        return weak.arguments(spec, seccomp)
+        return weak.arguments(spec, seccomp, places)
 
     async with podman(host, arguments) as engine:
         with pytest.raises(StepFailedError) as refused:
@@ -131,6 +193,128 @@ async def test_a_weaker_container_is_killed_and_gets_no_ticket(host: Rig, weak: 
         assert weak.noticed in {finding.name for finding in refused.value.findings if not finding.ok}
         assert await engine.list() == ()
         assert json.loads(_boot_file(host))["ticket"] is None
+
+
+def without(*options: str) -> Callable[[ContainerSpec, Path], tuple[str, ...]]:
+    return lambda spec, seccomp: tuple(one for one in run_arguments(spec, seccomp) if not one.startswith(options))
+
+
+async def _findings(
+    host: Rig, arguments: Callable[[ContainerSpec, Path], tuple[str, ...]], **changes: Any
+) -> dict[str, Finding]:
+    """What is bad about a container with such arguments; ``changes`` are the container's."""
+    asked = order(host)
+    async with podman(host, arguments) as engine:
+        try:
+            await steps(host, engine).start(replace(asked, container=replace(asked.container, **changes)))
+        except StepFailedError as refused:
+            if refused.trouble is not Trouble.ISOLATION_WEAK:
+                raise
+            return {finding.name: finding for finding in refused.findings if not finding.ok}
+        return {}
+
+
+@dataclass(frozen=True)
+class LoudFiles(PodmanFiles):
+    """The engine of a node that did not clean its own environment."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        noise = {"https_proxy": "http://localhost:1", "NOTIFY_SOCKET": str(self.run / "notify")}
+        return PodmanFiles(self.storage, self.run).environment | noise
+
+
+@dataclass(frozen=True)
+class LoudRig(Rig):
+    @property
+    def files(self) -> PodmanFiles:
+        return LoudFiles(self.disk / "engine", self.ram / "engine")
+
+
+async def test_what_node_itself_was_started_with_stays_outside(host: Rig) -> None:
+    loud = LoudRig(host.disk, host.ram, host.release, host.key)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        loud.files.run.mkdir(exist_ok=True)
+        notify.bind(loud.files.environment["NOTIFY_SOCKET"])
+        assert await _findings(loud, run_arguments) == {}
+        assert (await _findings(loud, without("--http-proxy")))["environment"].found == "https_proxy"
+        assert set(await _findings(loud, without("--sdnotify"))) == {"environment", "other mounts"}
+
+
+async def test_an_account_that_the_engine_would_write_is_seen(host: Rig) -> None:
+    assert await _findings(host, run_arguments, user=1001) == {}
+    found = await _findings(host, without("--passwd"), user=1001)
+    assert found["other mounts"].found == "/etc/passwd /etc/group"
+
+
+@pytest.fixture
+async def demanding(host: Rig) -> AsyncIterator[str]:
+    """An image that asks for a writable volume."""
+    async with podman(host) as engine:
+        await engine.start(host.spec("mate-a-1"))
+        command = ("podman", "commit", "--quiet", "--change=VOLUME /data", "mate-a-1")
+        process = await asyncio.create_subprocess_exec(
+            *command, env=engine.files.environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await process.communicate()
+        assert process.returncode == 0
+        yield f"sha256:{said.decode().strip()}"
+
+
+async def test_volumes_that_an_image_asks_for_are_refused(host: Rig, demanding: str) -> None:
+    assert await _findings(host, run_arguments, image=demanding) == {}
+    assert (await _findings(host, without("--image-volume"), image=demanding))["other mounts"].found == "/data"
+
+
+async def test_a_container_of_another_image_is_refused(host: Rig, demanding: str) -> None:
+    def swapped(spec: ContainerSpec, seccomp: Path) -> tuple[str, ...]:
+        return run_arguments(replace(spec, image=demanding), seccomp)
+
+    assert set(await _findings(host, swapped)) == {"image"}
+
+
+def _parent(pid: int) -> int:
+    return int(parse_status(Path(f"/proc/{pid}/status").read_text())["PPid"])
+
+
+@pytest.mark.parametrize("policy", ["no", "always"])
+async def test_the_engine_restarts_nothing_by_itself(host: Rig, policy: str) -> None:
+    """A container that the engine brought back would run without having been read back."""
+
+    def arguments(spec: ContainerSpec, seccomp: Path) -> tuple[str, ...]:
+        return tuple(one.replace("--restart=no", f"--restart={policy}") for one in run_arguments(spec, seccomp))
+
+    async with podman(host, arguments) as engine:
+        before = await engine.start(host.spec("mate-a-1"))
+        monitor = os.pidfd_open(_parent(before.pid))
+        os.kill(before.pid, signal.SIGKILL)
+        await asyncio.to_thread(select.select, [monitor], [], [], 30)
+        os.close(monitor)
+        async with asyncio.timeout(30):
+            while (after := (await engine.list())[0]).pid == (0 if policy == "always" else before.pid):
+                continue
+        assert (after.pid not in {0, before.pid}) == (policy == "always")
+
+
+ELSEWHERE = {
+    "--detach": "node does not stay with it",
+    "--name": "a name, no wall",
+    "--label": "what an adopting node knows it by, no wall",
+    "--http-proxy": test_what_node_itself_was_started_with_stays_outside.__name__,
+    "--sdnotify": test_what_node_itself_was_started_with_stays_outside.__name__,
+    "--passwd": test_an_account_that_the_engine_would_write_is_seen.__name__,
+    "--image-volume": test_volumes_that_an_image_asks_for_are_refused.__name__,
+    "--restart": test_the_engine_restarts_nothing_by_itself.__name__,
+    "--pull": "an image is named by its digest: tests/contract/test_engines.py, an unknown image",
+}
+"""Arguments of ``podman run`` that no row above is about, and where they are tried."""
+
+
+def test_every_argument_of_the_engine_has_a_weakening_that_misses_it(host: Rig) -> None:
+    asked = run_arguments(host.spec("mate-a-1"), host.files.seccomp)[1:]
+    options = [one for one in asked if one.startswith("--")]
+    untried = {one for one in options if not any(weak.touches(one) for weak in WEAKENINGS)}
+    assert {one.partition("=")[0] for one in untried} == set(ELSEWHERE)
 
 
 async def test_a_program_that_can_be_traced_gets_no_ticket(host: Rig) -> None:

@@ -41,7 +41,7 @@ class Running:
     control: Simulator
 
     def port(self, service: Service) -> int:
-        return self.ports.telegram if service is Service.TELEGRAM else self.ports.openai
+        return self.ports.of(service)
 
     async def shake_hands(self, service: Service, context: ssl.SSLContext) -> str:
         """The TLS version that was agreed on; raises what the standard library raises."""
@@ -63,8 +63,8 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def command(folder: Path, *, telegram: int = 0, openai: int = 0) -> list[str]:
-    ports = ["--telegram-port", str(telegram), "--openai-port", str(openai)]
+def command(folder: Path) -> list[str]:
+    ports = ["--telegram-port", "0", "--openai-port", "0"]
     return [sys.executable, "-I", "-m", "clawmates.simulator", "--dir", str(folder), *ports]
 
 
@@ -94,7 +94,10 @@ async def simulator(folder: Path) -> AsyncIterator[Running]:
         yield running
 
 
-@pytest.mark.parametrize("service", list(Service))
+ENCRYPTED = [service for service in Service if service.encrypted]
+
+
+@pytest.mark.parametrize("service", ENCRYPTED)
 async def test_it_speaks_tls_13_and_nothing_older(simulator: Running, service: Service) -> None:
     assert await simulator.shake_hands(service, client_context(authority=simulator.folder.authority)) == "TLSv1.3"
     old = ssl.create_default_context(cafile=simulator.folder.authority)
@@ -108,7 +111,7 @@ async def test_strangers_do_not_trust_it(simulator: Running) -> None:
         await simulator.shake_hands(Service.TELEGRAM, client_context())
 
 
-@pytest.mark.parametrize("service", list(Service))
+@pytest.mark.parametrize("service", ENCRYPTED)
 async def test_tls_12_mode_is_met_by_old_clients_only(simulator: Running, service: Service) -> None:
     await simulator.control.set_tls(service, TlsMode.TLS12)
     with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
@@ -195,6 +198,46 @@ async def test_a_conversation_over_both_services(simulator: Running) -> None:
     await openai.close()
 
 
+async def test_every_ai_provider_answers_on_its_own_port(simulator: Running) -> None:
+    said = {"role": "user", "content": "hello"}
+    parts = {"contents": [{"parts": [{"text": "hello"}]}], "store": False}
+    stream = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
+    calls: dict[Service, tuple[str, dict[str, str], dict[str, object]]] = {
+        Service.OPENAI: (
+            "/v1/responses",
+            {"Authorization": f"Bearer {KEY}"},
+            {"model": "gpt-5", "input": "hello", "store": False},
+        ),
+        Service.ANTHROPIC: (
+            "/v1/messages",
+            {"x-api-key": KEY, "anthropic-version": "2023-06-01"},
+            {"model": "claude-sonnet-5", "max_tokens": 99, "messages": [said]},
+        ),
+        Service.GOOGLE: (stream, {"x-goog-api-key": KEY}, parts),
+        Service.OLLAMA: ("/api/chat", {}, {"model": "llama3.2", "messages": [said], "stream": False}),
+    }
+    await simulator.control.add_model("llama3.2", Service.OLLAMA)
+    for service, (path, headers, body) in calls.items():
+        if service.encrypted and headers:
+            await simulator.control.add_key(KEY, service)
+        context = client_context(authority=simulator.folder.authority) if service.encrypted else None
+        port = simulator.port(service)
+        connection = await Connection.tcp("127.0.0.1", port, tls=context, server_name=service.host)
+        response = await connection.request(
+            "POST",
+            path,
+            headers=[("Content-Type", "application/json"), *headers.items()],
+            body=json.dumps(body).encode(),
+        )
+        assert (service, response.status) == (service, 200)
+        assert b"hello" in await response.read(1 << 20)
+        (call,) = await simulator.control.journal(service)
+        assert (call.tls, call.warnings) == ("TLSv1.3" if service.encrypted else "", ())
+        assert KEY not in repr(call)
+        await connection.close()
+    assert (await simulator.control.status()).stored == 0
+
+
 async def test_it_stops_cleanly_in_the_middle_of_work(folder: Path) -> None:
     async with start(folder) as running:
         await running.control.add_bot(TOKEN, "test_bot")
@@ -216,12 +259,14 @@ async def test_it_stops_cleanly_in_the_middle_of_work(folder: Path) -> None:
     assert not running.folder.admin.exists()
 
 
-async def test_a_port_in_use_is_one_sentence_and_78(folder: Path) -> None:
+@pytest.mark.parametrize("service", list(Service))
+async def test_a_port_in_use_is_one_sentence_and_78(folder: Path, service: Service) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
+        port = str(taken.getsockname()[1])
         process = await asyncio.create_subprocess_exec(
-            *command(folder, telegram=taken.getsockname()[1]), env=dict(os.environ), stderr=asyncio.subprocess.PIPE
+            *command(folder), f"--{service.value}-port", port, env=dict(os.environ), stderr=asyncio.subprocess.PIPE
         )
         _, complaint = await process.communicate()
     assert process.returncode == 78

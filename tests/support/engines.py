@@ -185,7 +185,7 @@ def steps(host: Rig, engine: Engine) -> Steps:
         gateway=FolderGateway(run),
         vault=FakeVault(),
         boot=BootFolders(run.boot, run.node.parent / "bots", b"authority", None),
-        look=lambda _spec, running: read_facts(running.pid),
+        look=lambda spec, running: read_facts(running.pid, spec.mounts),
         clock=SystemClock(),
         region="local",
         vault_name="clawmates://local/vault/vault-1",

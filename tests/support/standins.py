@@ -7,7 +7,7 @@ import json
 import sys
 import tempfile
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,14 @@ from clawmates.base.http.client import Connection, HttpError
 from clawmates.base.secret import Secret
 from clawmates.base.tls import client_context
 from clawmates.mate.credentials import Credentials
-from clawmates.mate.door import Door
+from clawmates.mate.door import OLLAMA_NAME, Door
 from clawmates.mate.errors import DoorError
 from clawmates.mate.web import Web
 from clawmates.selfhost.supervisor import Phase, Supervisor
 from clawmates.simulator.client import Simulator
+from clawmates.simulator.model import Service
 from clawmates.wire.codes import Code
+from clawmates.wire.door import OLLAMA_HOST
 from clawmates.wire.names import ItemName
 from clawmates.wire.vault import OpenItem, Release
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 TOKEN = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
 KEY = "sk-test-0123456789abcdef"
+AI_HOSTS = tuple(service.host for service in Service if service.encrypted and service is not Service.TELEGRAM)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Command:
 
     def command(self) -> list[str]:
         line = [sys.executable, "-I", "-m", "clawmates.simulator", "--dir", str(self.folder)]
-        return [*line, "--telegram-port", "0", "--openai-port", "0"]
+        return [*line, *(word for service in Service for word in (f"--{service.value}-port", "0"))]
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,14 @@ class StandIns:
     simulator: Simulator
     ports: dict[str, int]
     authority: Path
+    doors: list[DirectDoor] = field(default_factory=list)
 
     def context(self) -> ssl.SSLContext:
         return client_context(authority=self.authority)
 
     def web(self) -> Web:
-        return Web(DirectDoor(ports=self.ports), self.context())
+        self.doors.append(DirectDoor(ports=self.ports))
+        return Web(self.doors[-1], self.context())
 
 
 @asynccontextmanager
@@ -64,9 +69,14 @@ async def stand_ins() -> AsyncIterator[StandIns]:
         try:
             await supervisor.start([Command(folder)])
             assert supervisor.running["simulator"].phase is Phase.READY
-            yield StandIns(
+            there = StandIns(
                 Simulator(folder / "admin.sock"), json.loads((folder / "ports.json").read_text()), folder / "ca.pem"
             )
+            try:
+                yield there
+            finally:
+                for connection in [one for door in there.doors for one in door.plain]:
+                    await connection.close()
         finally:
             await supervisor.close()
 
@@ -76,9 +86,14 @@ class DirectDoor(Door):
 
     def __init__(self, ports: dict[str, int]) -> None:
         super().__init__("/nowhere")
-        self.direct = {"api.telegram.org": ports["telegram"], "api.openai.com": ports["openai"]}
+        self.direct = {service.host: ports[service.value] for service in Service if service.encrypted}
+        self.ollama = ports["ollama"]
+        self.plain: list[Connection] = []
 
     async def tunnel(self, host: str, tls: ssl.SSLContext) -> Connection:
+        if host == OLLAMA_HOST:
+            self.plain.append(await Connection.tcp("127.0.0.1", self.ollama, tls=None, server_name=OLLAMA_NAME))
+            return self.plain[-1]
         if host not in self.direct:
             raise DoorError(Code.HOST_NOT_ALLOWED)
         try:
@@ -95,7 +110,7 @@ def credentials(token: str = TOKEN, key: str = KEY) -> Credentials:
         Release(
             items=(
                 OpenItem(name=ItemName.CHANNEL_TOKEN, version=1, hosts=("api.telegram.org",), value=Secret(token)),
-                OpenItem(name=ItemName.PROVIDER_KEY, version=1, hosts=("api.openai.com",), value=Secret(key)),
+                OpenItem(name=ItemName.PROVIDER_KEY, version=1, hosts=AI_HOSTS, value=Secret(key)),
             )
         )
     )

@@ -40,6 +40,16 @@ class State:
         return self.pki / service / "cert.pem", self.pki / service / "key.pem"
 
     @property
+    def revoked(self) -> Path:
+        """Service names whose earlier certificates count no more; in a folder of its own, for it is replaced."""
+        return self.pki / "revoked" / "names.json"
+
+    @property
+    def enrolments(self) -> Path:
+        """Hashes of enrolment tokens that were given and not yet used."""
+        return self.pki / "enrolments.json"
+
+    @property
     def release(self) -> Path:
         """``release.json``, ``release.sig`` and the images they name."""
         return self.root / "release"
@@ -53,6 +63,11 @@ class State:
     def node(self) -> Path:
         """What node keeps."""
         return self.root / "node"
+
+    @property
+    def heads(self) -> Path:
+        """The audit heads that node has countersigned, one a line."""
+        return self.node / "heads.jsonl"
 
     @property
     def engine(self) -> Path:

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 
 from clawmates.base.paths import DEFAULT_RUN, Run, State
@@ -42,7 +43,11 @@ class Vault:
 
     listen: str = "127.0.0.1:7441"
     master_key: str = "file:master.key"
-    """``file:NAME`` below the vault's state folder, or an absolute path."""
+    """``file:NAME`` below the vault's state folder or an absolute path; ``pkcs11:…`` (RFC 7512); ``aws-kms:ARN``."""
+    old_master_key: str = ""
+    """The master key before it, named while another takes over."""
+    keys_copy: str = ""
+    """Where the one separate copy of ``keys.db`` is kept: an absolute path, best on another disk; empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,10 @@ class GatewayLimits:
     """``[gateway.limits]``: per bot."""
 
     connections: int = 32
+    parked: int = 4
+    """Connections that wait to be called."""
+    bytes_per_second: int = 16 * 1024 * 1024
+    """In each direction; 0 is no limit."""
     idle_seconds: float = 300.0
     total_seconds: float = 3600.0
     turns_per_minute: int = 60
@@ -60,6 +69,13 @@ class Gateway:
     """``[gateway]``."""
 
     ingress: str = ""
+    """Where callers from outside arrive, ``ADDRESS:PORT``; empty: nobody calls in."""
+    control: str = ""
+    """Where a caller goes who names the platform's own domain, ``ADDRESS:PORT``; empty: nowhere."""
+    resolver: str = ""
+    """``ADDRESS:PORT#NAME`` of a DNS-over-TLS server; empty is the machine's own resolver."""
+    unsafe_resolver_ca: str = ""
+    """PEM file that the DNS-over-TLS server is checked against instead of the public roots; tests only."""
     limits: GatewayLimits = field(default_factory=GatewayLimits)
     ollama: str = "127.0.0.1:11434"
     """What the reserved name ``ollama`` means."""
@@ -103,6 +119,7 @@ class Settings:
         switches = {
             "platform.unsafe_clock_offset": self.platform.unsafe_clock_offset,
             "gateway.unsafe_resolve": self.gateway.unsafe_resolve,
+            "gateway.unsafe_resolver_ca": self.gateway.unsafe_resolver_ca,
             "node.unsafe_extra_ca": self.node.unsafe_extra_ca,
         }
         return tuple(name for name, value in switches.items() if value)
@@ -134,6 +151,22 @@ def address(listen: str) -> tuple[str, int]:
     if not colon or not port.isdigit() or int(port) > 0xFFFF:
         raise SettingsError(f"{listen!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
+
+
+def resolver_address(settings: Settings) -> tuple[str, int, str]:
+    """(address, port, name) of the DNS-over-TLS server: its certificate must carry the name.
+
+    Raises :class:`SettingsError`; a server that had to be looked up itself would be asked for in the clear.
+    """
+    where, mark, name = settings.gateway.resolver.partition("#")
+    host, port = address(where)
+    try:
+        ip_address(host)
+    except ValueError:
+        raise SettingsError(f"gateway.resolver: {host!r} is not an IP address, and it is not resolved") from None
+    if not mark or not name:
+        raise SettingsError("gateway.resolver is not ADDRESS:PORT#NAME")
+    return host, port, name
 
 
 def vault_address(settings: Settings) -> tuple[str, int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -63,16 +64,37 @@ class Authority:
 
     def issue(self, names: Names, now: datetime, *, life: timedelta = LEAF_LIFE) -> Pair:
         """A leaf for TLS servers and clients alike, with a key of its own."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        return _pair(self._leaf(key.public_key(), names, now, life), key)
+
+    def certify(self, request: bytes, names: Names, now: datetime, *, life: timedelta = LEAF_LIFE) -> bytes:
+        """A leaf (PEM) for the key of a certificate request (PEM); of the request, nothing but its key is believed.
+
+        Raises ``ValueError`` for a request that is malformed, not signed by its own key, or of another kind of key.
+        """
+        try:
+            asked = x509.load_pem_x509_csr(request)
+            key = asked.public_key()
+        except (ValueError, UnsupportedAlgorithm):
+            raise ValueError("not a certificate request") from None
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise ValueError("the key is not ECDSA P-256")  # noqa: TRY004 - what came is wrong, not a type of ours
+        if not asked.is_signature_valid:
+            raise ValueError("the request is not signed by its own key")
+        return self._leaf(key, names, now, life).public_bytes(serialization.Encoding.PEM)
+
+    def _leaf(
+        self, public: ec.EllipticCurvePublicKey, names: Names, now: datetime, life: timedelta
+    ) -> x509.Certificate:
         issuer = x509.load_pem_x509_certificate(self.pair.certificate)
         issuer_key = serialization.load_pem_private_key(self.pair.key, None)
         if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
             raise TypeError("the authority's key is not an elliptic-curve key")
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = (
+        return (
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))
             .issuer_name(issuer.subject)
-            .public_key(key.public_key())
+            .public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _EARLY)
             .not_valid_after(now + life)
@@ -86,7 +108,26 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
             .sign(issuer_key, hashes.SHA256())
         )
-        return _pair(certificate, key)
+
+
+def new_request() -> tuple[bytes, bytes]:
+    """A fresh key and a request for a certificate to it, both PEM; names are the issuer's to give."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    return private, request.public_bytes(serialization.Encoding.PEM)
+
+
+def uri_names_of(certificate: bytes) -> tuple[str, ...]:
+    """The URI names in a PEM certificate; raises ``ValueError`` for what is none."""
+    try:
+        names = x509.load_pem_x509_certificate(certificate).extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(names.value.get_values_for_type(x509.UniformResourceIdentifier))
 
 
 def expires(certificate: bytes) -> datetime:

@@ -13,10 +13,13 @@ from clawmates.base.settings import SettingsError
 from clawmates.base.shape import encode
 from clawmates.selfhost.bots import BotError
 from clawmates.selfhost.console import ConsoleError
+from clawmates.selfhost.containers import StillRunningError
+from clawmates.selfhost.enrolment import EnrolmentError
 from clawmates.selfhost.install import InstallError
 from clawmates.selfhost.layout import LayoutError
 from clawmates.selfhost.platform import AlreadyRunningError
 from clawmates.wire.node_client import NodeUnreachableError
+from clawmates.wire.reading import ReadingError
 from clawmates.wire.vault_client import VaultError, VaultUnreachableError
 
 
@@ -42,10 +45,13 @@ class CommandError(Exception):
 
 
 _KNOWN: dict[type[Exception], tuple[str, str, Exit]] = {
-    BotError: ("bad-bot", "", Exit.USAGE),
+    BotError: ("bad-bot", "See `clawmates bot add --help`.", Exit.USAGE),
     SettingsError: ("bad-configuration", "Correct the file named above.", Exit.CONFIGURATION),
     InstallError: ("cannot-install", "", Exit.MISSING),
     LayoutError: ("cannot-install", "Run `clawmates doctor`.", Exit.MISSING),
+    EnrolmentError: ("cannot-enrol", "", Exit.USAGE),
+    ReadingError: ("unreadable", "", Exit.FAILED),
+    StillRunningError: ("still-running", "", Exit.FAILED),
     AlreadyRunningError: ("already-running", "", Exit.FAILED),
     NodeUnreachableError: ("not-running", "Start the platform with `clawmates up`.", Exit.UNREACHABLE),
     VaultUnreachableError: ("vault-unreachable", "See `clawmates status` and `clawmates logs`.", Exit.UNREACHABLE),

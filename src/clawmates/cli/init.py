@@ -15,19 +15,20 @@ import click
 
 from clawmates.base.paths import DEFAULT_RUN
 from clawmates.base.secret import Secret
+from clawmates.base.settings import Settings, Vault
 from clawmates.cli.answers import CommandError, Exit, succeed
 from clawmates.cli.options import answered, json_option, settings_of, state_option
 from clawmates.node.release import ReleaseError
 from clawmates.node.release import load as load_release
 from clawmates.selfhost import bots
 from clawmates.selfhost.install import Plan, install, vault_of
+from clawmates.wire.door import OLLAMA_HOST
 from clawmates.wire.names import ChannelKind, ItemName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clawmates.base.paths import State
-    from clawmates.base.settings import Settings
     from clawmates.wire.release import Provider, Release
 
 CHECKOUT_RELEASE = Path(__file__).resolve().parents[3] / "build" / "release"
@@ -83,17 +84,18 @@ def bot_options(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default="the checkout's build/release",
     help="The signed release to run.",
 )
+@click.option("--listen", default=Vault().listen, show_default=True, help="Where the vault listens; port 0 is any.")
 @bot_options
 @json_option
 @answered
-async def init(state: State, run: Path, release: Path, as_json: bool, **wish: Any) -> None:  # noqa: FBT001 - click's way
+async def init(state: State, run: Path, release: Path, listen: str, as_json: bool, **wish: Any) -> None:  # noqa: FBT001 - click's way
     """Make a platform on this host, with a first bot.
 
     Without options it asks. The token and the key are sealed to the vault at once; they are never written anywhere
     in the clear and never appear on a command line.
     """
     need_root()
-    plan = Plan(state=state, release=release, settings={"platform": {"run": str(run)}, "node": {"name": "node-1"}})
+    plan = Plan(state=state, release=release, settings={"platform": {"run": str(run)}, "vault": {"listen": listen}})
     settings, catalogue = install(plan, datetime.now(UTC))
     await _add(state, settings, catalogue, Wish(**wish), as_json=as_json)
     if not as_json:
@@ -137,11 +139,13 @@ def _from_stdin(wish: Wish) -> bots.Draft:
         given = json.loads(sys.stdin.buffer.read(1 << 20))
         for name, value in given.items():
             secrets[ItemName(name)] = Secret(str.strip(value))
+        dropped = frozenset(name for name, secret in secrets.items() if not secret and name.is_document)
     except (ValueError, TypeError, AttributeError, RecursionError):
         known = ", ".join(name.value for name in ItemName)
         raise CommandError(
             f"standard input is not a JSON object of strings, by the names: {known}.",
             code="bad-input",
+            remedy='Give {"channel-token": "…", "provider-key": "…", "prompt": "…"}.',
             exit_code=Exit.USAGE,
         ) from None
     missing = [f"--{name}" for name in ("channel", "provider", "model") if getattr(wish, name) is None]
@@ -152,7 +156,8 @@ def _from_stdin(wish: Wish) -> bots.Draft:
         channel=ChannelKind(str(wish.channel)),
         provider=str(wish.provider),
         model=str(wish.model),
-        secrets=secrets,
+        secrets={name: secret for name, secret in secrets.items() if name not in dropped},
+        dropped=dropped,
     )
 
 
@@ -178,11 +183,14 @@ def _by_dialogue(wish: Wish, release: Release) -> bots.Draft:
     for item, question in _QUESTIONS.items():
         if item is ItemName.CHANNEL_TOKEN and channel is not ChannelKind.TELEGRAM:
             continue
+        if item is ItemName.PROVIDER_KEY and provider.hosts == (OLLAMA_HOST,):
+            continue
         secrets[item] = Secret(click.prompt(question, hide_input=True).strip())
     prompt = click.prompt("Who should the assistant be (its system prompt; empty for none)", default="")
     if prompt:
         secrets[ItemName.PROMPT] = Secret(prompt)
-    return bots.Draft(name=name, channel=channel, provider=provider.id, model=model, secrets=secrets)
+    dropped = frozenset[ItemName]() if prompt else frozenset({ItemName.PROMPT})
+    return bots.Draft(name=name, channel=channel, provider=provider.id, model=model, secrets=secrets, dropped=dropped)
 
 
 def _provider(wish: Wish, release: Release) -> Provider:

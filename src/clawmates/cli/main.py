@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from clawmates.base.hardening import harden
+from clawmates.cli.answers import CommandError, Exit, fail
+from clawmates.cli.audit import audit
 from clawmates.cli.chat import chat
 from clawmates.cli.examine import doctor
 from clawmates.cli.init import init
+from clawmates.cli.keys import receipt
+from clawmates.cli.node import node
 from clawmates.cli.operate import bot, logs, remove, restart, status
 from clawmates.cli.prove import prove
 from clawmates.cli.up import up
+from clawmates.cli.vault import vault
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -36,14 +43,23 @@ selfhost.add_command(init)
 for command in (up, status, logs, restart, remove):
     clawmates.add_command(command)
     selfhost.add_command(command)
-for command in (chat, doctor, bot, prove):
+for command in (chat, doctor, bot, prove, vault, audit, node, receipt):
     clawmates.add_command(command)
 
 
 def run() -> None:
     """The console script. An unexpected error is told by its type and place; its text may quote anything."""
     harden(new_privileges=True)
-    clawmates.main(standalone_mode=True)
+    try:
+        clawmates.main(standalone_mode=False)
+    except click.UsageError as error:
+        if "--json" in sys.argv:
+            fail(CommandError(error.format_message(), code="usage", exit_code=Exit.USAGE), as_json=True)
+        error.show()
+        sys.exit(int(Exit.USAGE))
+    except click.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(int(Exit.FAILED))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ from clawmates.base.shape import encode
 from clawmates.cli.answers import CommandError, succeed
 from clawmates.cli.init import add, need_root
 from clawmates.cli.options import answered, json_option, settings_of, state_option
+from clawmates.cli.prompt import prompt
 from clawmates.selfhost import bots, layout
+from clawmates.selfhost.containers import stop_all
 from clawmates.selfhost.install import vault_of
 from clawmates.selfhost.shown import isolation_table, status_text
 from clawmates.wire.codes import REMEDY
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 @answered
 async def status(state: State, isolation: bool, as_json: bool) -> None:  # noqa: FBT001 - click's way
     """Show what runs, and what is wrong with what does not."""
+    need_root()
     now = await NodeClient(settings_of(state).run.node).status()
     text = status_text(now)
     if isolation:
@@ -120,8 +123,10 @@ async def _remove_all(state: State) -> None:
     try:
         await NodeClient(run.node).status()
     except NodeUnreachableError:
-        layout.remove_run(run)
+        # Containers outlive node by design: one that is left would go on with its keys in memory.
+        await stop_all(state, settings_of(state))
         layout.unmount_below(state.root)
+        layout.remove_run(run)
         shutil.rmtree(state.root)
         return
     raise CommandError(
@@ -166,4 +171,5 @@ async def pause(state: State, name: str, resume: bool, as_json: bool) -> None:  
 
 
 bot.add_command(add, "add")
+bot.add_command(prompt, "prompt")
 bot.add_command(remove, "rm")

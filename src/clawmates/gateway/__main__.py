@@ -18,7 +18,8 @@ from pathlib import Path
 
 from clawmates.base.clock import SystemClock
 from clawmates.base.hardening import HardeningError, harden, quiet_loop
-from clawmates.base.settings import Settings, SettingsError, load, state_of
+from clawmates.base.settings import Settings, SettingsError, load, resolver_address, state_of
+from clawmates.gateway.helper import HelperResolver
 from clawmates.gateway.listen import InUseError
 from clawmates.gateway.service import Gateway, raise_file_limit
 
@@ -52,7 +53,17 @@ async def _serve(settings: Settings, config: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     clock = SystemClock(timedelta(seconds=settings.platform.unsafe_clock_offset))
-    await Gateway(settings, state_of(config), clock).run(stop)
+    gateway = Gateway(settings, state_of(config), clock)
+    if not settings.gateway.resolver:
+        await gateway.run(stop)
+        return
+    resolver_address(settings)
+    command = (sys.executable, "-I", "-m", "clawmates.resolver", "--config", str(config))
+    gateway.resolver = helper = HelperResolver(command, clock.monotonic)
+    try:
+        await gateway.run(stop)
+    finally:
+        await helper.close()
 
 
 def _say(code: int, sentence: str) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clawmates.base.http.server import Peer, Request
     from clawmates.gateway.doors import Doors
     from clawmates.gateway.events import EventRing
+    from clawmates.gateway.ingress import Ingress
 
 MOST = 64
 """Connections at a time."""
@@ -28,9 +29,10 @@ _BOTS = "/bots/"
 class Control:
     """Serves root, and this process's own user when it runs as another."""
 
-    def __init__(self, doors: Doors, events: EventRing) -> None:
+    def __init__(self, doors: Doors, events: EventRing, ingress: Ingress | None = None) -> None:
         self._doors = doors
         self._events = events
+        self._ingress = ingress
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection; strangers are closed without a byte."""
@@ -59,6 +61,7 @@ class Control:
             instance=self._events.instance,
             doors=tuple(door.status() for door in self._doors),
             flows=tuple(flow for door in self._doors for flow in door.flows()),
+            ingress=self._ingress.status() if self._ingress is not None else None,
         )
 
     async def _put(self, bot: str, spec: DoorSpec) -> Reply:

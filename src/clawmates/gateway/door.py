@@ -11,25 +11,41 @@ from clawmates.base.http.server import Reply
 from clawmates.gateway.bell import Bell
 from clawmates.gateway.bucket import Bucket
 from clawmates.gateway.decision import ALLOW, Decision, deny
+from clawmates.gateway.parking import Parking
 from clawmates.gateway.query import whole_number
+from clawmates.gateway.streams import Reader
 from clawmates.gateway.traffic import Traffic
-from clawmates.gateway.tunnel import DeniedError, carry, decide, enforce, refuse
+from clawmates.gateway.tunnel import DeniedError, Meter, answer, carry, decide, enforce, refuse
 from clawmates.gateway.turns import Ledger
 from clawmates.wire.codes import Event
-from clawmates.wire.door import CONFIG_WAIT_SECONDS, VAULT_HOST, Refusal, TurnAnswer, TurnBegin, TurnEnd
+from clawmates.wire.door import (
+    CONFIG_WAIT_SECONDS,
+    PARK_PROTOCOL,
+    PARK_WAIT_SECONDS,
+    VAULT_HOST,
+    Refusal,
+    TurnAnswer,
+    TurnBegin,
+    TurnEnd,
+)
 from clawmates.wire.gatewayctl import DoorStatus, Flow
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from clawmates.base.clock import Clock
     from clawmates.base.http.server import Peer, Request, Stream
     from clawmates.gateway.events import EventRing
+    from clawmates.gateway.parking import Call
     from clawmates.gateway.tunnel import Outside
     from clawmates.wire.door import DoorSpec
 
 EVENT_BURST = 20
 EVENTS_PER_SECOND = 1.0
 SPARE_CONNECTIONS = 32
-"""Connections beside the tunnels: calls, and long polls of a mate that died."""
+"""Connections beside the tunnels: calls and long polls, and parked ones."""
+CALLERS = "hooks"
+"""What the flows call those who called; their bot's label is nobody's business."""
 
 
 class Door:
@@ -47,17 +63,24 @@ class Door:
         self._turn_ended = Bell()
         self._draining = False
         self._peers: dict[asyncio.Task[object], int] = {}
+        self._readers: dict[asyncio.Task[object], Reader] = {}
         self._tunnels: dict[asyncio.Task[object], str] = {}
+        self._calls: set[asyncio.Task[object]] = set()
+        self._parking = Parking()
+        self._share = outside.share()
         self._traffic: dict[str, Traffic] = {}
         self._refused: Counter[Refusal] = Counter()
 
     @property
     def most(self) -> int:
         """How many connections the door takes."""
-        return self._outside.limits.connections + SPARE_CONNECTIONS
+        return self._outside.limits.connections + self._outside.limits.parked + SPARE_CONNECTIONS
 
     def update(self, spec: DoorSpec) -> None:
         """Takes a newer specification: what it no longer allows is cut, what it says anew is told."""
+        if spec.hook != self.spec.hook:
+            for task in self._calls:
+                task.cancel()
         self.spec = spec
         for task, uid in self._peers.items():
             if not self._knows(uid):
@@ -70,6 +93,7 @@ class Door:
     def drain(self) -> None:
         """No new tunnels; calls go on, so that running turns can end."""
         self._draining = True
+        self._parking.close()
         self._bell.ring()
 
     async def idle(self, seconds: float) -> bool:
@@ -79,17 +103,29 @@ class Door:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection. A peer outside the bot's uid range is closed without a byte."""
         task = _this_task()
+        self._readers[task] = cast(Reader, reader)  # a door accepts with these: clawmates.gateway.listen
         try:
-            await server.serve(reader, writer, handle=self._handle, connect=self._connect, allowed=self._admit)
+            await server.serve(reader, writer, handle=self._handle, connect=self._upgrade, allowed=self._admit)
         finally:
+            del self._readers[task]
             self._peers.pop(task, None)
+
+    async def ring(self, call: Call, seconds: float) -> Decision:
+        """Hands a caller to the mate, waiting a little for a parked connection; who may not come in is not waited for.
+
+        ``call.over`` is set at the end of a call that was taken.
+        """
+        room = self._decide_room()
+        if not room.allowed:
+            return room
+        return ALLOW if await self._parking.take(call, seconds) else deny(Refusal.NOBODY_WAITS)
 
     def status(self) -> DoorStatus:
         """Counts since the door was opened; ``tunnels`` are those open now."""
         flows = self._traffic.values()
         return DoorStatus(
             bot=self.spec.bot,
-            tunnels=len(self._tunnels),
+            tunnels=len(self._tunnels) + len(self._calls),
             bytes_out=sum(flow.bytes_out for flow in flows),
             bytes_in=sum(flow.bytes_in for flow in flows),
             turns=self.ledger.turns,
@@ -97,6 +133,7 @@ class Door:
             output_tokens=self.ledger.output_tokens,
             refused=self._refused.total(),
             reasons=dict(self._refused),
+            parked=len(self._parking),
         )
 
     def flows(self) -> tuple[Flow, ...]:
@@ -122,7 +159,7 @@ class Door:
     async def _handle(self, request: Request, _peer: Peer) -> Reply:
         match (request.method, request.path):
             case ("POST", "/turn/begin"):
-                return Reply.json(TurnAnswer(verdict=self.ledger.begin(request.json(TurnBegin), self.spec.limits)))
+                return self._begin(request.json(TurnBegin))
             case ("POST", "/turn/end"):
                 self.ledger.end(request.json(TurnEnd))
                 self._turn_ended.ring()
@@ -131,8 +168,14 @@ class Door:
                 return self._event(request.json(Event))
             case ("GET", "/config"):
                 return await self._config(whole_number(request, "after"))
+            case ("POST", "/park"):
+                return Reply.error(426, "upgrade-required")
             case _:
                 return Reply.error(404, "not-found")
+
+    def _begin(self, begin: TurnBegin) -> Reply:
+        verdict = self.ledger.begin(begin, self.spec.limits, self.spec.config.output_tokens)
+        return Reply.json(TurnAnswer(verdict=verdict))
 
     def _event(self, event: Event) -> Reply:
         if not self._bucket.take(self._clock.monotonic()):
@@ -141,27 +184,69 @@ class Door:
         return Reply()
 
     async def _config(self, after: int) -> Reply:
-        await self._bell.until(lambda: self._draining or self.spec.config.revision > after, CONFIG_WAIT_SECONDS)
+        with self._while_there():
+            await self._bell.until(lambda: self._draining or self.spec.config.revision > after, CONFIG_WAIT_SECONDS)
         return Reply.json(self.spec.config) if self.spec.config.revision > after else Reply()
 
     def _decide_room(self) -> Decision:
         """Whether there may be one more tunnel."""
         if self._draining:
             return deny(Refusal.DRAINING)
-        if len(self._tunnels) >= self._outside.limits.connections:
+        if len(self._tunnels) + len(self._calls) >= self._outside.limits.connections:
             return deny(Refusal.TOO_MANY)
         return ALLOW
 
-    async def _connect(self, request: Request, _peer: Peer, stream: Stream) -> Reply | None:
+    def _while_there(self) -> AbstractContextManager[None]:
+        """For waits: they end at once when the mate dies, and its connection is free again."""
+        task = _this_task()
+        return self._readers[task].only_while_there(task)
+
+    async def _upgrade(self, request: Request, peer: Peer, stream: Stream) -> Reply | None:
+        if request.method == "CONNECT":
+            return await self._connect(request, stream)
+        if (request.method, request.path, request.upgrade) == ("POST", "/park", PARK_PROTOCOL):
+            return await self._park(stream)
+        return await self._handle(request, peer)
+
+    async def _park(self, stream: Stream) -> Reply | None:
+        if not self.spec.hook:
+            return Reply.error(404, "not-found")
+        if self._draining:
+            return refuse(Refusal.DRAINING)
+        if len(self._parking) >= self._outside.limits.parked:
+            self._refused[Refusal.TOO_MANY] += 1
+            return refuse(Refusal.TOO_MANY)
+        with self._while_there():
+            call = await self._parking.wait(PARK_WAIT_SECONDS)
+        if call is None:
+            return Reply()
+        await self._take(call, stream)
+        return None
+
+    async def _take(self, call: Call, stream: Stream) -> None:
+        task = _this_task()
+        self._calls.add(task)
+        try:
+            meter = Meter(self._traffic.setdefault(CALLERS, Traffic(inbound=True)), self._share)
+            await answer(call, stream, meter, self._outside)
+        except DeniedError as error:
+            self._refused[error.reason] += 1
+        finally:
+            self._calls.discard(task)
+            call.over.set()
+
+    async def _connect(self, request: Request, stream: Stream) -> Reply | None:
         task = _this_task()
         told = False
         try:
             enforce(self._decide_room())
             target = decide(request.target, self.spec.hosts)
             self._tunnels[task] = target.host
-            sock = await self._outside.reach(target)
+            with self._while_there():
+                sock = await self._outside.reach(target)
             told = True
-            await carry(target.host, sock, stream, self._traffic.setdefault(target.host, Traffic()), self._outside)
+            meter = Meter(self._traffic.setdefault(target.host, Traffic()), self._share)
+            await carry(target.host, sock, stream, meter, self._outside)
         except DeniedError as error:
             self._refused[error.reason] += 1
             return None if told else refuse(error.reason)

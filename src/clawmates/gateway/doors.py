@@ -58,6 +58,10 @@ class Doors:
     def __iter__(self) -> Iterator[Door]:
         return iter([one.door for one in self._open.values()])
 
+    def called(self, label: str) -> Door | None:
+        """The door of the bot that can be called by this label."""
+        return next((door for door in self if door.spec.hook == label), None)
+
     async def put(self, spec: DoorSpec) -> None:
         """Opens the bot's door, or updates it. Raises ``OSError``."""
         async with self._lock:

@@ -49,6 +49,11 @@ def client_reader(host: str, *, second: bool = False) -> HelloReader:
     return HelloReader(CLIENT_HELLO, partial(judge_client, host), second=second)
 
 
+def caller_reader() -> HelloReader:
+    """Reads what a caller from outside sends first; whom it means is decided afterwards (:func:`name_in`)."""
+    return HelloReader(CLIENT_HELLO, judge_caller)
+
+
 def server_reader(*, second: bool = False) -> HelloReader:
     """Reads what a server answers; ``second`` after a HelloRetryRequest, when another one is refused."""
     return HelloReader(SERVER_HELLO, partial(judge_server, second=second), second=second)
@@ -65,6 +70,15 @@ def judge_client(host: str, message: bytes) -> Decision:
     if hello.encrypted or hello.server_name != host.encode():
         return deny(Refusal.SNI_MISMATCH)
     return ALLOW
+
+
+def judge_caller(message: bytes) -> Decision:
+    """Whether a ClientHello's body is TLS 1.3 for somebody it names openly."""
+    try:
+        name = name_in(message)
+    except MalformedHelloError:
+        return deny(Refusal.NOT_TLS)
+    return judge_client(name, message)
 
 
 def judge_server(message: bytes, *, second: bool) -> Decision:
@@ -102,6 +116,11 @@ def parse_client(message: bytes) -> ClientHello:
         tuple(versions[at : at + 2] for at in range(0, len(versions), 2)),
         _ENCRYPTED_HELLO in extensions,
     )
+
+
+def name_in(message: bytes) -> str:
+    """The host that a ClientHello's body names, empty for none; raises :class:`MalformedHelloError`."""
+    return (parse_client(message).server_name or b"").decode("latin-1")
 
 
 def parse_server(message: bytes) -> ServerHello:

@@ -1,4 +1,4 @@
-"""Unix sockets that are listened on: made in place without a moment's absence, each connection a task."""
+"""Sockets that are listened on: unix ones made in place without a moment's absence, each connection a task."""
 
 from __future__ import annotations
 
@@ -44,6 +44,20 @@ def bind(path: Path, mode: int) -> socket.socket:
     return sock
 
 
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises ``OSError``."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 def refuse_second(path: Path) -> None:
     """Raises :class:`InUseError` when somebody answers at ``path``."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
@@ -77,7 +91,8 @@ async def listen(sock: socket.socket, serve: Serve, most: int) -> None:
                 running.add(task)
                 task.add_done_callback(running.discard)
 
-            server = await loop.create_unix_server(lambda: StreamEdge(Reader(LIMIT), connected), sock=sock)
+            create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+            server = await create(lambda: StreamEdge(Reader(LIMIT), connected), sock=sock)
             try:
                 await asyncio.Event().wait()
             finally:

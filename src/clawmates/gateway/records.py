@@ -47,6 +47,11 @@ class HelloReader:
         """The records that were judged, as they came."""
         return bytes(self.held[: self._at])
 
+    @property
+    def message(self) -> bytes:
+        """The body of the message that was judged."""
+        return bytes(self._message[4:])
+
     def feed(self, data: bytes) -> Decision | None:
         """Takes the next bytes; returns the verdict once there is one. Must not be fed after that."""
         room = MAX_HELD - len(self.held)

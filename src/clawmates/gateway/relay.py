@@ -1,25 +1,27 @@
 """The opaque part of a tunnel: bytes from one transport to the other, and nothing looks at them.
 
 Transport to transport, without a task for each direction: a full writer pauses the reader across from it, so a tunnel
-holds at most one read and one write buffer a direction; an end travels as an end.
+holds at most one read and one write buffer a direction; an end travels as an end. How much is read at once, and when a
+bot has to rest, is :mod:`clawmates.gateway.bandwidth`'s to say.
 """
 
 from __future__ import annotations
 
 import asyncio
-import select
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from clawmates.gateway.bandwidth import READ_BYTES
+from clawmates.gateway.streams import hung_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clawmates.base.settings import GatewayLimits
+    from clawmates.gateway.bandwidth import Debt, Share
     from clawmates.gateway.streams import Side
     from clawmates.gateway.traffic import Traffic
 
-READ_BYTES = 128 * 1024
 HIGH_WATER = 128 * 1024
 HALF_CLOSED_SECONDS = 30.0
 """How long one direction may stay silent once the other has ended."""
@@ -27,23 +29,24 @@ _SCRATCH = memoryview(bytearray(READ_BYTES))
 
 
 class Relay:
-    """Joins two checked sides."""
+    """Joins two checked sides: the one that spoke first, and the one that answered it."""
 
-    __slots__ = ("_changed", "_far", "_last", "_mate", "_now", "_started", "_traffic")
+    __slots__ = ("_changed", "_far", "_last", "_near", "_now", "_started", "_traffic", "share")
 
-    def __init__(self, mate: Side, far: Side, traffic: Traffic, now: Callable[[], float]) -> None:
+    def __init__(self, near: Side, far: Side, traffic: Traffic, share: Share, now: Callable[[], float]) -> None:
         """``now`` gives monotonic seconds."""
         self._traffic = traffic
+        self.share = share
         self._now = now
         self._started = self._last = now()
         self._changed = asyncio.Event()
-        self._mate = _End(self, mate, outward=True)
+        self._near = _End(self, near, outward=True)
         self._far = _End(self, far, outward=False)
-        self._mate.other, self._far.other = self._far, self._mate
+        self._near.other, self._far.other = self._far, self._near
 
     async def run(self, limits: GatewayLimits) -> None:
         """Lets the bytes flow until both sides have ended, or the tunnel is idle or old. Raises ``OSError``."""
-        ends = (self._mate, self._far)
+        ends = (self._near, self._far)
         try:
             early = [await end.take_over() for end in ends]
             for end, data in zip(ends, early, strict=True):
@@ -54,7 +57,7 @@ class Relay:
                 end.transport.abort()
 
     async def _watch(self, limits: GatewayLimits) -> None:
-        while not (self._mate.lost and self._far.lost) and (left := self.left(limits)) > 0:
+        while not (self._near.lost and self._far.lost) and (left := self.left(limits)) > 0:
             self._changed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
@@ -62,17 +65,18 @@ class Relay:
 
     def left(self, limits: GatewayLimits) -> float:
         """Seconds until the tunnel is too idle or too old, if nothing moves."""
-        half_closed = self._mate.finished or self._far.finished
+        half_closed = self._near.finished or self._far.finished
         idle = min(limits.idle_seconds, HALF_CLOSED_SECONDS) if half_closed else limits.idle_seconds
         return min(self._last + idle, self._started + limits.total_seconds) - self._now()
 
     def moved(self, size: int, *, outward: bool) -> None:
         """Counts."""
         self._last = self._now()
-        if outward:
-            self._traffic.bytes_out += size
-        else:
-            self._traffic.bytes_in += size
+        self._traffic.count(size, outward=outward)
+
+    def debt(self, *, outward: bool) -> Debt:
+        """What this bot owes in that direction."""
+        return self.share.debt(outward=outward is not self._traffic.inbound)
 
     def changed(self) -> None:
         """One side has ended, in one direction or both."""
@@ -82,7 +86,21 @@ class Relay:
 class _End(asyncio.BufferedProtocol):
     """One side of a relay: what it reads, the other writes."""
 
-    __slots__ = ("_before", "_full", "_outward", "_relay", "_side", "finished", "lost", "other", "transport")
+    __slots__ = (
+        "_before",
+        "_debt",
+        "_full",
+        "_outward",
+        "_relay",
+        "_resting",
+        "_share",
+        "_side",
+        "_window",
+        "finished",
+        "lost",
+        "other",
+        "transport",
+    )
 
     other: _End
 
@@ -93,6 +111,10 @@ class _End(asyncio.BufferedProtocol):
         self.transport = side.transport
         self._before = self.transport.get_protocol()
         self._full = False
+        self._share = relay.share
+        self._debt = relay.debt(outward=outward)
+        self._resting = False
+        self._window = -1
         self.finished = False
         self.lost = False
 
@@ -112,7 +134,7 @@ class _End(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's own signature
         """One buffer for all connections: what is in it has left it when the next call comes."""
-        return _SCRATCH
+        return _SCRATCH[: self._share.piece()]
 
     def buffer_updated(self, nbytes: int) -> None:
         """The copy is needed: a transport may keep what it could not send at once."""
@@ -120,8 +142,17 @@ class _End(asyncio.BufferedProtocol):
 
     def _pass_on(self, data: bytes) -> None:
         self._relay.moved(len(data), outward=self._outward)
+        self._window = self._share.seen(self._window)
         if not self.other.transport.is_closing():
             self.other.transport.write(data)
+        if not self._debt.spend(len(data)) and not self._resting:
+            self._resting = True
+            self.transport.pause_reading()
+            self._debt.wait(self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._resume()
 
     def pause_writing(self) -> None:
         """This side takes bytes more slowly than they come."""
@@ -134,14 +165,14 @@ class _End(asyncio.BufferedProtocol):
         self.other._resume()  # noqa: SLF001 - the other half of this one
 
     def _resume(self) -> None:
-        if not (self.finished or self.other._full):  # noqa: SLF001
+        if not (self.finished or self._resting or self.other._full):  # noqa: SLF001
             self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Nothing more comes from this side; the other direction goes on, unless this side is gone altogether."""
         self.finished = True
         self._relay.changed()
-        if self.other.finished or _hung_up(self.transport.get_extra_info("socket")):
+        if self.other.finished or hung_up(self.transport.get_extra_info("socket")):
             self.other.transport.close()
             self.transport.close()
         elif not self.other.transport.is_closing():
@@ -158,15 +189,3 @@ class _End(asyncio.BufferedProtocol):
         else:
             self.other.transport.abort()
         self._relay.changed()
-
-
-def _hung_up(sock: socket.socket) -> bool:
-    """Whether a unix socket's peer has closed both directions, as a killed mate has: poll(2), POLLHUP.
-
-    Over TCP a closed and a half-closed peer look the same.
-    """
-    if sock.family != socket.AF_UNIX:
-        return False
-    poll = select.poll()
-    poll.register(sock.fileno(), 0)
-    return any(events & select.POLLHUP for _, events in poll.poll(0))

@@ -110,6 +110,12 @@ class FixedHosts:
         return endpoint
 
 
+def control_endpoint(settings: Settings) -> Endpoint | None:
+    """Where callers of the platform's own name go. Raises :class:`~clawmates.base.settings.SettingsError`."""
+    where = settings.gateway.control
+    return _endpoint("gateway.control", where) if where else None
+
+
 def _endpoint(key: str, listen: str) -> Endpoint:
     """``ADDRESS:PORT`` or ``localhost:PORT``; an unspecified address is this host's loopback."""
     host, port = address(listen)

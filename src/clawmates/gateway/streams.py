@@ -7,12 +7,14 @@ bytes, into one buffer that all connections of the process share.
 from __future__ import annotations
 
 import asyncio
+import select
+import socket
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 PIECE = 16 * 1024
 LIMIT = 8 * 1024
@@ -21,9 +23,31 @@ _SCRATCH = memoryview(bytearray(PIECE))
 
 
 class Reader(asyncio.StreamReader):
-    """A stream reader that remembers whether the other side has ended."""
+    """A stream reader that remembers whether the other side has ended, and says when it is gone altogether."""
 
     ended = False
+    gone = False
+    _tell: Callable[[], object] | None = None
+
+    @contextmanager
+    def only_while_there(self, task: asyncio.Task[object]) -> Iterator[None]:
+        """Cancels ``task`` when its peer goes, so that nobody waits for the dead; raises ``OSError`` if it has gone.
+
+        For waits that hold no half-done work: what a peer sent before it died is still heard.
+        """
+        if self.gone:
+            raise ConnectionResetError
+        self._tell = task.cancel
+        try:
+            yield
+        finally:
+            self._tell = None
+
+    def lost(self) -> None:
+        """Called by the protocol: the peer neither sends nor receives any more."""
+        self.gone = True
+        if self._tell is not None:
+            self._tell()
 
     def feed_eof(self) -> None:
         """Called by the protocol."""
@@ -41,6 +65,17 @@ class StreamEdge(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
     ) -> None:
         super().__init__(reader, connected)
         self._source = reader
+        self._edge: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remembers whose end to look at."""
+        self._edge = transport
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A broken connection is nobody's any more."""
+        super().connection_lost(exc)
+        self._source.lost()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's own signature
         """Where the next bytes go."""
@@ -49,6 +84,13 @@ class StreamEdge(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """They are there."""
         self._source.feed_data(bytes(_SCRATCH[:nbytes]))
+
+    def eof_received(self) -> bool | None:
+        """The peer sends no more; a killed one does not listen either."""
+        keep = super().eof_received()
+        if self._edge is not None and hung_up(self._edge.get_extra_info("socket")):
+            self._source.lost()
+        return keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +144,15 @@ async def open_side(sock: socket.socket) -> Side:
         sock.close()
         raise
     return Side(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+
+
+def hung_up(sock: socket.socket) -> bool:
+    """Whether a unix socket's peer has closed both directions, as a killed mate has: poll(2), POLLHUP.
+
+    Over TCP a closed and a half-closed peer look the same.
+    """
+    if sock.family != socket.AF_UNIX:
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), 0)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from clawmates.base.http.server import Reply
 from clawmates.base.settings import GatewayLimits, SettingsError
 from clawmates.gateway.addresses import decide_addresses
+from clawmates.gateway.bandwidth import Crowd, Share
 from clawmates.gateway.decision import Decision, Verdict
 from clawmates.gateway.dial import Dialler, UnreachableError
 from clawmates.gateway.hello import client_reader, server_reader
@@ -23,15 +24,16 @@ from clawmates.gateway.relay import Relay
 from clawmates.gateway.resolve import Endpoint, FixedHosts, LookupFailedError, Resolver
 from clawmates.gateway.streams import Reader, Side, open_side
 from clawmates.gateway.target import Target, decide_target, parse_target
-from clawmates.wire.door import OLLAMA_HOST, Refusal
+from clawmates.gateway.traffic import Traffic
+from clawmates.wire.door import OLLAMA_HOST, PARK_PROTOCOL, PARK_READY, Refusal
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Collection
 
     from clawmates.base.http.server import Stream
+    from clawmates.gateway.parking import Call
     from clawmates.gateway.records import HelloReader
-    from clawmates.gateway.traffic import Traffic
 
 LOOKUP_SECONDS = 5.0
 DIAL_SECONDS = 10.0
@@ -66,6 +68,11 @@ class Outside:
     limits: GatewayLimits
     now: Callable[[], float]
     """Monotonic seconds."""
+    crowd: Crowd = field(default_factory=Crowd)
+
+    def share(self) -> Share:
+        """A new bot's part of the bandwidth."""
+        return Share(self.limits.bytes_per_second, self.crowd, self.now)
 
     async def reach(self, target: Target) -> socket.socket:
         """A connection to a host that was decided upon; raises :class:`DeniedError`."""
@@ -107,7 +114,15 @@ def enforce(decision: Decision) -> None:
         raise DeniedError(decision.reason or Refusal.NOT_TLS)
 
 
-async def carry(host: str, sock: socket.socket, stream: Stream, traffic: Traffic, outside: Outside) -> None:
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What a bot's bytes are counted on and measured by."""
+
+    traffic: Traffic
+    share: Share
+
+
+async def carry(host: str, sock: socket.socket, stream: Stream, meter: Meter, outside: Outside) -> None:
     """Says 200 and relays until the tunnel is over; raises :class:`DeniedError` when the wire is not TLS 1.3.
 
     Raises ``OSError`` when a side breaks or stalls before that. Owns ``sock`` and the stream's connection.
@@ -115,6 +130,7 @@ async def carry(host: str, sock: socket.socket, stream: Stream, traffic: Traffic
     far = await open_side(sock)
     # The door accepts with this very reader: clawmates.gateway.listen.
     mate = Side(cast(Reader, stream.reader), stream.writer)
+    traffic = meter.traffic
     try:
         traffic.connections += 1
         early = stream.accept()
@@ -124,33 +140,53 @@ async def carry(host: str, sock: socket.socket, stream: Stream, traffic: Traffic
             else:
                 enforce(await shake_hands(host, mate, far, early, traffic))
             await mate.writer.drain()
-        await Relay(mate, far, traffic, outside.now).run(outside.limits)
+        await Relay(mate, far, traffic, meter.share, outside.now).run(outside.limits)
     finally:
         far.transport.abort()
         mate.transport.abort()
 
 
-async def shake_hands(host: str, mate: Side, far: Side, early: bytes, traffic: Traffic) -> Decision:
-    """Lets the hellos through if both are TLS 1.3 for ``host``; a HelloRetryRequest makes it two pairs."""
-    from_mate, from_far, second = early, b"", False
+async def answer(call: Call, stream: Stream, meter: Meter, outside: Outside) -> None:
+    """Hands a caller to the mate that parked ``stream``, until it is over; errors as in :func:`carry`."""
+    mate = Side(cast(Reader, stream.reader), stream.writer)
+    try:
+        meter.traffic.connections += 1
+        early = stream.switch(PARK_PROTOCOL)
+        async with asyncio.timeout(SHAKE_SECONDS):
+            await mate.writer.drain()
+            if (early or await mate.read()) != PARK_READY:
+                raise DeniedError(Refusal.NOT_TLS)
+            enforce(await shake_hands(call.name, call.side, mate, call.early, meter.traffic))
+        await Relay(call.side, mate, meter.traffic, meter.share, outside.now).run(outside.limits)
+    finally:
+        mate.transport.abort()
+        call.side.transport.abort()
+
+
+async def shake_hands(host: str, caller: Side, far: Side, early: bytes, traffic: Traffic) -> Decision:
+    """Lets the hellos through if both are TLS 1.3 for ``host``; a HelloRetryRequest makes it two pairs.
+
+    ``early`` is what the caller, who speaks first, has said already.
+    """
+    from_caller, from_far, second = early, b"", False
     while True:
-        client = await _read_hello(client_reader(host, second=second), mate, from_mate)
+        client = await read_hello(client_reader(host, second=second), caller, from_caller)
         if not client.finish().allowed:
             return client.finish()
         await _forward(far, client.hello, traffic, outward=True)
-        server = await _read_hello(server_reader(second=second), far, from_far)
+        server = await read_hello(server_reader(second=second), far, from_far)
         decision = server.finish()
         if decision.verdict is Verdict.DENY:
             return decision
         if decision.verdict is Verdict.ALLOW:
-            await _forward(mate, server.hello + server.rest, traffic, outward=False)
+            await _forward(caller, server.hello + server.rest, traffic, outward=False)
             await _forward(far, client.rest, traffic, outward=True)
             return decision
-        await _forward(mate, server.hello, traffic, outward=False)
-        from_mate, from_far, second = client.rest, server.rest, True
+        await _forward(caller, server.hello, traffic, outward=False)
+        from_caller, from_far, second = client.rest, server.rest, True
 
 
-async def _read_hello(hello: HelloReader, side: Side, data: bytes) -> HelloReader:
+async def read_hello(hello: HelloReader, side: Side, data: bytes) -> HelloReader:
     """Feeds ``data`` and then what comes from ``side``, until there is a verdict, an end, or no time left."""
     with suppress(TimeoutError):
         async with asyncio.timeout(HELLO_SECONDS):
@@ -163,8 +199,5 @@ async def _read_hello(hello: HelloReader, side: Side, data: bytes) -> HelloReade
 async def _forward(side: Side, data: bytes, traffic: Traffic, *, outward: bool) -> None:
     if not data:
         return
-    if outward:
-        traffic.bytes_out += len(data)
-    else:
-        traffic.bytes_in += len(data)
+    traffic.count(len(data), outward=outward)
     await side.write(data)

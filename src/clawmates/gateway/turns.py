@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from clawmates.gateway.bucket import Bucket
@@ -23,6 +24,8 @@ KEPT_SECONDS = 25 * 3600.0
 """One hour more than a messenger redelivers."""
 MAX_TURNS = 10_000
 MAX_ATTEMPTS = 2
+RESERVED_SECONDS = 300.0
+"""A turn that has not ended by then has lost its mate: what was set aside for it is free again."""
 KEY_BYTES = 32
 _DIGEST_BYTES = 16
 
@@ -32,6 +35,8 @@ class _Open:
     attempts: int
     """0 when it never got a GO: the quota was used up."""
     at: float
+    reserved: int = 0
+    """Tokens it may cost."""
 
 
 class Ledger:
@@ -60,8 +65,18 @@ class Ledger:
         """Turns that got a GO and have not ended."""
         return sum(1 for turn in self._open.values() if 0 < turn.attempts <= MAX_ATTEMPTS)
 
-    def begin(self, begin: TurnBegin, limits: Limits) -> Verdict:
-        """What to do with a message. A turn counts once, however often it begins."""
+    @property
+    def reserved(self) -> int:
+        """Tokens that running turns may still cost."""
+        oldest = self._clock.monotonic() - RESERVED_SECONDS
+        recent = takewhile(lambda turn: turn.at > oldest, reversed(self._open.values()))
+        return sum(turn.reserved for turn in recent)
+
+    def begin(self, begin: TurnBegin, limits: Limits, most_tokens: int = 0) -> Verdict:
+        """What to do with a message. A turn counts once, however often it begins.
+
+        ``most_tokens`` is what a turn may cost whose mate does not say.
+        """
         now = self._clock.monotonic()
         self._forget(now)
         name = self._hash(begin.turn)
@@ -72,11 +87,14 @@ class Ledger:
         self._open[name] = turn
         if turn.attempts:
             turn.attempts = min(turn.attempts, MAX_ATTEMPTS) + 1
-            return Verdict.GO if turn.attempts <= MAX_ATTEMPTS else Verdict.GIVE_UP
+            if turn.attempts <= MAX_ATTEMPTS:
+                return Verdict.GO
+            turn.reserved = 0
+            return Verdict.GIVE_UP
         wall = self._clock.now()
-        if self._usage.used_up(limits, wall) or not self._bucket.take(now):
+        if self._usage.used_up(limits, wall, self.reserved) or not self._bucket.take(now):
             return Verdict.OVER
-        turn.attempts = 1
+        turn.attempts, turn.reserved = 1, begin.tokens or most_tokens
         self._count(messages=1)
         return Verdict.GO
 

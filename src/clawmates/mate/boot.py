@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.http.client import HttpError
 from clawmates.base.shape import ShapeError, decode_json
-from clawmates.base.tls import client_context, uri_names
+from clawmates.base.tls import client_context
 from clawmates.mate.errors import BootError, DoorError
 from clawmates.wire.boot import AUTHORITY_FILE, BOOT_FILE, EXTRA_ROOTS_FILE, Boot
 from clawmates.wire.codes import Code
 from clawmates.wire.door import VAULT_HOST
 from clawmates.wire.vault import Redemption, Release, VaultRefusal
-from clawmates.wire.vault_client import VaultError, redeem
+from clawmates.wire.vault_client import VaultError, redeem, speaks_as
 
 if TYPE_CHECKING:
     from clawmates.mate.door import Door
@@ -71,7 +71,7 @@ class BootFolder:
 async def open_items(folder: BootFolder, boot: Boot, door: Door) -> Release:
     """Shows the ticket to the vault and returns what it opens; raises :class:`BootError`.
 
-    The vault must prove the platform's authority and carry the very name that node wrote into the boot file.
+    The vault must prove the platform's authority and carry the name that node wrote into the boot file.
     """
     if boot.ticket is None:
         raise BootError(Code.BOOT_INVALID)
@@ -79,7 +79,7 @@ async def open_items(folder: BootFolder, boot: Boot, door: Door) -> Release:
         async with asyncio.timeout(VAULT_SECONDS):
             connection = await door.tunnel(VAULT_HOST, folder.vault_roots())
             try:
-                if boot.vault not in uri_names(connection.writer.get_extra_info("peercert")):
+                if not speaks_as(connection, boot.vault):
                     raise BootError(Code.VAULT_UNREACHABLE)
                 return await redeem(connection, Redemption(bot=boot.bot, ticket=boot.ticket))
             finally:

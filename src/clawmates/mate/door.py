@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from clawmates.base.http.client import Connection, HttpError
+from clawmates.base.http.client import ConnectFailedError, Connection, HttpError
 from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.mate.errors import DoorError
 from clawmates.wire.codes import Code, Event
-from clawmates.wire.door import CONFIG_WAIT_SECONDS, SOCKET, MateConfig, TurnAnswer, TurnBegin, TurnEnd
+from clawmates.wire.door import CONFIG_WAIT_SECONDS, OLLAMA_HOST, SOCKET, MateConfig, TurnAnswer, TurnBegin, TurnEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +21,12 @@ T = TypeVar("T")
 
 CALL_SECONDS = 5.0
 RETRY_SECONDS = 0.2
+KNOCK_SECONDS = 0.1
 HEAL_SECONDS = 30.0
 HANDSHAKE_SECONDS = 10.0
 MAX_ANSWER = 64 * 1024
+OLLAMA_NAME = "localhost"
+"""What Ollama's Host header must say: on a loopback address it refuses other names, against DNS rebinding."""
 
 
 @dataclass(slots=True)
@@ -53,7 +56,10 @@ class Door:
         return self._read(answer, lambda raw: decode_json(MateConfig, raw, MAX_ANSWER)) if answer else None
 
     async def tunnel(self, host: str, tls: ssl.SSLContext) -> Connection:
-        """A TLS 1.3 connection to ``host``, end to end through the gateway; raises :class:`DoorError`."""
+        """A TLS 1.3 connection to ``host``, end to end through the gateway; raises :class:`DoorError`.
+
+        Without TLS for the reserved name ``ollama`` and no other: it stands for the host's own loopback.
+        """
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 return await self._tunnel(host, tls)
@@ -61,13 +67,23 @@ class Door:
             raise DoorError(Code.CHANNEL_UNREACHABLE) from None
 
     async def _tunnel(self, host: str, tls: ssl.SSLContext) -> Connection:
-        plain = await Connection.unix(self.path, f"{host}:443")
+        plain = await self._knock(f"{host}:443")
         try:
             _check((await plain.request("CONNECT", f"{host}:443")).status)
+            if host == OLLAMA_HOST:
+                return Connection.over(plain.reader, plain.writer, OLLAMA_NAME)
             return await _upgrade(plain, host, tls)
         except BaseException:
             plain.writer.transport.abort()
             raise
+
+    async def _knock(self, host: str) -> Connection:
+        """A connection to the door, which is away for a moment while the gateway restarts. The caller bounds time."""
+        while True:
+            try:
+                return await Connection.unix(self.path, host)
+            except ConnectFailedError:
+                await asyncio.sleep(KNOCK_SECONDS)
 
     async def _call(
         self, method: str, target: str, body: bytes = b"", *, seconds: float = CALL_SECONDS, heal: bool = True

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.hardening import quiet_loop
 from clawmates.mate.boot import BootFolder, open_items
+from clawmates.mate.brain import Brain, think
 from clawmates.mate.conversation import Memory
 from clawmates.mate.credentials import Credentials
 from clawmates.mate.door import Door
 from clawmates.mate.errors import BootError, MateError
-from clawmates.mate.relay import Brain, Relay
+from clawmates.mate.relay import Relay
 from clawmates.mate.web import Web
 from clawmates.wire.codes import Code, Event
 from clawmates.wire.door import MateConfig
@@ -23,7 +24,6 @@ from clawmates.wire.names import ChannelKind
 
 if TYPE_CHECKING:
     from clawmates.mate.channels.base import Channel
-    from clawmates.mate.providers.base import Provider
     from clawmates.wire.boot import Boot
 
 TIDY_SECONDS = 15.0
@@ -47,14 +47,7 @@ class Mate:
         self._think()
 
     def _think(self) -> None:
-        self.brain = Brain(
-            provider=_provider(self.config, self.web, self.credentials),
-            model=self.config.model,
-            instructions=self.credentials.prompt,
-            context_tokens=self.config.context_tokens,
-            output_tokens=self.config.output_tokens,
-            temperature=self.config.temperature,
-        )
+        self.brain = think(self.config, self.web, self.credentials, _jitter)
 
     async def follow(self) -> None:
         """Takes every new configuration, and the ticket that comes with new item versions."""
@@ -75,21 +68,13 @@ class Mate:
         boot = await self.folder.ticket(after=self.ticket)
         self.ticket = boot.ticket.reveal() if boot.ticket else ""
         self.credentials.take(await open_items(self.folder, boot, self.door))
+        await self.door.say(Event(code=Code.OPENED, number=boot.mark))
 
     async def tidy(self) -> None:
         """Closes connections nobody uses, so that an idle mate is a small mate."""
         while True:
             await asyncio.sleep(TIDY_SECONDS)
             self.web.forget_idle()
-
-
-def _provider(config: MateConfig, web: Web, credentials: Credentials) -> Provider:
-    """The adapter of the configured provider, imported only when it is the one."""
-    if config.provider == "openai":
-        from clawmates.mate.providers.openai import OpenAI  # noqa: PLC0415 - an unused adapter costs memory
-
-        return OpenAI(web, credentials, host=config.provider_hosts[0])
-    raise BootError(Code.UNKNOWN_MODEL)
 
 
 def _channel(config: MateConfig, mate: Mate) -> Channel:
@@ -116,6 +101,8 @@ async def _boot(door: Door, folder: BootFolder) -> Mate:
     release, config = await asyncio.gather(open_items(folder, boot, door), door.config(0))
     if config is None or boot.ticket is None:
         raise BootError(Code.BOOT_INVALID)
+    # Node takes the spent ticket out of the folder.
+    await door.say(Event(code=Code.OPENED, number=boot.mark))
     credentials = Credentials()
     credentials.take(release)
     return Mate(door, folder, Web(door, folder.public_roots()), config, credentials, boot.ticket.reveal())

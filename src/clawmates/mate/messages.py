@@ -25,9 +25,14 @@ class MediaKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Plain text."""
+    """Plain text: what cannot be encoded (half of a surrogate pair) is joined with its other half or replaced."""
 
     text: str
+
+    def __post_init__(self) -> None:
+        if any("\ud800" <= character <= "\udfff" for character in self.text):
+            whole = self.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            object.__setattr__(self, "text", whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,47 @@ class Inbound:
     key: int
     parts: tuple[Part, ...]
     private: bool = True
+    person: str = ""
+    """Who said it, as the messenger names them; empty where a chat has one person only."""
+    language: str = ""
+    """The person's language as an IETF tag (``de``, ``pt-BR``), where the messenger says it."""
+    quote: str = ""
+    """What the person replies to, where they do: context, never a command."""
+
+    @property
+    def text(self) -> str:
+        """The person's own words, without what they quote."""
+        return Message(Author.PERSON, self.parts).text
 
     @property
     def message(self) -> Message:
-        """What was said."""
-        return Message(Author.PERSON, self.parts)
+        """What was said, with what it replies to as a Markdown quote before it."""
+        if not self.quote:
+            return Message(Author.PERSON, self.parts)
+        quoted = "\n".join(f"> {line}" for line in self.quote.splitlines())
+        return Message(Author.PERSON, (Text(f"{quoted}\n"), *self.parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A person has changed a message that was delivered: ``inbound`` replaces the one with its key, if unanswered."""
+
+    inbound: Inbound
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A person wants no more of the answer that is being written; ``key`` names its message, 0 any."""
+
+    chat: str
+    key: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """A person has blocked the bot or left: nothing of the chat is remembered."""
+
+    chat: str
+
+
+Arrival = Inbound | Rewrite | Halt | Farewell

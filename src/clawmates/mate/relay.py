@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from clawmates.mate import texts
+from clawmates.mate.brain import Brain
 from clawmates.mate.channels.base import Channel
-from clawmates.mate.conversation import Memory
+from clawmates.mate.commands import Command, Usage, answer, command
+from clawmates.mate.conversation import BYTES_PER_TOKEN, Memory
 from clawmates.mate.errors import ChannelError, DoorError, MateError, ProviderError
-from clawmates.mate.messages import Author, Inbound, Message, Text
-from clawmates.mate.providers.base import Delta, Finished, Prompt, Provider, Stop
+from clawmates.mate.messages import Arrival, Author, Farewell, Halt, Inbound, Message, Rewrite, Text
+from clawmates.mate.providers.base import Delta, Finished, Stop
+from clawmates.mate.writing import Writing, below
 from clawmates.wire.codes import Code, Event
 from clawmates.wire.door import TurnAnswer, TurnEnd, Verdict
 
@@ -44,29 +47,9 @@ if TYPE_CHECKING:
 
 
 TURN_SECONDS = 120.0
-APOLOGY_SECONDS = 20.0
 PROVIDER_CALLS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Brain:
-    """What answers, and how it was told to. Replaced whole when the configuration changes."""
-
-    provider: Provider
-    model: str
-    instructions: str
-    context_tokens: int
-    output_tokens: int
-    temperature: float | None = None
-
-    def prompt(self, messages: tuple[Message, ...]) -> Prompt:
-        """The prompt for a window of messages."""
-        return Prompt(self.model, self.instructions, messages, self.output_tokens, self.temperature)
-
-    @property
-    def window_tokens(self) -> int:
-        """What is left for the conversation beside the answer."""
-        return max(self.context_tokens - self.output_tokens, 1)
+MOST_CHARACTERS = 200_000
+"""Of one answer; about fifty messages of Telegram's size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +67,9 @@ class Relay:
     memory: Memory
     brain: Callable[[], Brain]
     turn_seconds: float = TURN_SECONDS
+    usage: Usage = field(default_factory=Usage)
     _waiting: dict[str, deque[Inbound]] = field(default_factory=dict)
+    _writing: dict[str, Writing] = field(default_factory=dict)
     _quiet: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PROVIDER_CALLS))
 
@@ -93,7 +78,7 @@ class Relay:
         self._quiet.set()
         async with asyncio.TaskGroup() as group:
 
-            def deliver(inbound: Inbound) -> None:
+            def accept(inbound: Inbound) -> None:
                 queue = self._waiting.get(inbound.chat)
                 if queue is None:
                     queue = self._waiting[inbound.chat] = deque()
@@ -101,7 +86,46 @@ class Relay:
                     group.create_task(self._serve(inbound.chat, queue))
                 queue.append(inbound)
 
+            def deliver(arrival: Arrival) -> None:
+                match arrival:
+                    case Inbound():
+                        # Not behind the very answer that it is to stop.
+                        if command(arrival.text) is Command.STOP and self._halt(arrival.chat):
+                            self.channel.finish(arrival)
+                        else:
+                            accept(arrival)
+                    case Rewrite():
+                        self._rewrite(arrival.inbound)
+                    case Halt():
+                        self._halt(arrival.chat, arrival.key)
+                    case Farewell():
+                        self._halt(arrival.chat)
+                        self._forget(arrival.chat)
+                    case _:
+                        assert_never(arrival)
+
             await self.channel.run(deliver)
+
+    def _halt(self, chat: str, key: int = 0) -> bool:
+        """Stops the answer that is being written in a chat; false when there is none."""
+        writing = self._writing.get(chat)
+        return writing is not None and key in {0, writing.inbound.key} and writing.halt()
+
+    def _rewrite(self, inbound: Inbound) -> None:
+        """Puts a changed question in its old place; one that is answered already stays as it was."""
+        if command(inbound.text) is not None:
+            return
+        queue = self._waiting.get(inbound.chat, deque())
+        for place, waiting in enumerate(queue):
+            if waiting.key == inbound.key:
+                queue[place] = inbound
+        writing = self._writing.get(inbound.chat)
+        if writing is not None and writing.inbound.key == inbound.key:
+            writing.rewrite(inbound)
+
+    def _forget(self, chat: str) -> None:
+        self.memory.forget(chat)
+        self.usage.forget(chat)
 
     async def drain(self, seconds: float) -> None:
         """Waits until no reply is being written, or ``seconds`` are over."""
@@ -125,15 +149,18 @@ class Relay:
                 await self._turn(inbound)
         except TimeoutError:
             await self._apologise(inbound, Code.TIMED_OUT)
+        except ChannelError as error:
+            await self._give_up(inbound, error)
         except MateError as error:
-            await self.turns.say(error.event)
-            await self._end(inbound)
+            await self._apologise(inbound, error.code)
+        except Exception:  # noqa: BLE001 - the last line: what one message breaks stays with that message
+            await self._apologise(inbound, Code.INTERNAL)
         self.channel.finish(inbound)
 
     async def _turn(self, inbound: Inbound) -> None:
-        command = texts.COMMANDS.get(_command(inbound))
-        if command is not None or _command(inbound) == "/new":
-            await self._obey(inbound, command or texts.NEW)
+        asked = command(inbound.text)
+        if asked is not None:
+            await self._obey(inbound, asked)
             return
         verdict = (await self.turns.begin(inbound.turn)).verdict
         match verdict:
@@ -148,61 +175,99 @@ class Relay:
             case _:
                 assert_never(verdict)
 
-    async def _obey(self, inbound: Inbound, answer: str) -> None:
-        if _command(inbound) == "/new":
+    async def _obey(self, inbound: Inbound, asked: Command) -> None:
+        if asked is Command.NEW:
             self.memory.forget(inbound.chat)
+        brain = self.brain()
+        said = answer(asked, inbound, model=brain.model, host=brain.provider.host, spent=self.usage.of(inbound.chat))
         async with self.channel.reply(inbound) as reply:
-            await reply.send(answer)
+            await reply.send(said)
 
     async def _reply(self, inbound: Inbound) -> None:
-        async with self.channel.reply(inbound) as reply:
-            answer = await self._compose(inbound, reply)
-            await reply.send(answer.text)
-        if answer.finished is not None:
-            said = Message(Author.ASSISTANT, (Text(answer.text),))
-            self.memory.remember(inbound.chat, inbound.message, said)
-        await self._end(inbound, answer.finished)
-
-    async def _compose(self, inbound: Inbound, reply: Reply) -> _Answer:
-        if not inbound.message.text.strip():
-            return _Answer(texts.TEXT_ONLY)
+        writing = self._writing[inbound.chat] = Writing(inbound)
         try:
+            async with self.channel.reply(inbound) as reply:
+                answered = await self._compose(writing, reply)
+                said = Text(answered.text)
+                await reply.send(said.text)
+        finally:
+            del self._writing[inbound.chat]
+        used = answered.finished
+        if used is not None:
+            self.memory.remember(inbound.chat, writing.inbound.message, Message(Author.ASSISTANT, (said,)))
+            self.usage.count(inbound.chat, used.input_tokens, used.output_tokens)
+        await self._end(inbound, used)
+
+    async def _compose(self, writing: Writing, reply: Reply) -> _Answer:
+        words = texts.of(writing.inbound.language)
+
+        async def ask(inbound: Inbound) -> _Answer:
+            if not inbound.text.strip():
+                return _Answer(words.text_only)
             async with self._calls:
-                return await self._ask(inbound, reply)
+                return await self._ask(inbound, reply, writing)
+
+        try:
+            whole = await writing.run(ask)
         except ProviderError as error:
             await self.turns.say(error.event)
-            return _Answer(texts.for_code(error.code))
+            return _Answer(texts.for_code(error.code, writing.inbound.language))
+        return whole or _Answer(below(writing.text, words.stopped), self._estimate(writing))
 
-    async def _ask(self, inbound: Inbound, reply: Reply) -> _Answer:
+    def _estimate(self, writing: Writing) -> Finished:
+        """About what a stopped call has cost: who hangs up is not told."""
+        window = self.memory.window(writing.inbound.chat, writing.inbound.message, self.brain().window_tokens)
+        read = sum(len(message.text) for message in window) // BYTES_PER_TOKEN
+        return Finished(Stop.COMPLETE, read, len(writing.text) // BYTES_PER_TOKEN)
+
+    async def _ask(self, inbound: Inbound, reply: Reply, writing: Writing) -> _Answer:
         brain = self.brain()
-        window = self.memory.window(inbound.chat, inbound.message, brain.window_tokens)
+        words = texts.of(inbound.language)
         text = ""
-        async with aclosing(brain.provider.answer(brain.prompt(window))) as pieces:
+
+        def history(tokens: int) -> tuple[Message, ...]:
+            return self.memory.window(inbound.chat, inbound.message, tokens)
+
+        async with aclosing(brain.answer(history, self.turns.say)) as pieces:
             async for piece in pieces:
                 match piece:
                     case Delta():
-                        text += piece.text
+                        writing.text = text = text + piece.text
                         reply.show(text)
+                        if len(text) > MOST_CHARACTERS:
+                            return _Answer(below(text, words.cut_at_length), self._estimate(writing))
                     case Finished(stop=Stop.FILTERED):
                         raise ProviderError(Code.FILTERED)
                     case Finished(stop=Stop.LENGTH):
-                        return _Answer(text + texts.CUT_AT_LENGTH, piece)
+                        return _Answer(below(text, words.cut_at_length), piece)
                     case Finished():
-                        return _Answer(text if text.strip() else texts.EMPTY_ANSWER, piece)
+                        return _Answer(text if text.strip() else words.empty_answer, piece)
                     case _:
                         assert_never(piece)
         raise ProviderError(Code.PROVIDER_ERROR)
 
     async def _apologise(self, inbound: Inbound, code: Code, *, end: bool = True) -> None:
-        """Says why there is no answer; a person who cannot be reached even then is given up."""
+        """Says why there is no answer, for as long as it takes: a message is never finished unanswered.
+
+        Only the messenger's own refusal ends the tries. While it cannot be reached there is nothing else to do here,
+        and after a crash the message comes again.
+        """
         await self.turns.say(Event(code=code))
         try:
-            async with asyncio.timeout(APOLOGY_SECONDS), self.channel.reply(inbound) as reply:
-                await reply.send(texts.for_code(code))
-        except (ChannelError, TimeoutError):
-            await self.turns.say(Event(code=Code.PERSON_UNREACHABLE))
-        if end:
-            await self._end(inbound)
+            async with self.channel.reply(inbound) as reply:
+                await reply.send(texts.for_code(code, inbound.language))
+        except ChannelError as error:
+            await self._give_up(inbound, error)
+        else:
+            if end:
+                await self._end(inbound)
+
+    async def _give_up(self, inbound: Inbound, error: ChannelError) -> None:
+        """The messenger refuses the reply itself: the person is gone, or cannot be written to."""
+        if error.code is Code.PERSON_UNREACHABLE:
+            self._forget(inbound.chat)
+        await self.turns.say(error.event)
+        await self._end(inbound)
 
     async def _end(self, inbound: Inbound, finished: Finished | None = None) -> None:
         used = finished or Finished(Stop.COMPLETE)
@@ -212,9 +277,3 @@ class Relay:
             )
         except DoorError as error:
             await self.turns.say(error.event)
-
-
-def _command(inbound: Inbound) -> str:
-    """``/new`` of ``/new@some_bot please``; empty for what is no command."""
-    text = inbound.message.text
-    return text.split(maxsplit=1)[0].partition("@")[0].lower() if text.startswith("/") else ""

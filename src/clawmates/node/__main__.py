@@ -16,8 +16,10 @@ from clawmates.base.clock import SystemClock
 from clawmates.base.eventlog import EventLog
 from clawmates.base.hardening import HardeningError, harden, quiet_loop
 from clawmates.base.settings import Settings, SettingsError, load, state_of
+from clawmates.node.identity import NodeIdentity
 from clawmates.node.node import Node, PrerequisiteError, podman
 from clawmates.node.tickets import VaultOffice
+from clawmates.node.witness import Counterpart
 from clawmates.wire.gateway_client import GatewayClient
 
 if TYPE_CHECKING:
@@ -60,14 +62,16 @@ async def _run(settings: Settings, state: State) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     clock = SystemClock(timedelta(seconds=settings.platform.unsafe_clock_offset))
+    identity, log = NodeIdentity(state), EventLog(state.log, "node", clock)
     node = Node(
         settings=settings,
         state=state,
         clock=clock,
         jitter=random.random,
-        log=EventLog(state.log, "node", clock),
+        log=log,
         gateway=GatewayClient(settings.run.gateway),
-        vault=VaultOffice(settings, state),
+        vault=VaultOffice(settings, identity),
+        counterpart=Counterpart(settings, state, identity, clock, log),
         open_engine=podman(settings, state),
     )
     await node.run(stop)

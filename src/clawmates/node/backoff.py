@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 FIRST_SECONDS = 1.0
 CAP_SECONDS = 60.0
-GOOD_SECONDS = 60.0
+GOOD_SECONDS = 10.0
 """A container that lived this long has earned a fresh count."""
 
 

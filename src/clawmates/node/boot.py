@@ -23,6 +23,8 @@ class Ticketed:
 
     generation: int
     items: Mapping[ItemName, int]
+    written: int = 0
+    """Bytes that it had written when it was read back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,16 @@ class BootFolders:
         data = encode_json(boot.plain())
         write_atomic(self.root / boot.bot / BOOT_FILE, data, mode=0o440, owner=(0, gid), sync=False)
 
-    def note(self, bot: str, generation: int, items: Mapping[ItemName, int]) -> None:
+    def read(self, bot: str) -> Boot | None:
+        """What lies in the folder now, if anything that can be read."""
+        with suppress(OSError, ShapeError):
+            return decode_json(Boot, (self.root / bot / BOOT_FILE).read_bytes())
+        return None
+
+    def note(self, bot: str, ticketed: Ticketed) -> None:
         """Remembers what the container has a ticket for."""
         self.notes.mkdir(mode=0o700, parents=True, exist_ok=True)
-        note = encode_json(Ticketed(generation=generation, items=dict(items)))
-        write_atomic(self.notes / f"{bot}.json", note, sync=False)
+        write_atomic(self.notes / f"{bot}.json", encode_json(ticketed), sync=False)
 
     def noted(self, bot: str) -> Ticketed | None:
         """What was remembered, if anything that can be read."""

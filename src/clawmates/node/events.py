@@ -1,13 +1,15 @@
-"""What node writes to its log: a closed schema, no text."""
+"""What node writes to its log: a closed schema, no text, and the same key ``code`` as in everybody's log."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from clawmates.wire.codes import Trouble
+
 
 class Happening(StrEnum):
-    """The kinds of lines there are."""
+    """What can happen when nothing is wrong."""
 
     NODE_STARTED = "node-started"
     NODE_STOPPED = "node-stopped"
@@ -16,7 +18,6 @@ class Happening(StrEnum):
     STOPPED = "stopped"
     DIED = "died"
     TICKETED = "ticketed"
-    TROUBLE = "trouble"
     DESIRED = "desired"
     RELEASE = "release"
     GATEWAY = "gateway"
@@ -24,10 +25,9 @@ class Happening(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeEvent:
-    """``number`` is a generation, a revision or a release number; ``code`` a Trouble or nothing."""
+    """``number`` is a generation, a revision or a release number."""
 
-    happening: Happening
+    code: Happening | Trouble
     number: int = 0
-    code: str = ""
     milliseconds: int = 0
     """How long it took, where that says something."""

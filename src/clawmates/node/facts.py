@@ -10,11 +10,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawmates.node.filters import forbidden_calls
+from clawmates.node.output import kept_output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from clawmates.node.engines.base import Mount
 
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _UNLIMITED_V1 = 1 << 60
 """cgroup v1 says "no limit" as the largest multiple of a page."""
+MASKED = (
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/dev/block",
+    "/sys/firmware",
+    "/sys/fs/selinux",
+)
+"""What engines hide of the kernel (Podman's ``maskedPaths``)."""
+PROTECTED = ("/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+"""What they make read-only (``readonlyPaths``)."""
 
 
 class FactsUnavailableError(Exception):
@@ -35,12 +60,14 @@ class MountFact:
     """One line of ``mountinfo``."""
 
     id: int
+    device: str
+    """``major:minor`` of the file system."""
     root: str
     """The folder of its file system that is shown; a bind mount has a deeper one than ``/``."""
     point: str
     options: frozenset[str]
     shared: bool
-    """Whether mounts made on the host would appear inside."""
+    """Whether mounts made on the host would appear inside: a peer of the host's mount, or its slave."""
     kind: str
     super_options: frozenset[str]
 
@@ -48,6 +75,14 @@ class MountFact:
     def read_only(self) -> bool:
         """Whether nobody can write through this mount."""
         return "ro" in self.options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderFact:
+    """A folder of the host that was to be mounted, and what lies there inside: ``major:minor inode``, or empty."""
+
+    outside: str
+    inside: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +112,20 @@ class Facts:
     capabilities: Mapping[str, int]
     no_new_privileges: int
     seccomp: int
+    forbidden_calls: tuple[str, ...]
+    """System calls that must be denied and that the filter in force lets through."""
+    umask: str
     uid_map: tuple[IdRange, ...]
     gid_map: tuple[IdRange, ...]
     namespaces: Mapping[str, str]
     host_namespaces: Mapping[str, str]
     mounts: tuple[MountFact, ...]
+    folders: Mapping[str, FolderFact]
+    """By target, for each mount that was asked for."""
+    kernel_files: tuple[str, ...]
+    """Those of :data:`MASKED` and :data:`PROTECTED` that this kernel has."""
+    host_devices: Mapping[str, str]
+    """The devices of the host's own ``/proc`` and ``/sys``."""
     interfaces: tuple[str, ...]
     limits: Mapping[str, tuple[str, str]]
     """(soft, hard), as ``/proc/PID/limits`` words them."""
@@ -91,19 +135,24 @@ class Facts:
     """Names only."""
     foreign_descriptors: tuple[str, ...]
     """Open files that lie outside the container's mounts."""
+    output_kept: tuple[str, ...]
+    """Where what the program prints is written to; see :func:`clawmates.node.output.kept_output`."""
+    written: int
+    """Bytes that it has caused to be written to disk so far, the runtime's set-up before it included."""
     environ_owner: int
     """Owner of ``/proc/PID/environ``: the user while the process is dumpable, the map's root when not."""
 
 
-def read_facts(pid: int, *, proc: Path = Path("/proc")) -> Facts:
-    """Reads it all, about 2 ms. Raises :class:`FactsUnavailableError`."""
+def read_facts(pid: int, mounts_asked: Iterable[Mount] = (), *, proc: Path = Path("/proc")) -> Facts:
+    """Reads it all, about 3 ms. Raises :class:`FactsUnavailableError`."""
     here = proc / str(pid)
     try:
         status = parse_status((here / "status").read_text())
         mounts = parse_mountinfo((here / "mountinfo").read_text())
         own = {mount.id for mount in mounts}
+        program_inside = _mount_of(here / "exe", proc) in own
         return Facts(
-            program_inside=_mount_of(here / "exe", proc) in own,
+            program_inside=program_inside,
             folder_inside=_mount_of(here / "cwd", proc) in own,
             uids=_numbers(status["Uid"]),
             gids=_numbers(status["Gid"]),
@@ -111,17 +160,25 @@ def read_facts(pid: int, *, proc: Path = Path("/proc")) -> Facts:
             capabilities={name: int(status[name], 16) for name in CAPABILITIES},
             no_new_privileges=int(status["NoNewPrivs"]),
             seccomp=int(status["Seccomp"]),
+            # The runtime's own set-up is left in peace; a program that is not inside yet is refused for that.
+            forbidden_calls=forbidden_calls(pid) if program_inside else (),
+            umask=status["Umask"],
             uid_map=parse_id_map((here / "uid_map").read_text()),
             gid_map=parse_id_map((here / "gid_map").read_text()),
             namespaces=_namespaces(here),
             host_namespaces=_namespaces(proc / "self"),
             mounts=mounts,
+            folders={mount.target: _folder(here, mount) for mount in mounts_asked},
+            kernel_files=tuple(path for path in (*MASKED, *PROTECTED) if os.path.lexists(path)),
+            host_devices={path: _identity(Path(path)).partition(" ")[0] for path in ("/proc", "/sys")},
             interfaces=parse_interfaces((here / "net" / "dev").read_text()),
             limits=parse_limits((here / "limits").read_text()),
             cgroup=read_cgroup(pid, proc=proc),
             oom_score=int((here / "oom_score_adj").read_text()),
             environment=parse_environment((here / "environ").read_bytes()),
             foreign_descriptors=_foreign_descriptors(here, own),
+            output_kept=kept_output(here, proc / status["PPid"]),
+            written=parse_io((here / "io").read_text())["write_bytes"],
             environ_owner=(here / "environ").stat().st_uid,
         )
     except (OSError, ValueError, KeyError):
@@ -155,6 +212,11 @@ def parse_environment(raw: bytes) -> tuple[str, ...]:
     return tuple(sorted(entry.partition(b"=")[0].decode(errors="replace") for entry in raw.split(b"\0") if entry))
 
 
+def parse_io(text: str) -> dict[str, int]:
+    """``/proc/PID/io``."""
+    return {name: int(value) for name, _, value in (line.partition(": ") for line in text.splitlines())}
+
+
 def parse_mountinfo(text: str) -> tuple[MountFact, ...]:
     """``/proc/PID/mountinfo``."""
     mounts = []
@@ -164,10 +226,11 @@ def parse_mountinfo(text: str) -> tuple[MountFact, ...]:
         mounts.append(
             MountFact(
                 id=int(head[0]),
+                device=head[2],
                 root=_unescape(head[3]),
                 point=_unescape(head[4]),
                 options=frozenset(head[5].split(",")),
-                shared=any(tag.startswith("shared:") for tag in head[6:]),
+                shared=any(tag.startswith(("shared:", "master:")) for tag in head[6:]),
                 kind=tail[0],
                 super_options=frozenset(tail[-1].split(",")),
             )
@@ -245,6 +308,18 @@ def _cgroup_mounts(proc: Path) -> tuple[MountFact, ...]:
 
 def _namespaces(here: Path) -> dict[str, str]:
     return {name: str((here / "ns" / name).readlink()) for name in NAMESPACES}
+
+
+def _folder(here: Path, mount: Mount) -> FolderFact:
+    return FolderFact(outside=_identity(mount.source), inside=_identity(here / "root" / mount.target.lstrip("/")))
+
+
+def _identity(path: Path) -> str:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return ""
+    return f"{os.major(found.st_dev)}:{os.minor(found.st_dev)} {found.st_ino}"
 
 
 def _mount_of(path: Path, proc: Path) -> int:

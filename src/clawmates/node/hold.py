@@ -10,7 +10,7 @@ from clawmates.node.backoff import Backoff
 from clawmates.node.engines.base import Running
 from clawmates.node.reconcile import Actual
 from clawmates.node.spec import LABEL_BOT, LABEL_GENERATION, LABEL_SHAPE, LABEL_SLOT, SLOTS
-from clawmates.wire.codes import Code, Event, Trouble
+from clawmates.wire.codes import LASTING, PASSING, Code, Event, Trouble
 from clawmates.wire.door import DoorSpec
 from clawmates.wire.names import BOT_ID, ItemName
 from clawmates.wire.status import BotState, BotStatus, Finding
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 NEW_TICKET = frozenset({Code.TICKET_REFUSED, Code.VAULT_UNREACHABLE, Code.BOOT_INVALID})
 """A ticket is good for one attempt, also for one whose answer was lost."""
-WORDLESS = frozenset({Code.STARTING, Code.STOPPING})
+WITHOUT_TICKET = frozenset(
+    {
+        Trouble.VAULT_DOWN,
+        Trouble.TICKET_DENIED,
+        Trouble.FROZEN,
+        Trouble.LEASE_ENDED,
+        Trouble.CERTIFICATE_REVOKED,
+    }
+)
+"""Why the vault gave no ticket the last time."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,8 +56,13 @@ class Hold:
     state: BotState = BotState.STARTING
     code: str = ""
     since: str = ""
+    last: str = ""
+    last_at: str = ""
+    """The mate's last word about one message."""
     username: str = ""
     restarts: int = 0
+    written: int = 0
+    """Bytes that the container's first process had written when it was read back."""
     findings: tuple[Finding, ...] = ()
 
     def actual(self) -> Actual:
@@ -90,21 +104,34 @@ class Hold:
     def hears(self, event: Event, now: float, jitter: float, at: str) -> None:
         """A mate's word, as the gateway passed it on."""
         self.username = event.username or self.username
-        if event.code in WORDLESS:
+        if event.code in PASSING:
+            self.last, self.last_at = event.code, at
+            return
+        if event.code is Code.LIVE and self.running is not None:
+            self.tickets = Backoff()
+            self.becomes(BotState.LIVE, "", at)
+        if event.code not in LASTING:
             return
         if self.running is None:
             # Its last words, which the kernel's word of its end has overtaken.
-            if event.code is not Code.LIVE and self.state is BotState.BACKING_OFF:
+            if self.state is BotState.BACKING_OFF:
                 self.becomes(BotState.BACKING_OFF, event.code, at)
-            return
-        if event.code is Code.LIVE:
-            self.tickets = Backoff()
-            self.becomes(BotState.LIVE, "", at)
             return
         self.becomes(BotState.DEGRADED, event.code, at)
         if event.code in NEW_TICKET:
             self.ticketed = None
             self.tickets = self.tickets.failed(now, jitter)
+
+    def hears_of_freeze(self, *, frozen: bool, at: str) -> bool:
+        """The vault's word; true when it is news. A bot that was let go again is tried at once."""
+        if frozen and self.state is BotState.LIVE:
+            self.becomes(BotState.DEGRADED, Trouble.FROZEN, at)
+            return True
+        if not frozen and self.code == Trouble.FROZEN:
+            self.tickets, self.starts = Backoff(), Backoff()
+            if self.running is not None:
+                self.becomes(BotState.LIVE, "", at)
+        return False
 
     def shown(self, spec: BotSpec | None, memory: int) -> BotStatus:
         """For ``status``; ``spec`` is what the desired state says of it."""
@@ -114,6 +141,8 @@ class Hold:
             state=BotState.PAUSED if paused and self.running is None else self.state,
             code="" if paused and self.running is None else self.code,
             since=self.since,
+            last=self.last,
+            last_at=self.last_at,
             channel=spec.channel if spec else "",
             provider=spec.provider if spec else "",
             model=spec.model if spec else "",
@@ -123,6 +152,7 @@ class Hold:
             generation=self.generation,
             restarts=self.restarts,
             memory_bytes=memory,
+            written_at_start=self.written,
             isolation=self.findings,
         )
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clawmates.node.engines.base import SCRATCH_TARGET
-from clawmates.node.facts import NAMESPACES, IdRange
+from clawmates.node.facts import MASKED, NAMESPACES, IdRange
 from clawmates.wire.status import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from clawmates.node.engines.base import ContainerSpec
-    from clawmates.node.facts import Facts, MountFact
+    from clawmates.node.facts import Facts, FolderFact, MountFact
 
 ENVIRONMENT = frozenset({"HOME", "HOSTNAME", "PATH", "TERM", "container"})
 """What an engine sets by itself, with values that say nothing."""
 DEVICES = frozenset({"full", "null", "random", "tty", "urandom", "zero"})
-ENGINE_FILES = frozenset(
-    {"/etc/group", "/etc/hostname", "/etc/hosts", "/etc/passwd", "/etc/resolv.conf", "/run/.containerenv"}
-)
-"""The engine's own binds of single files; read-only."""
+ENGINE_FILES = frozenset({"/etc/hostname", "/etc/resolv.conf", "/run/.containerenv"})
+"""The engine's own binds of single files; read-only. It is told to make no others."""
+SHOWN = 8
+"""How many of many things are named in one finding."""
 SETTLING = frozenset({"not dumpable", "own program", "working directory"})
 """What may still change after the start: the runtime executes the program, which hardens itself first thing."""
 
@@ -48,11 +48,14 @@ def _process(spec: ContainerSpec, facts: Facts) -> Iterator[Finding]:
         yield _same(f"capabilities {name}", "0", f"{held:x}")
     yield _same("no new privileges", "1", str(facts.no_new_privileges))
     yield _same("seccomp", "2", str(facts.seccomp))
+    yield _none("forbidden system calls", facts.forbidden_calls)
+    yield _same("umask", "0077", facts.umask)
     yield _same("not dumpable", f"owned by {spec.uid_first}", f"owned by {facts.environ_owner}")
     yield _same("own program", "inside", "inside" if facts.program_inside else "outside")
     yield _same("working directory", "inside", "inside" if facts.folder_inside else "outside")
     yield _none("environment", sorted(set(facts.environment) - ENVIRONMENT))
     yield _none("open files from outside", facts.foreign_descriptors)
+    yield _none("output kept", facts.output_kept)
 
 
 def _namespaces(spec: ContainerSpec, facts: Facts) -> Iterator[Finding]:
@@ -72,9 +75,35 @@ def _mounts(spec: ContainerSpec, facts: Facts) -> Iterator[Finding]:
         # The last one lies on top of all others of the same place.
         found = _manner(spec, there[-1]) if there else "missing"
         yield _same(f"mount {point}", manner, found)
+    for target in (mount.target for mount in spec.mounts):
+        yield _same(f"folder {target}", "the bot's own", _whose(facts.folders.get(target)))
     others = [mount for mount in facts.mounts if mount.point not in wanted and not _harmless(spec, mount)]
     yield _none("other mounts", [mount.point for mount in others])
+    yield _none("the host's own", [m.point for m in facts.mounts if m.device == facts.host_devices.get(m.point)])
+    yield _none("kernel files in reach", [path for path in facts.kernel_files if not _covered(path, facts)])
     yield _none("shared mounts", [mount.point for mount in facts.mounts if mount.shared])
+
+
+def _whose(folder: FolderFact | None) -> str:
+    if folder is None or not folder.inside:
+        return "missing"
+    return "the bot's own" if folder.inside == folder.outside else "another"
+
+
+def _covered(path: str, facts: Facts) -> bool:
+    """Whether a part of the kernel's own files is hidden, or read-only where that is all engines do."""
+    above = [mount for mount in facts.mounts if path == mount.point or path.startswith(f"{mount.point}/")]
+    # The last one lies on top: a /proc mounted anew would uncover everything.
+    cover = above[-1] if above else None
+    if cover is None or cover.point != path:
+        return False
+    empty = cover.kind == "tmpfs" and cover.root == "/" and {"ro"} <= cover.super_options | cover.options
+    read_only = path not in MASKED and cover.kind == "proc" and cover.read_only
+    return _null(cover) or empty or read_only
+
+
+def _null(mount: MountFact) -> bool:
+    return mount.kind in {"devtmpfs", "tmpfs"} and mount.root == "/null"
 
 
 def _manner(spec: ContainerSpec, mount: MountFact) -> str:
@@ -93,9 +122,8 @@ def _harmless(spec: ContainerSpec, mount: MountFact) -> bool:
         return _device(mount)
     if mount.point.startswith(("/proc/", "/sys/")):
         # Masks: an empty read-only folder, a read-only view of a part, or /dev/null over a file.
-        null = mount.kind in {"devtmpfs", "tmpfs"} and mount.root == "/null"
         known = mount.kind in {"proc", "sysfs", "tmpfs", "cgroup", "cgroup2"}
-        return null or (known and mount.read_only) or _roots_own(spec, mount)
+        return _null(mount) or (known and mount.read_only) or _roots_own(spec, mount)
     proc = (mount.point, mount.kind) == ("/proc", "proc") and mount.options >= {"nosuid", "nodev", "noexec"}
     sys = (mount.point, mount.kind) == ("/sys", "sysfs") and mount.read_only
     return proc or sys or _roots_own(spec, mount)
@@ -142,7 +170,8 @@ def _same(name: str, wanted: str, found: str) -> Finding:
 
 
 def _none(name: str, found: list[str] | tuple[str, ...]) -> Finding:
-    return Finding(name=name, wanted="none", found=" ".join(found) or "none", ok=not found)
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return Finding(name=name, wanted="none", found=" ".join(found[:SHOWN]) + more or "none", ok=not found)
 
 
 def _each(ids: tuple[int, ...]) -> str:

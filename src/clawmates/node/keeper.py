@@ -16,13 +16,14 @@ from clawmates.base.eventlog import EventLog
 from clawmates.base.hardening import place_of
 from clawmates.base.paths import Run
 from clawmates.node.backoff import Backoff
+from clawmates.node.boot import Ticketed
 from clawmates.node.engines.base import EngineError
 from clawmates.node.events import Happening, NodeEvent
-from clawmates.node.hold import Hold, bot_of, free_slot, generation_of, slot_of, trouble_state
+from clawmates.node.hold import WITHOUT_TICKET, Hold, bot_of, free_slot, generation_of, slot_of, trouble_state
 from clawmates.node.reconcile import Verb, Wanted, decide
-from clawmates.node.spec import LABEL_SHAPE, container_spec, door_folder, door_spec, settled
+from clawmates.node.spec import LABEL_SHAPE, USER, container_spec, door_folder, door_spec, first_uid, settled
 from clawmates.node.steps import Order, StepFailedError, Steps
-from clawmates.wire.codes import Trouble
+from clawmates.wire.codes import Code, Trouble
 from clawmates.wire.desired import DesiredState
 from clawmates.wire.gateway_client import GatewayError
 from clawmates.wire.release import Release
@@ -30,8 +31,10 @@ from clawmates.wire.status import BotState
 
 if TYPE_CHECKING:
     from clawmates.node.engines.base import ContainerSpec, Running
+    from clawmates.wire.codes import Event
     from clawmates.wire.desired import BotSpec
     from clawmates.wire.gatewayctl import GatewayStatus
+    from clawmates.wire.leases import Lease
 
 GATEWAY_RETRY_SECONDS = 0.1
 REMEMBERED_ENDS = 1024
@@ -50,6 +53,8 @@ class Keeper:
     desired: DesiredState | None = None
     desired_trouble: Trouble | None = None
     release: Release | Trouble = Trouble.RELEASE_MISSING
+    release_known: bool = False
+    """Whether the release has been looked at; until then nothing is said of it."""
     image: str = ""
     """Config digest of the signed image that the engine holds."""
     instance: str = ""
@@ -67,17 +72,27 @@ class Keeper:
         """A new desired state; an invalid one leaves the last good one in force."""
         if isinstance(desired, Trouble):
             self.desired_trouble = desired
-            self.log.write(NodeEvent(happening=Happening.TROUBLE, code=desired))
+            self.log.write(NodeEvent(code=desired))
         else:
             self.desired, self.desired_trouble = desired, None
-            self.log.write(NodeEvent(happening=Happening.DESIRED, number=desired.revision))
+            self.log.write(NodeEvent(code=Happening.DESIRED, number=desired.revision))
         self.changed.set()
 
     def may_run(self, release: Release | Trouble, image: str) -> None:
         """What the signed release is now, and the image the engine holds for it."""
-        self.release, self.image = release, image
-        number, code = (0, str(release)) if isinstance(release, Trouble) else (release.number, "")
-        self.log.write(NodeEvent(happening=Happening.RELEASE, number=number, code=code))
+        self.release, self.release_known, self.image = release, True, image
+        if isinstance(release, Trouble):
+            self.log.write(NodeEvent(code=release))
+        else:
+            self.log.write(NodeEvent(code=Happening.RELEASE, number=release.number))
+        self.changed.set()
+
+    def leased(self, leases: tuple[Lease, ...]) -> None:
+        """What the vault says of the leases of these bots."""
+        for lease in leases:
+            hold = self.holds.get(lease.bot)
+            if hold is not None and hold.hears_of_freeze(frozen=lease.frozen, at=self._at()):
+                self._say(Trouble.FROZEN, hold)
         self.changed.set()
 
     async def adopt(self) -> None:
@@ -92,7 +107,7 @@ class Keeper:
             hold.runs(running)
             noted = self.steps.boot.noted(bot)
             if noted is not None and noted.generation == hold.generation:
-                hold.ticketed = noted.items
+                hold.ticketed, hold.written = noted.items, noted.written
             hold.becomes(BotState.LIVE if hold.ticketed is not None else BotState.STARTING, "", self._at())
             self.holds[bot] = hold
             self._say(Happening.ADOPTED, hold)
@@ -188,7 +203,8 @@ class Keeper:
         if hold.running is not None or hold.busy or wanted is None:
             return
         if isinstance(wanted, Trouble):
-            hold.becomes(trouble_state(wanted), wanted, self._at())
+            if self.release_known:
+                hold.becomes(trouble_state(wanted), wanted, self._at())
         elif self.image and not self.instance:
             hold.becomes(BotState.BACKING_OFF, Trouble.GATEWAY_DOWN, self._at())
 
@@ -238,7 +254,7 @@ class Keeper:
         hold.restarts += 1 if hold.generation else 0
         # Grows across reboots without a file: the second of the start, or one more than the last.
         hold.generation = max(hold.generation + 1, int(self.clock.now().timestamp()))
-        vault_was_down = hold.code in {Trouble.VAULT_DOWN, Trouble.TICKET_DENIED}
+        vault_was_down = hold.code in WITHOUT_TICKET
         if not vault_was_down:
             hold.becomes(BotState.STARTING, "", self._at())
         hold.leftover, hold.username = True, ""
@@ -254,7 +270,7 @@ class Keeper:
             )
         )
         hold.runs(started.running)
-        hold.began, hold.findings = self.clock.monotonic(), started.findings
+        hold.began, hold.findings, hold.written = self.clock.monotonic(), started.findings, started.written
         hold.ticketed = dict(wanted.bot.items)
         hold.becomes(BotState.STARTING, "", self._at())
         self._say(Happening.STARTED, hold, milliseconds=int((hold.began - began) * 1000))
@@ -271,20 +287,23 @@ class Keeper:
         if hold.running is None or isinstance(self.release, Trouble):
             return
         try:
-            hold.findings = await self.steps.check(self._container(wanted.bot, self.release, hold), hold.running)
+            read = await self.steps.check(self._container(wanted.bot, self.release, hold), hold.running)
         except StepFailedError:
             hold.gone()
             raise
-        hold.checked = True
+        hold.findings, hold.checked = read.findings, True
+        # Without a note of the start this moment is the best that is known.
+        hold.written = hold.written or read.written
 
     async def _ticket(self, hold: Hold, wanted: Wanted) -> None:
         items = dict(wanted.bot.items)
         container = self._container(wanted.bot, self.release, hold) if isinstance(self.release, Release) else None
         if container is None:
             return
-        await self.steps.ticket(hold.bot, hold.generation, items, container.user_outside)
+        ticketed = Ticketed(generation=hold.generation, items=items, written=hold.written)
+        await self.steps.ticket(hold.bot, ticketed, container.user_outside)
         hold.ticketed = items
-        if hold.code in {Trouble.VAULT_DOWN, Trouble.TICKET_DENIED}:
+        if hold.code in WITHOUT_TICKET:
             hold.becomes(BotState.LIVE, "", self._at())
         self._say(Happening.TICKETED, hold)
 
@@ -315,7 +334,7 @@ class Keeper:
             self.image = ""
         if trouble is Trouble.ENGINE_FAILED:
             self._sweep.set()
-        self._say(Happening.TROUBLE, hold, code=trouble)
+        self._say(trouble, hold)
 
     async def _hear_exits(self, group: asyncio.TaskGroup) -> None:
         async for ended in self.steps.engine.events():
@@ -366,18 +385,25 @@ class Keeper:
                     for one in news.events:
                         after = max(after, one.number)
                         if hold := self.holds.get(one.bot):
-                            hold.hears(one.event, self.clock.monotonic(), self.jitter(), self._at())
+                            self._hear(hold, one.event)
                     self.changed.set()
                 continue
             if self.instance:
                 self.instance = ""
-                self.log.write(NodeEvent(happening=Happening.GATEWAY, code=Trouble.GATEWAY_DOWN))
+                self.log.write(NodeEvent(code=Trouble.GATEWAY_DOWN))
                 self.changed.set()
             await asyncio.sleep(GATEWAY_RETRY_SECONDS)
 
+    def _hear(self, hold: Hold, event: Event) -> None:
+        if event.code is Code.OPENED:
+            # A full disk is no reason to stop listening: the ticket is spent, and gone at the next one.
+            with suppress(OSError):
+                self.steps.spent(hold.bot, event.number, first_uid(hold.slot) + USER)
+        hold.hears(event, self.clock.monotonic(), self.jitter(), self._at())
+
     def _gateway_is(self, status: GatewayStatus) -> None:
         if self.instance != status.instance:
-            self.log.write(NodeEvent(happening=Happening.GATEWAY))
+            self.log.write(NodeEvent(code=Happening.GATEWAY))
         self.instance = status.instance
         for hold in self.holds.values():
             hold.chores = Backoff()
@@ -388,9 +414,8 @@ class Keeper:
             self.holds[door.bot].leftover = True
         self.changed.set()
 
-    def _say(self, happening: Happening, hold: Hold, *, code: str = "", milliseconds: int = 0) -> None:
-        event = NodeEvent(happening=happening, number=hold.generation, code=code, milliseconds=milliseconds)
-        self.log.write(event, bot=hold.bot)
+    def _say(self, code: Happening | Trouble, hold: Hold, *, milliseconds: int = 0) -> None:
+        self.log.write(NodeEvent(code=code, number=hold.generation, milliseconds=milliseconds), bot=hold.bot)
 
     def _at(self) -> str:
         return stamp(self.clock.now())

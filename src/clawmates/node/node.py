@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clawmates.base.clock import Clock
@@ -26,9 +26,11 @@ from clawmates.node.keeper import Keeper
 from clawmates.node.serving import serving
 from clawmates.node.steps import Steps
 from clawmates.node.tickets import TicketOffice
+from clawmates.node.witness import Counterpart
 from clawmates.wire.codes import Trouble
 from clawmates.wire.names import Role, ServiceName
 from clawmates.wire.release import Release
+from clawmates.wire.revoked import read_revoked
 from clawmates.wire.status import NodeStatus
 
 LOOK_SECONDS = 0.1
@@ -55,22 +57,25 @@ class Node:
     gateway: GatewayControl
     vault: TicketOffice
     open_engine: Callable[[], Awaitable[Engine]]
-    look: Callable[[ContainerSpec, Running], Facts] = lambda _spec, running: read_facts(running.pid)
+    look: Callable[[ContainerSpec, Running], Facts] = lambda spec, running: read_facts(running.pid, spec.mounts)
+    counterpart: Counterpart | None = None
+    """Countersigns the vault's audit heads and renews leases; tests of other things go without."""
     keeper: Keeper | None = None
     engine_trouble: Trouble | None = None
     _halted: bool = False
-    _release: Release | Trouble = Trouble.RELEASE_MISSING
+    _release: Release | Trouble | None = None
+    """``None`` until the first look."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until ``stop``; containers run on. Raises :class:`PrerequisiteError` or ``SettingsError``."""
         boot = self._boot_folders()
         async with serving(self.settings.run.node, status=self.status, halt=self.halt):
-            self.log.write(NodeEvent(happening=Happening.NODE_STARTED))
+            self.log.write(NodeEvent(code=Happening.NODE_STARTED))
             ready()
             engine = await self._engine(stop)
             if engine is not None:
                 await self._keep(engine, boot, stop)
-        self.log.write(NodeEvent(happening=Happening.NODE_STOPPED))
+        self.log.write(NodeEvent(code=Happening.NODE_STOPPED))
 
     def status(self) -> NodeStatus:
         """What the CLI shows."""
@@ -79,8 +84,9 @@ class Node:
         troubles = (
             self.engine_trouble,
             release if isinstance(release, Trouble) else None,
-            keeper.release if keeper and isinstance(keeper.release, Trouble) else None,
+            keeper.release if keeper and keeper.release_known and isinstance(keeper.release, Trouble) else None,
             keeper.desired_trouble if keeper else None,
+            Trouble.AUDIT_DIVERGED if self.counterpart and self.counterpart.diverged else None,
         )
         specs = {} if keeper is None else keeper.specs()
         holds = [] if keeper is None else sorted(keeper.holds.values(), key=lambda hold: hold.bot)
@@ -105,6 +111,14 @@ class Node:
         self._halted = True
         if self.keeper is not None:
             await self.keeper.halt()
+
+    def _vault_name(self, region: str) -> ServiceName:
+        """At the first generation that still counts, so that no mate believes a revoked vault."""
+        name = ServiceName(region, Role.VAULT, VAULT_NAME)
+        try:
+            return replace(name, generation=read_revoked(self.state.revoked).least.get(name.base, 0))
+        except (OSError, ValueError):
+            raise SettingsError(f"{self.state.revoked} cannot be read: restore it") from None
 
     def _boot_folders(self) -> BootFolders:
         run = self.settings.run
@@ -135,7 +149,7 @@ class Node:
 
     def _in_trouble(self, trouble: Trouble) -> None:
         if trouble is not self.engine_trouble:
-            self.log.write(NodeEvent(happening=Happening.TROUBLE, code=trouble))
+            self.log.write(NodeEvent(code=trouble))
         self.engine_trouble = trouble
 
     async def _keep(self, engine: Engine, boot: BootFolders, stop: asyncio.Event) -> None:
@@ -149,7 +163,7 @@ class Node:
                 look=self.look,
                 clock=self.clock,
                 region=region,
-                vault_name=str(ServiceName(region, Role.VAULT, VAULT_NAME)),
+                vault_name=str(self._vault_name(region)),
             ),
             folders=self.settings.run,
             memory_mib=self.settings.node.memory_mib,
@@ -168,6 +182,10 @@ class Node:
         self.keeper = keeper
         async with asyncio.TaskGroup() as group:
             watchers = [group.create_task(part) for part in (self._watch_desired(keeper), self._watch_release(keeper))]
+            if self.counterpart is not None:
+                self.counterpart.bots = lambda: tuple(bot for bot, spec in keeper.specs().items() if not spec.paused)
+                self.counterpart.leased = keeper.leased
+                watchers.append(group.create_task(self.counterpart.keep()))
             if self._halted:
                 watchers.append(group.create_task(keeper.halt()))
             await keeper.keep(stop)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from clawmates.base.shape import encode_json
 from clawmates.node.engines.base import BOOT_TARGET, DOOR_TARGET, ContainerSpec, Mount
 from clawmates.wire.codes import Trouble
-from clawmates.wire.door import VAULT_HOST, DoorSpec, MateConfig
+from clawmates.wire.door import VAULT_HOST, DoorSpec, FallbackConfig, MateConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from clawmates.base.paths import Run
     from clawmates.wire.desired import BotSpec
-    from clawmates.wire.release import Release
+    from clawmates.wire.release import Model, Provider, Release
 
 FIRST_UID = 1_000_000_000
 """Far above the host's own users and the usual /etc/subuid ranges."""
@@ -54,10 +54,7 @@ def container_spec(
         uid_count=UIDS,
         user=USER,
         hostname="mate",
-        mounts=(
-            Mount(source=door_folder(run, bot.id), target=DOOR_TARGET),
-            Mount(source=run.boot / bot.id, target=BOOT_TARGET),
-        ),
+        mounts=mounts(run, bot.id),
         memory_bytes=memory_mib << 20,
         scratch_bytes=16 << 20,
         pids=32,
@@ -79,17 +76,19 @@ def door_spec(bot: BotSpec, release: Release, *, slot: int, revision: int) -> Do
     channel = release.channel(bot.channel)
     if channel is None:
         return Trouble.UNKNOWN_CHANNEL
-    provider = release.provider(bot.provider)
-    if provider is None:
-        return Trouble.UNKNOWN_PROVIDER
-    model = provider.model(bot.model)
-    if model is None:
-        return Trouble.UNKNOWN_MODEL
+    chosen = _choose(release, bot.provider, bot.model)
+    if isinstance(chosen, Trouble):
+        return chosen
+    fallback = _fallback(bot, release)
+    if isinstance(fallback, Trouble):
+        return fallback
+    provider, model = chosen
+    spare = fallback.provider_hosts if fallback is not None else ()
     return DoorSpec(
         bot=bot.id,
         uid_first=first_uid(slot),
         uid_count=UIDS,
-        hosts=tuple(dict.fromkeys((VAULT_HOST, *channel.hosts, *provider.hosts))),
+        hosts=tuple(dict.fromkeys((VAULT_HOST, *channel.hosts, *provider.hosts, *spare))),
         config=MateConfig(
             revision=revision,
             channel=bot.channel,
@@ -98,12 +97,47 @@ def door_spec(bot: BotSpec, release: Release, *, slot: int, revision: int) -> Do
             provider_hosts=provider.hosts,
             model=bot.model,
             context_tokens=model.context_tokens,
-            output_tokens=min(model.output_tokens, bot.max_output_tokens or model.output_tokens),
-            temperature=bot.temperature,
+            output_tokens=_output_tokens(bot, model),
+            temperature=_temperature(bot, model),
             items=dict(bot.items),
+            fallback=fallback,
         ),
         limits=bot.limits,
     )
+
+
+def _choose(release: Release, name: str, model_id: str) -> tuple[Provider, Model] | Trouble:
+    provider = release.provider(name)
+    if provider is None:
+        return Trouble.UNKNOWN_PROVIDER
+    model = provider.model(model_id)
+    return Trouble.UNKNOWN_MODEL if model is None else (provider, model)
+
+
+def _fallback(bot: BotSpec, release: Release) -> FallbackConfig | Trouble | None:
+    """An unknown fallback is refused as an unknown model is: it would fail on the day it is needed."""
+    if bot.fallback is None:
+        return None
+    chosen = _choose(release, bot.fallback.provider, bot.fallback.model)
+    if isinstance(chosen, Trouble):
+        return chosen
+    provider, model = chosen
+    return FallbackConfig(
+        provider=provider.id,
+        provider_hosts=provider.hosts,
+        model=model.id,
+        context_tokens=model.context_tokens,
+        output_tokens=_output_tokens(bot, model),
+        temperature=_temperature(bot, model),
+    )
+
+
+def _output_tokens(bot: BotSpec, model: Model) -> int:
+    return min(model.output_tokens, bot.max_output_tokens or model.output_tokens)
+
+
+def _temperature(bot: BotSpec, model: Model) -> float | None:
+    return bot.temperature if model.temperature else None
 
 
 def settled(wanted: DoorSpec, last: DoorSpec | None) -> DoorSpec:
@@ -115,6 +149,11 @@ def settled(wanted: DoorSpec, last: DoorSpec | None) -> DoorSpec:
         return last
     revision = max(wanted.config.revision, last.config.revision + 1)
     return replace(wanted, config=replace(wanted.config, revision=revision))
+
+
+def mounts(run: Run, bot: str) -> tuple[Mount, ...]:
+    """All of the host that a container gets to see."""
+    return (Mount(source=door_folder(run, bot), target=DOOR_TARGET), Mount(source=run.boot / bot, target=BOOT_TARGET))
 
 
 def door_folder(run: Run, bot: str) -> Path:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clawmates.base.clock import Clock
-from clawmates.node.boot import BootFolders
+from clawmates.node.boot import BootFolders, Ticketed
 from clawmates.node.engines.base import ContainerSpec, Engine, EngineError, Running
 from clawmates.node.facts import Facts, FactsUnavailableError
 from clawmates.node.gateway import GatewayControl
@@ -60,10 +60,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A container that was found sound and has its ticket."""
+    """A container that was read back."""
 
     running: Running
     findings: tuple[Finding, ...]
+    written: int
+    """Bytes that it had written by then."""
 
 
 @dataclass(slots=True)
@@ -109,23 +111,30 @@ class Steps:
         if isinstance(answer, TicketError):
             await self._discard(order.container.name)
             raise StepFailedError(answer.trouble)
-        self._hand_over(order.bot, order.generation, order.items, answer, gid)
+        ticketed = Ticketed(generation=order.generation, items=dict(order.items), written=up.written)
+        self._hand_over(order.bot, ticketed, answer, gid)
         return up
 
-    async def check(self, spec: ContainerSpec, running: Running) -> tuple[Finding, ...]:
+    async def check(self, spec: ContainerSpec, running: Running) -> Started:
         """Reads an adopted container back; a weak one is killed. Raises :class:`StepFailedError`."""
-        findings = await self._read_back(spec, running)
-        if not sound(findings):
+        read = await self._read_back(spec, running)
+        if not sound(read.findings):
             await self._discard(running.name)
-            raise StepFailedError(Trouble.ISOLATION_WEAK, findings)
-        return findings
+            raise StepFailedError(Trouble.ISOLATION_WEAK, read.findings)
+        return read
 
-    async def ticket(self, bot: str, generation: int, items: Mapping[ItemName, int], gid: int) -> None:
+    async def ticket(self, bot: str, wanted: Ticketed, gid: int) -> None:
         """A new ticket for a running container. Raises :class:`StepFailedError`."""
-        answer = await self._ask(bot, generation, items)
+        answer = await self._ask(bot, wanted.generation, wanted.items)
         if isinstance(answer, TicketError):
             raise StepFailedError(answer.trouble)
-        self._hand_over(bot, generation, items, answer, gid)
+        self._hand_over(bot, wanted, answer, gid)
+
+    def spent(self, bot: str, mark: int, gid: int) -> None:
+        """Takes the ticket with that mark out of the boot folder, if it is the one that lies there."""
+        boot = self.boot.read(bot)
+        if boot is not None and boot.ticket is not None and boot.mark == mark:
+            self.boot.write(replace(boot, ticket=None), gid)
 
     async def stop(self, name: str, grace_seconds: int = GRACE_SECONDS) -> None:
         """Ends a container. Raises :class:`StepFailedError`."""
@@ -145,28 +154,29 @@ class Steps:
         except EngineError as error:
             return StepFailedError(error.trouble)
         try:
-            findings = await self._read_back(spec, running)
+            read = await self._read_back(spec, running)
         except StepFailedError as error:
             await self._discard(spec.name)
             return error
-        if sound(findings):
-            return Started(running=running, findings=findings)
+        if sound(read.findings):
+            return read
         await self._discard(spec.name)
-        return StepFailedError(Trouble.ISOLATION_WEAK, findings)
+        return StepFailedError(Trouble.ISOLATION_WEAK, read.findings)
 
-    async def _read_back(self, spec: ContainerSpec, running: Running) -> tuple[Finding, ...]:
+    async def _read_back(self, spec: ContainerSpec, running: Running) -> Started:
         """The findings as soon as all are good, or when patience is over."""
         image = Finding(name="image", wanted=spec.image, found=running.image, ok=spec.image == running.image)
         began = self.clock.monotonic()
         while True:
             try:
-                findings = (image, *judge(spec, self.look(spec, running)))
+                facts = self.look(spec, running)
+                findings = (image, *judge(spec, facts))
             except FactsUnavailableError:
                 # It has ended, or the kernel does not tell; either way it gets no ticket.
                 raise StepFailedError(Trouble.CRASHING) from None
             patience = self.harden_seconds if settling(findings) else self.settle_seconds
             if sound(findings) or self.clock.monotonic() - began > patience:
-                return findings
+                return Started(running=running, findings=findings, written=facts.written)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _ask(self, bot: str, generation: int, items: Mapping[ItemName, int]) -> Ticket | TicketError:
@@ -175,9 +185,9 @@ class Steps:
         except TicketError as error:
             return error
 
-    def _hand_over(self, bot: str, generation: int, items: Mapping[ItemName, int], ticket: Ticket, gid: int) -> None:
-        self.boot.write(self._boot(bot, generation, ticket), gid)
-        self.boot.note(bot, generation, items)
+    def _hand_over(self, bot: str, ticketed: Ticketed, ticket: Ticket, gid: int) -> None:
+        self.boot.write(self._boot(bot, ticketed.generation, ticket), gid)
+        self.boot.note(bot, ticketed)
 
     def _boot(self, bot: str, generation: int, ticket: Ticket | None) -> Boot:
         return Boot(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from clawmates.base.paths import State
 from clawmates.base.secret import Secret
 from clawmates.base.settings import Settings, SettingsError, vault_address
-from clawmates.base.tls import client_context
+from clawmates.node.identity import NodeIdentity
 from clawmates.wire.codes import Trouble
 from clawmates.wire.vault import TICKET_SECONDS, Ticket, TicketRequest, VaultRefusal
 from clawmates.wire.vault_client import VaultCallError, VaultClient, VaultError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class TicketError(Exception):
@@ -31,6 +32,32 @@ class TicketDeniedError(TicketError):
     trouble = Trouble.TICKET_DENIED
 
 
+class BotFrozenError(TicketError):
+    """A ticket was used twice: somebody has to look."""
+
+    trouble = Trouble.FROZEN
+
+
+class LeaseEndedError(TicketError):
+    """This node may run the bot no longer."""
+
+    trouble = Trouble.LEASE_ENDED
+
+
+class RevokedError(TicketError):
+    """This node's certificate counts no more."""
+
+    trouble = Trouble.CERTIFICATE_REVOKED
+
+
+_MEANS: Mapping[VaultRefusal, type[TicketError]] = {
+    VaultRefusal.STORAGE_FAILED: VaultDownError,
+    VaultRefusal.FROZEN: BotFrozenError,
+    VaultRefusal.LEASE_ENDED: LeaseEndedError,
+    VaultRefusal.REVOKED: RevokedError,
+}
+
+
 class TicketOffice(Protocol):
     """Where tickets come from."""
 
@@ -39,23 +66,35 @@ class TicketOffice(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VaultOffice:
-    """The vault, over mutual TLS. Address and certificate are looked up each time: both change while it serves."""
+    """The vault, over mutual TLS. Address and certificate are looked at each time: both change while it serves."""
 
     settings: Settings
-    state: State
+    identity: NodeIdentity
+    _client: VaultClient | None = None
 
     async def ticket(self, request: TicketRequest) -> Ticket:
         """Asks the vault. Raises :class:`TicketError`."""
         try:
             host, port = vault_address(self.settings)
-            tls = client_context(authority=self.state.authority, identity=self.state.identity("node"))
-            return await VaultClient(host, port, tls).ticket(request)
+            return await (await self._vault(host, port)).ticket(request)
         except VaultError as error:
-            raise (VaultDownError if error.refusal is VaultRefusal.STORAGE_FAILED else TicketDeniedError) from None
-        except (VaultCallError, SettingsError, OSError, ssl.SSLError):
+            raise _MEANS.get(error.refusal, TicketDeniedError) from None
+        except (VaultCallError, SettingsError, OSError):  # ssl.SSLError is one
             raise VaultDownError from None
+
+
+    async def _vault(self, host: str, port: int) -> VaultClient:
+        """The client of last time with its connections, unless address or certificate are other ones now."""
+        fresh = VaultClient(host, port, self.identity.context(), keep=True)
+        last = self._client
+        if last is not None and (last.host, last.port, last.tls) == (fresh.host, fresh.port, fresh.tls):
+            return last
+        self._client = fresh
+        if last is not None:
+            await last.close()
+        return fresh
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from clawmates.base.paths import Run, State
+from clawmates.proofs.writes import write_bytes
 from clawmates.wire.names import ChannelKind
 from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
 
@@ -39,6 +40,7 @@ class Child:
     """A process that holds what it is given, or writes it to a file."""
 
     process: asyncio.subprocess.Process
+    written_at_start: int = 0
 
     @classmethod
     async def start(cls) -> Child:
@@ -51,6 +53,7 @@ class Child:
         )
         child = cls(process)
         await child.hold(b"")
+        child.written_at_start = write_bytes(child.pid)
         return child
 
     @property
@@ -151,6 +154,7 @@ class FakePlatform:
                     provider="openai",
                     model="fake",
                     pid=mate.pid,
+                    written_at_start=mate.written_at_start,
                     isolation=self.findings,
                 )
                 for bot, mate in self.mates.items()

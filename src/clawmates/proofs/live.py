@@ -18,11 +18,12 @@ from clawmates.node.facts import FactsUnavailableError, read_facts
 from clawmates.node.isolation import judge
 from clawmates.node.release import ReleaseError
 from clawmates.node.release import load as load_release
-from clawmates.node.spec import FIRST_UID, UIDS, container_spec
+from clawmates.node.spec import FIRST_UID, UIDS, container_spec, mounts
 from clawmates.proofs.platform import ChatError, ProofError
 from clawmates.selfhost import bots
 from clawmates.selfhost.console import Console, ConsoleError
-from clawmates.selfhost.talk import console_of, podman_of
+from clawmates.selfhost.containers import podman_of
+from clawmates.selfhost.talk import console_of
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
 from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
 
@@ -70,7 +71,7 @@ class LivePlatform:
         status = await self._bot(bot)
         try:
             release = load_release(self.state.release, self.settings.node.release_key)
-            facts = read_facts(status.pid)
+            facts = read_facts(status.pid, mounts(self.run, bot))
             wanted = bots.find(bots.read(self.state), bot)
         except (ReleaseError, FactsUnavailableError, bots.BotError) as error:
             raise ProofError(f"the isolation of bot {bot} cannot be read: {error}") from None

@@ -29,15 +29,10 @@ def write_bytes(pid: int, proc: Path = Path("/proc")) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a mate had written when it was first seen live; only what comes on top is its own doing."""
+    """What a mate had written at its own start, as node read it; only what comes on top is its own doing."""
 
     pid: int
     start: int
-
-    @classmethod
-    def of(cls, pid: int, proc: Path = Path("/proc")) -> Baseline:
-        """Reads it now. Raises :class:`WritesUnreadableError`."""
-        return cls(pid, write_bytes(pid, proc))
 
     def growth(self, proc: Path = Path("/proc")) -> int:
         """Bytes since then. Raises :class:`WritesUnreadableError`."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clawmates.base.files import write_atomic
 from clawmates.base.secret import Secret
 from clawmates.base.shape import ShapeError, decode_json, encode_json
-from clawmates.wire.desired import BotSpec, DesiredState, Limits
+from clawmates.wire import vault_calls
+from clawmates.wire.desired import BotSpec, DesiredState
+from clawmates.wire.door import OLLAMA_HOST
 from clawmates.wire.names import ChannelKind, ItemName, check_bot_id
+from clawmates.wire.reading import Reader
 from clawmates.wire.sealing import seal
 from clawmates.wire.vault import MAX_ITEM_BYTES, Assignment, Binding, IntakeKey, VaultRefusal
 from clawmates.wire.vault_client import VaultError
@@ -39,7 +42,14 @@ class Draft:
     provider: str
     model: str
     secrets: Mapping[ItemName, Secret[str]]
-    limits: Limits = field(default_factory=Limits)
+    dropped: frozenset[ItemName] = frozenset()
+    """What the bot should no longer have (an empty prompt, say)."""
+
+    def keeps(self, name: ItemName) -> bool:
+        """Whether an item that the bot has had stays with it."""
+        return name not in self.dropped and (
+            name is not ItemName.CHANNEL_TOKEN or self.channel is not ChannelKind.TERMINAL
+        )
 
     def hosts(self, release: Release) -> Mapping[ItemName, tuple[str, ...]]:
         """The only hosts that each secret may be sent to, from the release's catalogue."""
@@ -65,19 +75,25 @@ def check(draft: Draft, release: Release) -> None:
     if provider.model(draft.model) is None:
         known = ", ".join(model.id for model in provider.models)
         raise BotError(f"{provider.name} has no model {draft.model!r} in this release; it has: {known}.")
-    _check_secrets(draft)
+    _check_secrets(draft, needs_key=provider.hosts != (OLLAMA_HOST,))
 
 
-def _check_secrets(draft: Draft) -> None:
+def _check_secrets(draft: Draft, *, needs_key: bool) -> None:
     token = draft.secrets.get(ItemName.CHANNEL_TOKEN)
     if draft.channel is ChannelKind.TELEGRAM and (token is None or not TELEGRAM_TOKEN.fullmatch(token.reveal())):
         raise BotError("that is no Telegram bot token: copy the whole line '123456789:AA…' that @BotFather gave you.")
     key = draft.secrets.get(ItemName.PROVIDER_KEY)
-    if key is None or not key.reveal().isascii() or len(key.reveal()) < 8 or " " in key.reveal():
+    if (key is not None or needs_key) and not _is_key(key):
         raise BotError("that is no API key: copy it whole from the provider's page, without spaces.")
     for name, secret in draft.secrets.items():
+        if any("\ud800" <= character <= "\udfff" for character in secret.reveal()):
+            raise BotError(f"the {name.value} holds half a character (a lone surrogate): type it anew.")
         if len(secret.reveal().encode()) > MAX_ITEM_BYTES:
             raise BotError(f"the {name.value} is larger than {MAX_ITEM_BYTES // 1024} KiB: make it shorter.")
+
+
+def _is_key(key: Secret[str] | None) -> bool:
+    return key is not None and key.reveal().isascii() and len(key.reveal()) >= 8 and " " not in key.reveal()
 
 
 def read(state: State) -> DesiredState:
@@ -143,15 +159,40 @@ async def _put(vault: VaultClient, key: IntakeKey, binding: Binding, secret: Sec
     raise VaultError(VaultRefusal.VERSION_EXISTS)
 
 
+async def replace_document(spec: BotSpec, name: ItemName, text: Secret[str], vault: VaultClient) -> BotSpec:
+    """Seals a new version of a document; returns the bot as it should run then. Raises the client's errors."""
+    if len(text.reveal().encode()) > MAX_ITEM_BYTES:
+        raise BotError(f"the {name.value} is larger than {MAX_ITEM_BYTES // 1024} KiB: make it shorter.")
+    key = await vault.intake_key()
+    binding = Binding(
+        key_id=key.key_id,
+        region=key.region,
+        tenant=spec.tenant,
+        bot=spec.id,
+        name=name,
+        version=spec.items.get(name, 0) + 1,
+        hosts=(),
+    )
+    version = await _put(vault, key, binding, text)
+    return replace(spec, items={**spec.items, name: version})
+
+
+async def read_document(spec: BotSpec, name: ItemName, region: str, vault: VaultClient) -> Secret[str]:
+    """The newest version of a document, through a key made for this one reading. Raises the client's errors."""
+    reader = Reader(region=region, tenant=spec.tenant, bot=spec.id, name=name)
+    return reader.open(await vault_calls.read_back(vault, spec.id, name, reader.request))
+
+
 async def seal_in(draft: Draft, state: State, release: Release, vault: VaultClient, node: str) -> BotSpec:
     """Seals a draft's secrets, hands them to the vault and returns the bot as it should run.
 
-    The vault learns of the bot first, so its id exists before anything is sealed to it. Raises the client's errors.
+    A bot of that name keeps what the draft does not speak of: limits, a pause, a prompt that is not given anew. The
+    vault learns of the bot first, so its id exists before anything is sealed to it. Raises the client's errors.
     """
     before = read(state).bot(draft.name)
     await vault.assign(draft.name, Assignment(tenant=TENANT, node=node))
     key = await vault.intake_key()
-    versions = dict(before.items) if before is not None else {}
+    versions = {name: version for name, version in before.items.items() if draft.keeps(name)} if before else {}
     hosts = draft.hosts(release)
     for name, secret in draft.secrets.items():
         binding = Binding(
@@ -160,16 +201,18 @@ async def seal_in(draft: Draft, state: State, release: Release, vault: VaultClie
             tenant=TENANT,
             bot=draft.name,
             name=name,
-            version=versions.get(name, 0) + 1,
+            version=(before.items.get(name, 0) if before else 0) + 1,
             hosts=hosts.get(name, ()),
         )
         versions[name] = await _put(vault, key, binding, secret)
-    return BotSpec(
+    fresh = BotSpec(
         id=draft.name,
         tenant=TENANT,
         channel=draft.channel,
         provider=draft.provider,
         model=draft.model,
         items=versions,
-        limits=draft.limits,
     )
+    if before is None:
+        return fresh
+    return replace(before, channel=fresh.channel, provider=fresh.provider, model=fresh.model, items=fresh.items)

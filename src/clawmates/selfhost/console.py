@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+GOODBYE_SECONDS = 3.0
+
+
 class ConsoleError(Exception):
     """The bot's console cannot be reached: is the bot live, and is its channel the terminal?"""
 
@@ -47,11 +50,15 @@ class Console:
         if process.stdin is not None:
             process.stdin.close()
         try:
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(GOODBYE_SECONDS):
                 await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()
+        # The runtime is gone and the console holds the other ends of our pipes: asyncio has no public way to let go.
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+        # One turn of the loop, in which the pipes are really closed.
+        await asyncio.sleep(0)
 
     async def say(self, text: str) -> AsyncIterator[Heard]:
         """Says one thing and gives the answer as it grows; the last piece carries the whole ``reply``.

@@ -80,6 +80,8 @@ class Machine:
     """What is wrong with clawmates.toml, or empty."""
     release: str
     """What is wrong with the release, or empty."""
+    installed: bool = True
+    """Whether there is a platform in the state folder yet."""
 
 
 async def examine(state: State) -> tuple[Check, ...]:
@@ -211,8 +213,8 @@ def _platform(machine: Machine) -> Iterator[Check]:
     )
     yield Check(
         name="release",
-        ok=not machine.release,
-        found=machine.release or "signed",
+        ok=not machine.release or not machine.installed,
+        found=machine.release or "signed" if machine.installed else "`clawmates selfhost init` will bring one",
         remedy="Build and sign one with `make image`, then run `clawmates selfhost init`.",
     )
 
@@ -248,6 +250,7 @@ async def look(state: State) -> Machine:
         taken=_taken(settings),
         settings=wrong,
         release=_release(state, settings),
+        installed=state.config.exists(),
     )
 
 

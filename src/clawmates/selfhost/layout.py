@@ -31,7 +31,7 @@ class Folder:
 
 
 def state_folders(state: State) -> tuple[Folder, ...]:
-    """What lies on disk. ``log`` is the gateway's; node, being root, writes there too."""
+    """What lies on disk. Into ``log`` the gateway writes as its owner, the vault by its group, node as root."""
     return (
         Folder(state.root, 0o755, own()),
         Folder(state.pki, 0o711, own()),
@@ -39,7 +39,8 @@ def state_folders(state: State) -> tuple[Folder, ...]:
         Folder(state.vault, 0o700, account_of("vault")),
         Folder(state.node, 0o700, own()),
         Folder(state.engine, 0o711, own()),
-        Folder(state.log, 0o755, account_of("gateway")),
+        # Sticky, so that neither can remove the other's.
+        Folder(state.log, 0o1775, Account(account_of("gateway").uid, account_of("vault").gid)),
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from clawmates.base.files import write_atomic
-from clawmates.base.x509 import Authority, Names, Pair, expires
+from clawmates.base.shape import encode_json
+from clawmates.base.x509 import Authority, Names, Pair, expires, uri_names_of
 from clawmates.selfhost.accounts import account_of, own
 from clawmates.wire.names import Role, ServiceName
+from clawmates.wire.revoked import Revoked, read_revoked
 
 if TYPE_CHECKING:
     from clawmates.base.paths import State
@@ -37,30 +39,51 @@ def leaves(node: str) -> tuple[Leaf, ...]:
     )
 
 
-def service_uri(region: str, leaf: Leaf) -> str:
-    """The URI name that a leaf carries."""
-    return str(ServiceName(region, leaf.role, leaf.name))
+def service_name(region: str, leaf: Leaf, revoked: Revoked) -> ServiceName:
+    """The name that a leaf carries, at the first generation that still counts."""
+    name = ServiceName(region, leaf.role, leaf.name)
+    return replace(name, generation=revoked.least.get(name.base, 0))
 
 
 def ensure(state: State, region: str, node: str, now: datetime) -> tuple[str, ...]:
     """Makes what is missing and renews what has less than three days left; returns the folders renewed."""
     state.pki.mkdir(mode=0o711, parents=True, exist_ok=True)
-    authority = _authority(state, now)
+    authority = load_authority(state, now)
+    state.revoked.parent.mkdir(mode=0o755, exist_ok=True)
+    revoked = read_revoked(state.revoked)
     renewed = []
     for leaf in leaves(node):
         certificate, key = state.identity(leaf.folder)
-        if key.exists() and certificate.exists() and expires(certificate.read_bytes()) - now > RENEW_BEFORE:
+        uri = str(service_name(region, leaf, revoked))
+        if key.exists() and certificate.exists() and _good(certificate.read_bytes(), uri, now):
             continue
         account = account_of(leaf.folder)
         certificate.parent.mkdir(mode=0o755, exist_ok=True)
-        pair = authority.issue(Names(leaf.dns, (service_uri(region, leaf),)), now)
+        pair = authority.issue(Names(leaf.dns, (uri,)), now)
         write_atomic(key, pair.key, mode=0o600, owner=account.owner)
         write_atomic(certificate, pair.certificate, mode=0o644, owner=account.owner)
         renewed.append(leaf.folder)
     return tuple(renewed)
 
 
-def _authority(state: State, now: datetime) -> Authority:
+def revoke(state: State, name: ServiceName) -> ServiceName:
+    """Lets no certificate of this service count that was issued before now; returns the name as it is issued next.
+
+    A certificate of this host's own is issued anew at the next look: see :func:`ensure`.
+    """
+    state.revoked.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    least = dict(read_revoked(state.revoked).least)
+    least[name.base] = least.get(name.base, 0) + 1
+    write_atomic(state.revoked, encode_json(Revoked(least=least)) + b"\n", mode=0o644, owner=own().owner)
+    return replace(name, generation=least[name.base])
+
+
+def _good(certificate: bytes, uri: str, now: datetime) -> bool:
+    return uri_names_of(certificate) == (uri,) and expires(certificate) - now > RENEW_BEFORE
+
+
+def load_authority(state: State, now: datetime) -> Authority:
+    """The local authority, made where there is none."""
     key = state.pki / "authority.key"
     if key.exists() and state.authority.exists():
         return Authority(Pair(state.authority.read_bytes(), key.read_bytes()))

@@ -17,6 +17,7 @@ from clawmates.base.paths import State
 from clawmates.base.settings import Settings, load
 from clawmates.base.shape import encode_json
 from clawmates.selfhost import layout, pki, services
+from clawmates.selfhost.containers import stop_all
 from clawmates.selfhost.supervisor import Phase, Running, Supervisor
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
 
@@ -78,13 +79,24 @@ class Platform:
     async def close(self, *, stop_bots: bool = True) -> None:
         """Stops the bots, then the processes; without ``stop_bots`` the containers stay for the next start.
 
-        A second call does nothing.
+        A second call does nothing. Raises ``StillRunningError``.
         """
         if self._renewing is not None:
             self._renewing.cancel()
-        if stop_bots and self.supervisor.pid("node"):
-            with suppress(NodeUnreachableError):
-                await NodeClient(self.settings.run.node).stop()
+        try:
+            if stop_bots and self._lock >= 0:
+                await self._stop_bots()
+        finally:
+            await self._stop_processes()
+
+    async def _stop_bots(self) -> None:
+        """By node where it answers; by the engine where it does not, so that no container outlives us unseen."""
+        with suppress(NodeUnreachableError):
+            await NodeClient(self.settings.run.node).stop()
+        await self.supervisor.stop("node")
+        await stop_all(self.state, self.settings)
+
+    async def _stop_processes(self) -> None:
         await self.supervisor.close()
         if self._listener is not None:
             self._listener.close()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clawmates.base.settings import Settings, SettingsError, address
+from clawmates.base.settings import Settings, SettingsError, address, load
 from clawmates.selfhost.accounts import account_of
 
 if TYPE_CHECKING:
@@ -41,8 +41,10 @@ class Service:
 
 
 def vault(state: State, listener: socket.socket | None) -> Service:
-    """The vault reads its certificate and writes its own folder."""
-    return Service("vault", (state.config, state.pki), (state.vault,), state.config, listener)
+    """The vault reads its certificate and writes its own folder, its log, and the copy of its keys."""
+    with_keys = load(state.config).vault.keys_copy if state.config.exists() else ""
+    copy = (Path(with_keys).parent,) if with_keys else ()
+    return Service("vault", (state.config, state.pki), (state.vault, state.log, *copy), state.config, listener)
 
 
 def gateway(state: State, settings: Settings) -> Service:

@@ -138,6 +138,8 @@ class Supervisor:
             *one.service.command(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
+            # Not in the terminal's process group: a Ctrl-C is for us, and we end them in their order.
+            start_new_session=True,
             pass_fds=(listener.fileno(),) if listener is not None else (),
             env={
                 "NOTIFY_SOCKET": str(self.folder / "notify.sock"),

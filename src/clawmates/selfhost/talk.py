@@ -11,9 +11,8 @@ import tomllib
 from typing import TYPE_CHECKING
 
 from clawmates.node.engines.base import EngineError
-from clawmates.node.engines.podman import PodmanEngine
-from clawmates.node.engines.podman_files import PodmanFiles
 from clawmates.selfhost.console import Console, ConsoleError
+from clawmates.selfhost.containers import podman_of
 from clawmates.wire.terminal import CONSOLE
 
 if TYPE_CHECKING:
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
 
 PYTHON = ("/usr/bin/python3", "-I", "-OO", "-m", CONSOLE)
 USER = "1000:1000"
-
-
-def podman_of(state: State, settings: Settings) -> PodmanEngine:
-    """The engine as node has set it up, to look at; nothing is written."""
-    return PodmanEngine(PodmanFiles(state.engine, settings.run.engine), "")
 
 
 async def console_of(state: State, settings: Settings, container: str) -> Console:

@@ -1,4 +1,4 @@
-"""``python -I -m clawmates.simulator --dir DIR [--telegram-port 7450] [--openai-port 7451]``; port 0 takes any."""
+"""``python -I -m clawmates.simulator --dir DIR [--telegram-port 7450] [--openai-port 7451] …``; port 0 takes any."""
 
 from __future__ import annotations
 
@@ -18,12 +18,21 @@ EXIT_CONFIGURATION = 78
 def main() -> int:
     """Runs until SIGTERM; 78 with one sentence when a port or the folder cannot be used."""
     harden()
-    parser = argparse.ArgumentParser(prog="clawmates.simulator", description="Stand-ins for Telegram and OpenAI.")
+    parser = argparse.ArgumentParser(prog="clawmates.simulator", description="Stand-ins for Telegram and AI providers.")
     parser.add_argument("--dir", type=Path, required=True, help="where ca.pem, ports.json and admin.sock appear")
     parser.add_argument("--telegram-port", type=int, default=7450)
     parser.add_argument("--openai-port", type=int, default=7451)
+    for name in ("anthropic", "google", "ollama"):
+        # Any: those who start several simulators name the two ports above only.
+        parser.add_argument(f"--{name}-port", type=int, default=0)
     options = parser.parse_args()
-    ports = Ports(telegram=options.telegram_port, openai=options.openai_port)
+    ports = Ports(
+        telegram=options.telegram_port,
+        openai=options.openai_port,
+        anthropic=options.anthropic_port,
+        google=options.google_port,
+        ollama=options.ollama_port,
+    )
     try:
         asyncio.run(run(Folder(options.dir), ports, SystemClock()))
     except OSError as error:

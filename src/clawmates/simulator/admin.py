@@ -6,28 +6,39 @@ Every request is a POST of one object of :mod:`clawmates.simulator.control`; ans
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from clawmates.base.http.server import Reply
-from clawmates.base.shape import ShapeError
+from clawmates.base.shape import ShapeError, decode_json
+from clawmates.simulator.anthropic import errors as anthropic_errors
 from clawmates.simulator.control import (
+    MAX_BYTES,
     AddBot,
     AddKey,
     AddModel,
     AskCalls,
+    AskDraft,
     AskSent,
     Calls,
     ClearFaults,
+    Drafted,
+    Part,
+    PressStop,
     Push,
     Said,
     Say,
     SentMessages,
     SetFault,
+    SetLimits,
+    SetStyle,
     SetTls,
 )
+from clawmates.simulator.google import errors as google_errors
 from clawmates.simulator.model import MAX_WAIT_SECONDS, FaultKind, SentMessage, Service, Status, Style, User
+from clawmates.simulator.ollama import errors as ollama_errors
 from clawmates.simulator.openai import errors as openai_errors
 from clawmates.simulator.telegram import errors as telegram_errors
+from clawmates.simulator.telegram.errors import RefusedError
 from clawmates.simulator.telegram.reference import UPDATE_KINDS
 
 if TYPE_CHECKING:
@@ -35,8 +46,11 @@ if TYPE_CHECKING:
 
     from clawmates.base.http.server import Peer, Request
     from clawmates.simulator.model import Call
+    from clawmates.simulator.provider import Provider
     from clawmates.simulator.telegram.bot import Bot
     from clawmates.simulator.world import World
+
+T = TypeVar("T")
 
 PAGE_CALLS = 200
 PAGE_BYTES = 1 << 20
@@ -45,6 +59,12 @@ _FAILURES = {
     (Service.TELEGRAM, FaultKind.STREAM_FAILURE): frozenset(),
     (Service.OPENAI, FaultKind.ERROR): openai_errors.KNOWN,
     (Service.OPENAI, FaultKind.STREAM_FAILURE): openai_errors.IN_STREAM,
+    (Service.ANTHROPIC, FaultKind.ERROR): anthropic_errors.KNOWN,
+    (Service.ANTHROPIC, FaultKind.STREAM_FAILURE): anthropic_errors.IN_STREAM,
+    (Service.GOOGLE, FaultKind.ERROR): google_errors.KNOWN,
+    (Service.GOOGLE, FaultKind.STREAM_FAILURE): google_errors.IN_STREAM,
+    (Service.OLLAMA, FaultKind.ERROR): ollama_errors.KNOWN,
+    (Service.OLLAMA, FaultKind.STREAM_FAILURE): ollama_errors.IN_STREAM,
 }
 
 
@@ -53,13 +73,18 @@ class Admin:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._parts: dict[str, str] = {}
         self._routes: Mapping[str, Callable[[Request], Awaitable[Reply]]] = {
             "/bots": self._add_bot,
             "/keys": self._add_key,
             "/models": self._add_model,
+            "/part": self._part,
             "/say": self._say,
             "/push": self._push,
             "/sent": self._sent,
+            "/draft": self._draft,
+            "/stop": self._stop,
+            "/limits": self._limits,
             "/journal": self._journal,
             "/faults": self._faults,
             "/faults/clear": self._clear_faults,
@@ -87,28 +112,46 @@ class Admin:
         return Reply()
 
     async def _add_key(self, request: Request) -> Reply:
-        self._world.openai.keys.add(request.json(AddKey).key)
+        asked = request.json(AddKey)
+        self._provider(asked.service).keys.add(asked.key)
         return Reply()
 
     async def _add_model(self, request: Request) -> Reply:
-        self._world.openai.models.add(request.json(AddModel).model)
+        asked = request.json(AddModel)
+        self._provider(asked.service).models.add(asked.model)
         return Reply()
 
+    async def _part(self, request: Request) -> Reply:
+        part = request.json(Part)
+        if sum(len(text) for text in self._parts.values()) + len(part.text) > MAX_BYTES:
+            raise ShapeError("text", "too much in parts")
+        self._parts[part.id] = self._parts.get(part.id, "") + part.text
+        return Reply()
+
+    def _read(self, cls: type[T], request: Request) -> T:
+        """A request that may have come in parts."""
+        number = request.target.partition("?parts=")[2]
+        if not number:
+            return request.json(cls)
+        return decode_json(cls, self._parts.pop(number, "").encode(), MAX_BYTES)
+
     async def _say(self, request: Request) -> Reply:
-        asked = request.json(Say)
+        asked = self._read(Say, request)
         user = asked.user or User(id=abs(asked.chat_id))
         update_id, message_id = self._bot(asked.token).hear(asked.chat_id, asked.text, user)
         return Reply.json(Said(update_id=update_id, message_id=message_id))
 
     async def _push(self, request: Request) -> Reply:
-        asked = request.json(Push)
+        asked = self._read(Push, request)
         if asked.kind not in UPDATE_KINDS:
             raise ShapeError("kind", "the reference has no such update")
         try:
             body = json.loads(asked.body)
         except ValueError:
             raise ShapeError("body", "not valid JSON") from None
-        return Reply.json(Said(update_id=self._bot(asked.token).push(asked.kind, json.dumps(body))))
+        bot = self._bot(asked.token)
+        bot.meet(body)
+        return Reply.json(Said(update_id=bot.push(asked.kind, json.dumps(body))))
 
     async def _sent(self, request: Request) -> Reply:
         asked = request.json(AskSent)
@@ -121,6 +164,21 @@ class Admin:
 
         found = await bot.sent_bell.until(look, min(asked.wait, MAX_WAIT_SECONDS))
         return Reply.json(SentMessages(messages=found or ()))
+
+    async def _draft(self, request: Request) -> Reply:
+        asked = request.json(AskDraft)
+        return Reply.json(Drafted(draft=self._bot(asked.token).drafted(asked.chat_id)))
+
+    async def _stop(self, request: Request) -> Reply:
+        asked = request.json(PressStop)
+        try:
+            return Reply.json(Said(update_id=self._bot(asked.token).stop(asked.chat_id)))
+        except RefusedError:
+            raise ShapeError("chat_id", "shows no button") from None
+
+    async def _limits(self, request: Request) -> Reply:
+        self._world.telegram.limits = request.json(SetLimits)
+        return Reply()
 
     async def _journal(self, request: Request) -> Reply:
         asked = request.json(AskCalls)
@@ -147,14 +205,24 @@ class Admin:
 
     async def _tls(self, request: Request) -> Reply:
         asked = request.json(SetTls)
-        await self._world.listeners[asked.service].show(asked.mode)
+        try:
+            await self._world.listeners[asked.service].show(asked.mode)
+        except ValueError:
+            raise ShapeError("service", "has no TLS") from None
         return Reply()
 
     async def _style(self, request: Request) -> Reply:
-        self._world.openai.style = request.json(Style)
+        asked = request.json(SetStyle)
+        style = Style(
+            first_byte_ms=asked.first_byte_ms, gap_ms=asked.gap_ms, words=asked.words, thoughts=asked.thoughts
+        )
+        wanted = self._world.providers.values() if asked.service is None else [self._provider(asked.service)]
+        for provider in wanted:
+            provider.style = style
         return Reply()
 
     async def _reset(self, _request: Request) -> Reply:
+        self._parts.clear()
         await self._world.reset()
         return Reply()
 
@@ -164,11 +232,18 @@ class Admin:
             Status(
                 bots=len(world.telegram.bots),
                 connections=sum(len(listener.connections) for listener in world.listeners.values()),
-                stored=world.openai.stored,
+                stored=sum(provider.stored for provider in world.providers.values()),
                 last_telegram=world.frames[Service.TELEGRAM].journal.last,
                 last_openai=world.frames[Service.OPENAI].journal.last,
+                last={service: frame.journal.last for service, frame in world.frames.items()},
             )
         )
+
+    def _provider(self, service: Service) -> Provider:
+        provider = self._world.providers.get(service)
+        if provider is None:
+            raise ShapeError("service", "not an AI provider")
+        return provider
 
     def _bot(self, token: str) -> Bot:
         bot = self._world.telegram.bots.get(token)

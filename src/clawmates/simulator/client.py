@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 from clawmates.base.http.client import Connection
 from clawmates.base.shape import decode_json, encode_json
 from clawmates.simulator.control import (
+    MAX_BYTES,
+    PART_CHARACTERS,
     AddBot,
     AddKey,
     AddModel,
     AskCalls,
+    AskDraft,
     AskSent,
     Calls,
     ClearFaults,
+    Drafted,
+    Part,
+    PressStop,
     Push,
     Said,
     Say,
     SentMessages,
     SetFault,
+    SetLimits,
+    SetStyle,
     SetTls,
 )
-from clawmates.simulator.model import MAX_WAIT_SECONDS, Call, Fault, SentMessage, Service, Status, Style, TlsMode, User
+from clawmates.simulator.model import MAX_WAIT_SECONDS, Call, Draft, Fault, SentMessage, Service, Status, TlsMode, User
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
-
-_ANSWER_BYTES = 64 << 20
 
 
 class SimulatorError(Exception):
@@ -54,13 +61,13 @@ class Simulator:
         """Makes ``token`` (``123456:letters``) a bot's."""
         await self._send("/bots", AddBot(token=token, username=username))
 
-    async def add_key(self, key: str) -> None:
-        """Makes ``key`` a valid OpenAI key."""
-        await self._send("/keys", AddKey(key=key))
+    async def add_key(self, key: str, service: Service = Service.OPENAI) -> None:
+        """Makes ``key`` a valid key of an AI provider."""
+        await self._send("/keys", AddKey(key=key, service=service))
 
-    async def add_model(self, model: str) -> None:
-        """Makes ``model`` exist, beside the documented families."""
-        await self._send("/models", AddModel(model=model))
+    async def add_model(self, model: str, service: Service = Service.OPENAI) -> None:
+        """Makes ``model`` exist, beside the documented families; Ollama has no model but those."""
+        await self._send("/models", AddModel(model=model, service=service))
 
     async def say(self, token: str, chat_id: int, text: str, *, user: User | None = None) -> int:
         """A person writes to the bot: the update's id, 0 if the bot does not want messages."""
@@ -80,6 +87,31 @@ class Simulator:
                 return found[0]
             if time.monotonic() >= deadline:
                 raise NothingCameError("no reply")
+
+    async def draft(self, token: str, chat_id: int) -> Draft | None:
+        """What the reader of a chat sees the bot write at this moment."""
+        return (await self._ask("/draft", AskDraft(token=token, chat_id=chat_id), Drafted)).draft
+
+    async def press_stop(self, token: str, chat_id: int) -> int:
+        """The reader stops the draft: the update's id, 0 if the bot does not want such; refused without a button."""
+        return (await self._ask("/stop", PressStop(token=token, chat_id=chat_id), Said)).update_id
+
+    async def set_limits(
+        self,
+        *,
+        chat_per_second: float = 0.0,
+        group_per_minute: float = 0.0,
+        bot_per_second: float = 0.0,
+        burst: int = 1,
+    ) -> None:
+        """Telegram's flood control; without arguments there is none."""
+        limits = SetLimits(
+            chat_per_second=chat_per_second,
+            group_per_minute=group_per_minute,
+            bot_per_second=bot_per_second,
+            burst=burst,
+        )
+        await self._send("/limits", limits)
 
     async def sent(self, token: str, chat_id: int) -> tuple[SentMessage, ...]:
         """All messages that the bot sent to the chat."""
@@ -143,9 +175,18 @@ class Simulator:
         """How new connections find the service; open ones are closed."""
         await self._send("/tls", SetTls(service=service, mode=mode))
 
-    async def set_style(self, first_byte_ms: float = 0.0, gap_ms: float = 0.0, words: int = 0) -> None:
-        """How the model answers; without arguments, at once."""
-        await self._send("/style", Style(first_byte_ms=first_byte_ms, gap_ms=gap_ms, words=words))
+    async def set_style(
+        self,
+        first_byte_ms: float = 0.0,
+        gap_ms: float = 0.0,
+        words: int = 0,
+        *,
+        thoughts: int = 0,
+        service: Service | None = None,
+    ) -> None:
+        """How the models answer, of one service or of all; without arguments, at once."""
+        style = SetStyle(first_byte_ms=first_byte_ms, gap_ms=gap_ms, words=words, thoughts=thoughts, service=service)
+        await self._send("/style", style)
 
     async def status(self) -> Status:
         """Counts."""
@@ -156,9 +197,18 @@ class Simulator:
         await self._send("/reset", None)
 
     async def _ask(self, path: str, value: object, cls: type[T]) -> T:
-        return decode_json(cls, await self._send(path, value), _ANSWER_BYTES)
+        return decode_json(cls, await self._send(path, value), MAX_BYTES)
 
     async def _send(self, path: str, value: object) -> bytes:
+        body = encode_json(value) if value is not None else b"{}"
+        if len(body) <= PART_CHARACTERS:
+            return await self._post(path, body)
+        number, text = secrets.token_hex(8), body.decode()
+        for start in range(0, len(text), PART_CHARACTERS):
+            await self._post("/part", encode_json(Part(id=number, text=text[start : start + PART_CHARACTERS])))
+        return await self._post(f"{path}?parts={number}", b"{}")
+
+    async def _post(self, path: str, body: bytes) -> bytes:
         connection = await Connection.unix(str(self._socket), host="simulator")
         try:
             async with asyncio.timeout(MAX_WAIT_SECONDS + 10):
@@ -166,11 +216,11 @@ class Simulator:
                     "POST",
                     path,
                     headers=[("Content-Type", "application/json")],
-                    body=encode_json(value) if value is not None else b"{}",
+                    body=body,
                 )
-                body = await response.read(_ANSWER_BYTES)
+                answer = await response.read(MAX_BYTES)
         finally:
             await connection.close()
         if response.status >= 400:
-            raise SimulatorError(f"{path} was refused with {response.status}")
-        return body
+            raise SimulatorError(f"{path.partition('?')[0]} was refused with {response.status}")
+        return answer

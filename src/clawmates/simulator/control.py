@@ -1,10 +1,18 @@
-"""The requests of the control socket: every one a POST of JSON to ``/<name>``, so that no secret is in a URL."""
+"""The requests of the control socket: every one a POST of JSON to ``/<name>``, so that no secret is in a URL.
+
+One that is larger than a request may be comes in parts: ``/part`` for each, then one to ``/<name>?parts=<id>``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clawmates.simulator.model import Call, Fault, SentMessage, Service, TlsMode, User
+from clawmates.simulator.model import Call, Draft, Fault, SentMessage, Service, TlsMode, User
+
+PART_CHARACTERS = 32 * 1024
+"""Of one part; four bytes each at most, and the request stays small enough."""
+MAX_BYTES = 64 << 20
+"""Of a request in parts, and of an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,9 +25,10 @@ class AddBot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddKey:
-    """``/keys``: from now on this is a valid API key."""
+    """``/keys``: from now on this is a valid API key of the service."""
 
     key: str
+    service: Service = Service.OPENAI
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +36,15 @@ class AddModel:
     """``/models``: from now on this model exists."""
 
     model: str
+    service: Service = Service.OPENAI
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """``/part``: some more text of a request that is too large for one."""
+
+    id: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +59,10 @@ class Say:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """``/push``: an update of any documented kind; ``body`` is the JSON of its object → :class:`Said`."""
+    """``/push``: an update of any documented kind; ``body`` is the JSON of its object → :class:`Said`.
+
+    The chat that it names exists from then on.
+    """
 
     token: str
     kind: str
@@ -71,6 +92,55 @@ class SentMessages:
     """In the order of their ids."""
 
     messages: tuple[SentMessage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskDraft:
+    """``/draft``: what a bot is writing to a chat right now → :class:`Drafted`."""
+
+    token: str
+    chat_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafted:
+    """Nothing when the chat shows no draft."""
+
+    draft: Draft | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PressStop:
+    """``/stop``: the reader presses the button beneath the draft → :class:`Said`."""
+
+    token: str
+    chat_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLimits:
+    """``/limits``: Telegram's flood control; 0 means none. A 429 says how long to wait, and nothing else happens.
+
+    core.telegram.org/bots/faq ("My bot is hitting limits"): one message a second in a chat with short bursts above it,
+    20 a minute in a group, about 30 a second for a bot. Sent and edited messages count.
+    """
+
+    chat_per_second: float = 0.0
+    group_per_minute: float = 0.0
+    bot_per_second: float = 0.0
+    burst: int = 1
+    """Messages that a chat takes at once after a pause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetStyle:
+    """``/style``: how the models answer, of one service or of all; the fields are those of ``Style``."""
+
+    first_byte_ms: float = 0.0
+    gap_ms: float = 0.0
+    words: int = 0
+    thoughts: int = 0
+    service: Service | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,8 @@ class Incoming:
     body: str = "{}"
     """The parameters as a JSON object, for the journal."""
     chat_id: int = 0
+    model: str = ""
+    warnings: tuple[str, ...] = ()
     parsed: object = None
     """What the stand-in needs again when it answers."""
 
@@ -57,7 +59,10 @@ class StandIn(Protocol):
         ...
 
     async def answer(self, request: Request, incoming: Incoming, number: int, fault: Fault | None) -> Answer | Stream:
-        """Does the call and answers as documented, refusals included; ``number`` is the call's in the journal."""
+        """Does the call and answers as documented, refusals included; ``number`` is the call's in the journal.
+
+        ``fault`` is what happens after so many words; a whole answer meets a ``STREAM_FAILURE`` instead of them.
+        """
         ...
 
     def failure(self, fault: Fault) -> Answer:
@@ -87,6 +92,8 @@ class Frame:
             tls=request.tls,
             headers=request.headers,
             body=incoming.body,
+            model=incoming.model,
+            warnings=incoming.warnings,
         )
         complete = False
         try:
@@ -102,8 +109,7 @@ class Frame:
             )
 
     async def _serve(self, request: Request, incoming: Incoming, exchange: Exchange, number: int) -> None:
-        host = request.headers.get("host", "").partition(":")[0].lower()
-        if host != self._stand_in.service.host:
+        if not self._stand_in.service.serves(_host(request)):
             await _whole(exchange, self._stand_in.misdirected(), None)
             return
         fault = self.faults.take(incoming.method, incoming.chat_id)
@@ -124,8 +130,6 @@ class Frame:
             return
         if answer.updates:
             self.journal.note(number, updates=answer.updates)
-        if fault is not None and fault.kind is FaultKind.STREAM_FAILURE:
-            answer = self._stand_in.failure(fault)
         await _whole(exchange, answer, fault)
 
     async def _stream(self, exchange: Exchange, answer: Stream, number: int) -> None:
@@ -137,6 +141,12 @@ class Frame:
                 begun = True
             await exchange.send(chunk)
         await exchange.end()
+
+
+def _host(request: Request) -> str:
+    """The Host header without its port."""
+    host = request.headers.get("host", "").lower()
+    return host.partition("]")[0] + "]" if host[:1] == "[" else host.partition(":")[0]
 
 
 async def _whole(exchange: Exchange, answer: Answer, fault: Fault | None) -> None:

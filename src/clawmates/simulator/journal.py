@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_CREDENTIALS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "cookie", "proxy-authorization"})
 JOURNAL_BYTES = 64 << 20
 """Bodies that one journal keeps, however few the calls."""
 
@@ -64,7 +65,17 @@ class Journal:
         """The number of the newest call."""
         self.bell = Bell()
 
-    def begin(self, *, method: str, caller: str, tls: str, headers: Mapping[str, str], body: str) -> int:
+    def begin(
+        self,
+        *,
+        method: str,
+        caller: str,
+        tls: str,
+        headers: Mapping[str, str],
+        body: str,
+        model: str = "",
+        warnings: tuple[str, ...] = (),
+    ) -> int:
         """Notes a call that has just arrived; returns its number."""
         self.last += 1
         self._calls.append(
@@ -76,8 +87,10 @@ class Journal:
                 received=self._clock.monotonic(),
                 received_at=stamp(self._clock.now()),
                 tls=tls,
-                headers={name: value for name, value in headers.items() if name != "authorization"},
+                headers={name: value for name, value in headers.items() if name not in _CREDENTIALS},
                 body=body,
+                model=model,
+                warnings=warnings,
             )
         )
         self._bytes += len(body)

@@ -6,9 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address
 
 TELEGRAM_HOST = "api.telegram.org"
 OPENAI_HOST = "api.openai.com"
+ANTHROPIC_HOST = "api.anthropic.com"
+GOOGLE_HOST = "generativelanguage.googleapis.com"
+OLLAMA_HOST = "localhost"
 JOURNAL_CALLS = 20_000
 """Calls that a journal remembers of each service."""
 FOREVER = 1_000_000_000
@@ -22,11 +26,47 @@ class Service(StrEnum):
 
     TELEGRAM = "telegram"
     OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GOOGLE = "google"
+    OLLAMA = "ollama"
 
     @property
     def host(self) -> str:
         """The host name that it answers for."""
-        return TELEGRAM_HOST if self is Service.TELEGRAM else OPENAI_HOST
+        return _HOSTS[self]
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it speaks TLS; a local model does not."""
+        return self is not Service.OLLAMA
+
+    def serves(self, host: str) -> bool:
+        """Whether a request with this Host header (no port) is for it.
+
+        A model server that listens on loopback refuses every name that is not local, so that a web page cannot reach it
+        through DNS (github.com/ollama/ollama, server/routes.go, ``allowedHostsMiddleware``).
+        """
+        if self is Service.OLLAMA:
+            return host in {"", "localhost"} or host.endswith(_LOCAL_NAMES) or _is_local(host)
+        return host == self.host
+
+
+_HOSTS = {
+    Service.TELEGRAM: TELEGRAM_HOST,
+    Service.OPENAI: OPENAI_HOST,
+    Service.ANTHROPIC: ANTHROPIC_HOST,
+    Service.GOOGLE: GOOGLE_HOST,
+    Service.OLLAMA: OLLAMA_HOST,
+}
+_LOCAL_NAMES = (".localhost", ".local", ".internal")
+
+
+def _is_local(host: str) -> bool:
+    try:
+        found = ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return found.is_loopback or found.is_private or found.is_unspecified
 
 
 class TlsMode(StrEnum):
@@ -82,12 +122,24 @@ class Failure(StrEnum):
     INSUFFICIENT_QUOTA = "insufficient-quota"
     OVERLOADED = "overloaded"
 
+    BILLING = "billing"
+    """402: something is wrong with the payment."""
+    SPEND_LIMIT = "spend-limit"
+    """Anthropic: 400, the limit that the customer has set is reached."""
+    SPEND_CAP = "spend-cap"
+    """Anthropic: 429 without ``retry-after``, the month's cap is reached."""
+    PERMISSION_DENIED = "permission-denied"
+    REQUEST_TOO_LARGE = "request-too-large"
+    TIMEOUT = "timeout"
+
     SERVER_ERROR = "server-error"
 
     CONTENT_FILTER = "content-filter"
-    """Only in a stream: ``response.incomplete``, reason ``content_filter``."""
+    """Only as the end of an answer: OpenAI ``content_filter``, Anthropic ``refusal``, Google ``SAFETY``."""
+    PROMPT_BLOCKED = "prompt-blocked"
+    """Only as an answer, Google: no candidates, but a ``blockReason``."""
     ERROR_EVENT = "error-event"
-    """Only in a stream: an ``error`` event, then the end of the stream."""
+    """Only in a stream: an error as one more event, then the end of the stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +158,16 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How the OpenAI stand-in answers: a wait before the first byte, then one word a ``gap_ms``.
+    """How a model answers: a wait before the first byte, then one word a ``gap_ms``.
 
-    ``words`` is the exact length of every reply; 0 leaves the echo as long as it is.
+    ``words`` is the exact length of every reply; 0 leaves the echo as long as it is. With ``thoughts`` the model thinks
+    first, so many words, where the API shows that (not OpenAI's): no part of the answer.
     """
 
     first_byte_ms: float = 0.0
     gap_ms: float = 0.0
     words: int = 0
+    thoughts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +206,8 @@ class Call:
     """Counts up within one service, from 1."""
     service: Service
     method: str
-    """Telegram: as documented (``getUpdates``); OpenAI: ``POST /v1/responses``."""
+    """As documented: ``getUpdates``, ``POST /v1/responses``, ``POST /v1/messages``, ``POST /api/chat``; Google:
+    ``models.streamGenerateContent``."""
     caller: str
     """The bot's username, or empty."""
     received: float
@@ -173,9 +228,13 @@ class Call:
     """The update ids in an answer to ``getUpdates``."""
     tls: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Request headers in lower case, without ``authorization``."""
+    """Request headers in lower case, without those that carry credentials."""
     body: str = "{}"
-    """The parameters as one JSON object; for OpenAI the whole request body."""
+    """The parameters as one JSON object; for AI providers the whole request body."""
+    model: str = ""
+    """The model that was asked for, also where it is part of the path."""
+    warnings: tuple[str, ...] = ()
+    """What the API allows and a careful client does not do: :data:`KEY_IN_URL`, :data:`KEY_IN_PLAINTEXT`."""
 
     @property
     def parameters(self) -> Mapping[str, object]:
@@ -187,12 +246,43 @@ class Call:
         return value if isinstance(value, dict) else {}
 
 
+KEY_IN_URL = "key-in-url"
+"""A credential in the address, where every log of an address keeps it."""
+KEY_IN_PLAINTEXT = "key-in-plaintext"
+"""A credential sent without TLS to a server that asks for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A message that a bot is still writing, as its reader sees it (methods/sendmessagedraft.md)."""
+
+    draft_id: int
+    chat_id: int
+    text: str
+    """After entity parsing."""
+    can_stop: bool
+    """Whether the reader has a button to stop it."""
+    stopped: bool
+    """Whether the reader has pressed it."""
+    received: float
+    """When its last call had arrived: monotonic seconds of this machine."""
+    message_thread_id: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """``ports.json``."""
 
     telegram: int
     openai: int
+    anthropic: int = 0
+    google: int = 0
+    ollama: int = 0
+
+    def of(self, service: Service) -> int:
+        """The port of a service."""
+        port: int = getattr(self, service.value)
+        return port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,9 +291,11 @@ class Status:
 
     bots: int
     connections: int
-    """Open TLS connections of both services."""
+    """Open connections of all services."""
     stored: int
-    """Requests to OpenAI that did not say ``store: false``."""
+    """Requests to OpenAI and Google that did not say ``store: false``."""
     last_telegram: int
     """The number of the newest call."""
     last_openai: int
+    last: Mapping[Service, int] = field(default_factory=dict)
+    """The number of the newest call of every service."""

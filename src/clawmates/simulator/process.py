@@ -1,4 +1,4 @@
-"""The simulator as a process: two TLS listeners, one control socket, clean ends."""
+"""The simulator as a process: a listener a service, one control socket, clean ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clawmates.base.http.server import serve
 from clawmates.base.shape import encode_json
 from clawmates.base.x509 import Authority
 from clawmates.simulator.admin import Admin
-from clawmates.simulator.model import Ports, Service
+from clawmates.simulator.model import Ports
 from clawmates.simulator.web import nursery
 from clawmates.simulator.world import World
 
@@ -52,7 +52,7 @@ class Folder:
 
 @asynccontextmanager
 async def running(folder: Folder, ports: Ports, clock: Clock) -> AsyncIterator[World]:
-    """Both stand-ins and the control socket, accepting. Raises ``OSError`` for a port or folder that cannot be used."""
+    """All stand-ins and the control socket, accepting. Raises ``OSError`` for a port or folder that cannot be used."""
     folder.root.mkdir(parents=True, exist_ok=True)
     authority = Authority.create("ClawMates simulator", clock.now())
     async with nursery() as tasks:
@@ -97,7 +97,4 @@ async def run(folder: Folder, ports: Ports, clock: Clock) -> None:
 
 
 def _taken(world: World) -> Ports:
-    return Ports(
-        telegram=world.listeners[Service.TELEGRAM].port,
-        openai=world.listeners[Service.OPENAI].port,
-    )
+    return Ports(**{service.value: listener.port for service, listener in world.listeners.items()})

@@ -17,11 +17,31 @@ if TYPE_CHECKING:
 _READ = 64 * 1024
 
 
+class Link(Protocol):
+    """What a session may do with its connection."""
+
+    def write(self, data: bytes) -> None:
+        """Sends; raises ``ConnectionResetError`` when the client is gone."""
+        ...
+
+    def close(self) -> None:
+        """Ends the connection as a good server does."""
+        ...
+
+    def abort_after_writing(self) -> None:
+        """Ends the connection when all is written, without a goodbye."""
+        ...
+
+    def abort(self) -> None:
+        """Ends the connection now."""
+        ...
+
+
 class Session(Protocol):
     """What lives above the wire."""
 
-    def opened(self, wire: Wire, version: str) -> None:
-        """The handshake is over."""
+    def opened(self, wire: Link, version: str) -> None:
+        """Bytes may flow; ``version`` is the TLS version, empty without TLS."""
         ...
 
     def received(self, data: bytes) -> None:
@@ -40,7 +60,7 @@ class Session(Protocol):
 class Wire(asyncio.Protocol):
     """One accepted connection."""
 
-    def __init__(self, context: ssl.SSLContext, session: Callable[[], Session], everyone: set[Wire]) -> None:
+    def __init__(self, context: ssl.SSLContext, session: Callable[[], Session], everyone: set[Link]) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)

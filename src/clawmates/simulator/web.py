@@ -20,7 +20,7 @@ from clawmates.base.hardening import place_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 
-    from clawmates.simulator.tls import Wire
+    from clawmates.simulator.tls import Link
 
 MAX_BODY = 16 << 20
 """Bytes of a request body; more is answered 413."""
@@ -138,7 +138,7 @@ class Connection:
         self._tasks = tasks
         self.clock = clock
         self._state = h11.Connection(h11.SERVER)
-        self._wire: Wire | None = None
+        self._wire: Link | None = None
         self._task: asyncio.Task[None] | None = None
         self._head: h11.Request | None = None
         self._body = bytearray()
@@ -146,8 +146,8 @@ class Connection:
         self._may_write.set()
         self._tls = ""
 
-    def opened(self, wire: Wire, version: str) -> None:
-        """The handshake is over."""
+    def opened(self, wire: Link, version: str) -> None:
+        """Bytes may flow."""
         self._wire = wire
         self._tls = version
 

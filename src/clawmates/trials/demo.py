@@ -12,19 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clawmates.base.hardening import harden
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.report import table
 from clawmates.proofs.result import Claim
 from clawmates.proofs.run import run as prove
 from clawmates.proofs.trial import Options
 from clawmates.selfhost.accounts import account_of, separation
-from clawmates.selfhost.install import InstallError
 from clawmates.selfhost.shown import isolation_table
-from clawmates.simulator.client import SimulatorError
 from clawmates.simulator.model import Service
-from clawmates.trials.disk import NoDiskError
-from clawmates.trials.throwaway import Bot, Throwaway, TrialError, throwaway
+from clawmates.trials.running import run as run_trial
+from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.wire.gateway_client import GatewayClient
 from clawmates.wire.names import ChannelKind
 
@@ -39,7 +35,6 @@ QUESTIONS = (
     "Thank you. Which of my questions do you remember?",
 )
 ANSWER_SECONDS = 30.0
-MISSING = 4
 _BOLD, _DIM, _CYAN, _GREEN, _PLAIN = ("\033[1m", "\033[2m", "\033[36m", "\033[32m", "\033[0m")
 
 
@@ -191,12 +186,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="keep it running until Ctrl-C")
     wanted = parser.parse_args()
-    harden(new_privileges=True)
-    try:
-        return asyncio.run(demo(keep=wanted.keep))
-    except (InstallError, TrialError, NoDiskError, ProofError, SimulatorError) as problem:
-        sys.stderr.write(f"error: {problem}\n")
-        return MISSING
+    return run_trial(demo(keep=wanted.keep))
 
 
 if __name__ == "__main__":

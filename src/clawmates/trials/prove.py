@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
-from clawmates.base.hardening import harden
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Claim
 from clawmates.proofs.run import run, show
 from clawmates.proofs.trial import Options
-from clawmates.selfhost.install import InstallError
-from clawmates.trials.disk import NoDiskError
-from clawmates.trials.throwaway import Bot, TrialError, throwaway
+from clawmates.trials.running import run as run_trial
+from clawmates.trials.throwaway import Bot, throwaway
 from clawmates.wire.names import ChannelKind
-
-MISSING = 4
 
 
 async def main(claims: list[str], options: Options, *, as_json: bool) -> int:
@@ -39,12 +33,6 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    harden(new_privileges=True)
     wanted = _arguments()
-    try:
-        options = Options(messages=wanted.messages, full=wanted.full)
-        code = asyncio.run(main(wanted.claim, options, as_json=wanted.as_json))
-    except (InstallError, TrialError, NoDiskError, ProofError) as problem:
-        sys.stderr.write(f"error: {problem}\n")
-        code = MISSING
-    sys.exit(code)
+    options = Options(messages=wanted.messages, full=wanted.full)
+    sys.exit(run_trial(main(wanted.claim, options, as_json=wanted.as_json)))

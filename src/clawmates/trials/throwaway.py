@@ -101,7 +101,7 @@ class Throwaway:
     ) -> None:
         """Makes the stand-ins know the bots (if ``known``), seals their credentials, and lists them all at once."""
         specs = []
-        model = self._model()
+        model = self.model
         await self.simulator.add_model(model)
         async with vault_of(self.state, self.platform.settings) as vault:
             for bot in wanted:
@@ -146,7 +146,9 @@ class Throwaway:
             states = "; ".join(f"{bot.bot}: {bot.state.value} {bot.code}" for bot in now)
             raise TrialError(f"not as wanted after {seconds:.0f} s: {states}") from None
 
-    def _model(self) -> str:
+    @property
+    def model(self) -> str:
+        """The first model of the trial's provider."""
         provider = self.release.provider(PROVIDER)
         if provider is None:
             raise TrialError(f"the release has no provider {PROVIDER}")
@@ -183,7 +185,8 @@ async def throwaway(
 
         async def provoke(_bot: str) -> None:
             failure = Fault(kind=FaultKind.ERROR, failure=Failure.SERVER_ERROR)
-            await simulator.set_fault(Service.OPENAI, failure, times=1)
+            # A mate asks three times before it says that it failed.
+            await simulator.set_fault(Service.OPENAI, failure, times=3)
 
         live.provoke = provoke
         yield Throwaway(root, state, simulator, platform, live, release)
@@ -194,7 +197,12 @@ def _settings(folder: Path, run: Path, more: Mapping[str, Mapping[str, object]])
     sections: dict[str, dict[str, object]] = {
         "platform": {"run": str(run)},
         "vault": {"listen": "127.0.0.1:0"},
-        "gateway": {"unsafe_resolve": {service.host: f"127.0.0.1:{ports[service.value]}" for service in Service}},
+        "gateway": {
+            "unsafe_resolve": {
+                service.host: f"127.0.0.1:{ports[service.value]}" for service in Service if service.encrypted
+            },
+            "ollama": f"127.0.0.1:{ports[Service.OLLAMA.value]}",
+        },
         "node": {"unsafe_extra_ca": str(folder / "ca.pem")},
     }
     for name, values in more.items():

@@ -21,7 +21,12 @@ from clawmates.base.settings import Settings, SettingsError, address, load, stat
 from clawmates.vault.app import build_app
 from clawmates.vault.certificate import ServingCertificate
 from clawmates.vault.checks import StartError, keep_out_of_swap
-from clawmates.vault.service import Happening, Vault, VaultEvent
+from clawmates.vault.confine import confine, reach_of
+from clawmates.vault.master import MasterUnavailableError
+from clawmates.vault.masters import MasterSettings
+from clawmates.vault.notary import Notary
+from clawmates.vault.revocations import Revocations
+from clawmates.vault.service import Condition, Vault
 from clawmates.vault.serving import build_server
 from clawmates.vault.store import open_store
 
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from clawmates.base.paths import State
 
 EXIT_CONFIGURATION = 78
+EXIT_UNAVAILABLE = 69
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,40 +48,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         harden()
         os.umask(0o077)
-        keep_out_of_swap(Path("/proc/swaps"), Path("/proc/self/status"))
-        asyncio.run(_serve(load(config), state_of(config)))
+        memory_locked = keep_out_of_swap(Path("/proc/swaps"), Path("/proc/self/status"))
+        asyncio.run(_serve(load(config), state_of(config), memory_locked=memory_locked))
     except (StartError, SettingsError, HardeningError) as error:
         sys.stderr.write(f"vault: {error}\n")
         return EXIT_CONFIGURATION
+    except MasterUnavailableError:
+        # Not a matter of configuration: the supervisor tries again.
+        sys.stderr.write("vault: the master key's token or service does not answer, or refuses\n")
+        return EXIT_UNAVAILABLE
     return 0
 
 
-async def _serve(settings: Settings, state: State) -> None:
+async def _serve(settings: Settings, state: State, *, memory_locked: bool) -> None:
     quiet_loop(asyncio.get_running_loop())
     clock = SystemClock(timedelta(seconds=settings.platform.unsafe_clock_offset))
     region = settings.platform.region
     certificate = ServingCertificate(state.identity("vault"), state.authority)
     listening = inherited_sockets() or [_listen(settings.vault.listen)]
+    revocations = Revocations(state.revoked)
     store = open_store(
-        state.vault, region=region, master_key=settings.vault.master_key, random=os.urandom, now=clock.now()
+        state.vault,
+        region=region,
+        master=_master(settings),
+        random=os.urandom,
+        now=clock.now(),
+        keys_copy=settings.vault.keys_copy,
+        reread=lambda: _reread(state.config, settings),
     )
     events = EventLog(state.log, "vault", clock)
     vault = Vault(store, region=region, clock=clock, random=os.urandom, events=events)
     try:
+        vault.audit.notary = Notary(region, state.identity("vault"), state.authority)
+        confined = confine(reach_of(state, settings.vault))
         await vault.settle()
-        events.write(VaultEvent(code=Happening.STARTED))
-        server = build_server(build_app(vault), certificate.context, certificate.reload)
+        await vault.started(Condition(confinement=confined, memory_locked=memory_locked))
+        server = build_server(build_app(vault, revoked=revocations.revoked), certificate.context, certificate.reload)
         async with asyncio.TaskGroup() as group:
             looking = group.create_task(certificate.keep_fresh())
+            keeping = group.create_task(vault.upkeep.keep())
             try:
                 await server.serve(sockets=listening)
             finally:
                 looking.cancel()
+                keeping.cancel()
+        await vault.upkeep.end()
     finally:
         vault.close()
         for sock in listening:
             with suppress(OSError):
                 sock.close()
+
+
+def _master(settings: Settings) -> MasterSettings:
+    return MasterSettings(settings.vault.master_key, settings.vault.old_master_key)
+
+
+def _reread(config: Path, present: Settings) -> MasterSettings:
+    """What the file says now; once confined, one that was replaced since is out of reach until the next start."""
+    try:
+        return _master(load(config))
+    except SettingsError:
+        return _master(present)
 
 
 def _listen(where: str) -> socket.socket:

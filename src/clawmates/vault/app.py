@@ -18,8 +18,12 @@ from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.vault.identity import ANYONE, CONTROL, NODE, Caller, Gate, Nobody, admit
 from clawmates.vault.service import Vault
 from clawmates.vault.store import RefusedError
+from clawmates.wire.audit import Witness
+from clawmates.wire.documents import ReadBack
+from clawmates.wire.leases import MAX_RENEWED, LeaseRenewal
 from clawmates.wire.names import ItemName, ServiceName, check_bot_id
-from clawmates.wire.vault import Assignment, Redemption, SealedItem, TicketRequest, VaultRefusal
+from clawmates.wire.upkeep import RotationRequest
+from clawmates.wire.vault import Assignment, Redemption, SealedItem, SessionItem, TicketRequest, VaultRefusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +36,9 @@ T = TypeVar("T")
 MAX_BODY = 200 * 1024
 BODY_SECONDS = 10.0
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,14}")
 _GENERATIONS = range(1 << 53)
+_VERSIONS = range(1, 1_000_000_000)
 
 STATUS: dict[VaultRefusal, int] = {
     VaultRefusal.MALFORMED: 400,
@@ -41,6 +47,11 @@ STATUS: dict[VaultRefusal, int] = {
     VaultRefusal.UNKNOWN_ITEM: 404,
     VaultRefusal.UNKNOWN_KEY: 404,
     VaultRefusal.NOT_ASSIGNED: 403,
+    VaultRefusal.LEASE_ENDED: 403,
+    VaultRefusal.REVOKED: 403,
+    VaultRefusal.SESSION_UNKNOWN: 403,
+    VaultRefusal.TOO_MANY: 429,
+    VaultRefusal.DIVERGED: 409,
     VaultRefusal.CANNOT_OPEN: 422,
     VaultRefusal.VERSION_EXISTS: 409,
     VaultRefusal.TOO_LARGE: 413,
@@ -49,6 +60,11 @@ STATUS: dict[VaultRefusal, int] = {
     VaultRefusal.TICKET_REUSED: 409,
     VaultRefusal.FROZEN: 423,
     VaultRefusal.STORAGE_FAILED: 503,
+    VaultRefusal.UNKNOWN_TENANT: 404,
+    VaultRefusal.BEING_DESTROYED: 409,
+    VaultRefusal.NO_NEW_MASTER: 409,
+    VaultRefusal.MASTER_UNAVAILABLE: 503,
+    VaultRefusal.KEYS_COPY_FAILED: 503,
 }
 INTERNAL = "internal"
 """The one code outside :class:`VaultRefusal`: a defect of the vault itself; place and type are on stderr."""
@@ -73,6 +89,13 @@ class Call:
         if not _VERSION.fullmatch(self.path["version"]):
             raise ValueError("not a version")
         return ItemName(self.path["name"]), int(self.path["version"])
+
+    @property
+    def number(self) -> int:
+        """The number in the path."""
+        if not _NUMBER.fullmatch(self.path["number"]):
+            raise ValueError("not a number")
+        return int(self.path["number"])
 
     @property
     def service(self) -> str:
@@ -100,9 +123,29 @@ async def put(vault: Vault, call: Call) -> None:
     await vault.put(call.bot, name, version, call.json(SealedItem))
 
 
-async def destroy(vault: Vault, call: Call) -> None:
-    """Destroys a bot."""
-    await vault.destroy(call.bot)
+async def destroy(vault: Vault, call: Call) -> bytes:
+    """Destroys a bot; the answer is the receipt."""
+    return encode_json(await vault.destroy(call.bot))
+
+
+async def destroy_tenant(vault: Vault, call: Call) -> bytes:
+    """Destroys a tenant with all its bots; the answer is the receipt."""
+    return encode_json(await vault.destroy_tenant(check_bot_id(call.path["tenant"])))
+
+
+async def receipt_key(vault: Vault, _call: Call) -> bytes:
+    """The public key that receipts are checked with."""
+    return encode_json(await vault.upkeep.receipt_key())
+
+
+async def rotate(vault: Vault, call: Call) -> bytes:
+    """Begins a rotation."""
+    return encode_json(await vault.rotate(call.json(RotationRequest)))
+
+
+async def keys_status(vault: Vault, _call: Call) -> bytes:
+    """How the keys are."""
+    return encode_json(await vault.upkeep.status())
 
 
 async def unfreeze(vault: Vault, call: Call) -> None:
@@ -126,6 +169,55 @@ async def redeem(vault: Vault, call: Call) -> bytes:
     return encode_json((await vault.redeem(redemption)).plain())
 
 
+async def put_in_session(vault: Vault, call: Call) -> None:
+    """Keeps what was born inside a mate."""
+    item = call.json(SessionItem)
+    check_bot_id(item.bot)
+    if item.version not in _VERSIONS:
+        raise ShapeError("version", "out of range")
+    await vault.put_in_session(ItemName(call.path["name"]), item)
+
+
+async def renew(vault: Vault, call: Call) -> bytes:
+    """Renews the leases of the calling node's bots."""
+    renewal = call.json(LeaseRenewal)
+    if len(renewal.bots) > MAX_RENEWED:
+        raise ShapeError("bots", "too many")
+    return encode_json(await vault.renew(call.service, renewal))
+
+
+async def read_back(vault: Vault, call: Call) -> bytes:
+    """Seals a document to its owner's one-time key."""
+    return encode_json(await vault.read_back(call.bot, ItemName(call.path["name"]), call.json(ReadBack)))
+
+
+async def status(vault: Vault, _call: Call) -> bytes:
+    """What an operator should know."""
+    return encode_json(await vault.status())
+
+
+async def audit_head(vault: Vault, call: Call) -> bytes:
+    """The chain's head, signed, and the head it had at a number."""
+    return encode_json(await vault.audit.head(call.number))
+
+
+async def audit_witness(vault: Vault, call: Call) -> None:
+    """Keeps the calling node's signature of a head."""
+    if not isinstance(call.caller, ServiceName):
+        raise RefusedError(VaultRefusal.NOT_ALLOWED)
+    await vault.audit.witness(call.caller, call.json(Witness))
+
+
+async def audit_entries(vault: Vault, call: Call) -> bytes:
+    """A page of the chain."""
+    return encode_json(await vault.audit.entries(call.number))
+
+
+async def audit_witnesses(vault: Vault, call: Call) -> bytes:
+    """A page of what nodes signed."""
+    return encode_json(await vault.audit.witnesses(call.number))
+
+
 async def healthz(_vault: Vault, _call: Call) -> None:
     """Says that somebody is here."""
 
@@ -145,16 +237,30 @@ RULES: tuple[Rule, ...] = (
     Rule("PUT", "/v1/bots/{bot}", CONTROL, assign),
     Rule("PUT", "/v1/bots/{bot}/items/{name}/{version}", CONTROL, put),
     Rule("DELETE", "/v1/bots/{bot}", CONTROL, destroy),
+    Rule("DELETE", "/v1/tenants/{tenant}", CONTROL, destroy_tenant),
+    Rule("GET", "/v1/receipt-key", CONTROL, receipt_key),
+    Rule("POST", "/v1/rotations", CONTROL, rotate),
+    Rule("GET", "/v1/keys", CONTROL, keys_status),
     Rule("POST", "/v1/bots/{bot}/unfreeze", CONTROL, unfreeze),
     Rule("POST", "/v1/tickets", NODE, ticket),
     Rule("POST", "/v1/redeem", ANYONE, redeem),
+    Rule("PUT", "/v1/session/items/{name}", ANYONE, put_in_session),
+    Rule("POST", "/v1/leases", NODE, renew),
+    Rule("POST", "/v1/bots/{bot}/documents/{name}", CONTROL, read_back),
+    Rule("GET", "/v1/status", CONTROL, status),
+    Rule("GET", "/v1/audit/head/{number}", NODE, audit_head),
+    Rule("POST", "/v1/audit/witnesses", NODE, audit_witness),
+    Rule("GET", "/v1/audit/entries/{number}", CONTROL, audit_entries),
+    Rule("GET", "/v1/audit/witnesses/{number}", CONTROL, audit_witnesses),
     Rule("GET", "/healthz", ANYONE, healthz),
 )
 
 
-def build_app(vault: Vault, rules: Sequence[Rule] = RULES) -> ASGIApp:
+def build_app(
+    vault: Vault, rules: Sequence[Rule] = RULES, *, revoked: Callable[[ServiceName], bool] = lambda _name: False
+) -> ASGIApp:
     """The ASGI application; ``scope["state"]["caller"]`` must hold the :class:`Caller`."""
-    routes = [Route(rule.path, _guarded(vault, rule), methods=[rule.method]) for rule in rules]
+    routes = [Route(rule.path, _guarded(vault, rule, revoked), methods=[rule.method]) for rule in rules]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         for route in routes:
@@ -168,10 +274,14 @@ def build_app(vault: Vault, rules: Sequence[Rule] = RULES) -> ASGIApp:
     return app
 
 
-def _guarded(vault: Vault, rule: Rule) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(
+    vault: Vault, rule: Rule, revoked: Callable[[ServiceName], bool]
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         caller: Caller = request.scope["state"].get("caller", Nobody.UNREADABLE)
         refusal = admit(caller, rule.gate, vault.region)
+        if isinstance(caller, ServiceName) and revoked(caller):
+            refusal = VaultRefusal.REVOKED
         try:
             # Read even when refused: answering over an unread body would reset the connection under the answer.
             body = await read_body(request, keep=refusal is None)

@@ -30,6 +30,8 @@ class Schema:
     mark: int
     version: int
     tables: str
+    additions: str = ""
+    """Tables that came later, made where they are missing (``IF NOT EXISTS``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,10 @@ class Database:
         self.connection.execute("VACUUM")
         self.scrub_journal()
 
+    def image(self) -> bytes:
+        """The whole file as it would be read now."""
+        return bytes(self.connection.serialize())
+
     def scrub_journal(self) -> None:
         """Overwrites the idle rollback journal with zeros, in place."""
         try:
@@ -84,7 +90,8 @@ def create_database(path: Path, schema: Schema, rows: tuple[tuple[str, tuple[obj
     memory = sqlite3.connect(":memory:", isolation_level=None)
     try:
         memory.executescript(
-            f"PRAGMA application_id={schema.mark}; PRAGMA user_version={schema.version}; {schema.tables}"
+            f"PRAGMA application_id={schema.mark}; PRAGMA user_version={schema.version};"
+            f"{schema.tables}{schema.additions}"
         )
         for statement, values in rows:
             memory.execute(statement, values)
@@ -136,6 +143,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, schema: Schema) -> None
         raise StartError(f"{path} is not a database of the vault")
     if _pragma(connection, "user_version") != schema.version:
         raise StartError(f"{path} was written by another version of the vault")
+    connection.executescript(schema.additions)
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> object:

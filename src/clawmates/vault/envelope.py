@@ -42,6 +42,7 @@ class Layer(Enum):
     DATA_KEY = b"clawmates-data-key-v1\0"
     TENANT_KEY = b"clawmates-tenant-key-v1\0"
     INTAKE_KEY = b"clawmates-intake-key-v1\0"
+    SIGNING_KEY = b"clawmates-signing-key-v1\0"
     CANARY = b"clawmates-canary-v1\0"
 
 

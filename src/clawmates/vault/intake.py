@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clawmates.wire.vault import SealedItem
 
 MAX_HOSTS = 16
-SENT_TO_HOSTS = frozenset({ItemName.CHANNEL_TOKEN, ItemName.PROVIDER_KEY})
+SENT_TO_HOSTS = frozenset({ItemName.CHANNEL_TOKEN, ItemName.PROVIDER_KEY, ItemName.FALLBACK_KEY})
 """Credentials that name the hosts they may be sent to; everything else names none."""
 BORN_INSIDE = frozenset({ItemName.INGRESS_KEY})
 """Made in the container: nobody outside may bring one."""

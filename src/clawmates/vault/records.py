@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
+from clawmates.base.clock import stamp
 from clawmates.vault.database import Database, Schema
+from clawmates.vault.leases import Term
+from clawmates.vault.ledger import TABLES as AUDIT
+from clawmates.wire.names import ItemName
 from clawmates.wire.vault import Binding
 
-if TYPE_CHECKING:
-    from clawmates.wire.names import ItemName
-
+LEASES = """
+CREATE TABLE IF NOT EXISTS leases (bot TEXT PRIMARY KEY REFERENCES bots, seconds INTEGER NOT NULL, until TEXT NOT NULL)
+STRICT;
+"""
 SCHEMA = Schema(
     mark=int.from_bytes(b"CMVT", "big"),
     version=1,
@@ -25,6 +30,7 @@ CREATE TABLE records (
     PRIMARY KEY (bot, name, version)
 ) STRICT;
 """,
+    additions=LEASES + AUDIT,
 )
 KEPT_VERSIONS = 2
 """The newest and the one before it, which a bot may still be started with while desired state catches up."""
@@ -63,13 +69,31 @@ class RecordStore:
         ).fetchone()
         return None if row is None else Bot(row[0], row[1], row[2], bool(row[3]))
 
-    def assign(self, bot: str, tenant: str, node: str) -> None:
-        """Makes the bot known, or moves it to another node."""
+    def assign(self, bot: str, tenant: str, node: str, term: Term | None) -> None:
+        """Makes the bot known, or moves it to another node; its lease is the new one."""
         with self.database.transaction() as connection:
             connection.execute(
                 "INSERT INTO bots (bot, tenant, node) VALUES (?, ?, ?) ON CONFLICT (bot) DO UPDATE SET node = ?",
                 (bot, tenant, node, node),
             )
+            connection.execute("DELETE FROM leases WHERE bot = ?", (bot,))
+            if term is not None:
+                connection.execute("INSERT INTO leases VALUES (?, ?, ?)", (bot, term.seconds, stamp(term.until)))
+
+    def term(self, bot: str) -> Term | None:
+        """The bot's lease; ``None`` when it is endless."""
+        row = self.database.connection.execute("SELECT seconds, until FROM leases WHERE bot = ?", (bot,)).fetchone()
+        return None if row is None else Term(row[0], datetime.fromisoformat(row[1]))
+
+    def renew(self, bot: str, term: Term) -> None:
+        """Lets a lease run longer."""
+        with self.database.transaction() as connection:
+            connection.execute("UPDATE leases SET until = ? WHERE bot = ?", (stamp(term.until), bot))
+
+    def frozen(self) -> tuple[str, ...]:
+        """Bots that an alarm stopped."""
+        rows = self.database.connection.execute("SELECT bot FROM bots WHERE frozen = 1 ORDER BY bot")
+        return tuple(bot for (bot,) in rows)
 
     def freeze(self, bot: str, *, frozen: bool) -> None:
         """Sets or clears the mark that stops all tickets."""
@@ -119,6 +143,22 @@ class RecordStore:
                 ),
             )
 
+    def binding(self, bot: str, name: str, version: int) -> Binding | None:
+        """What one record is bound to; ``None`` where there is none."""
+        known = self.bot(bot)
+        record = self.record(known, ItemName(name), version) if known is not None else None
+        return None if record is None else record.binding
+
+    def bots_of(self, tenant: str) -> frozenset[str]:
+        """The tenant's bots."""
+        rows = self.database.connection.execute("SELECT bot FROM bots WHERE tenant = ?", (tenant,))
+        return frozenset(bot for (bot,) in rows)
+
+    def items_of(self, bot: str) -> frozenset[tuple[str, int]]:
+        """(name, version) of every record of a bot."""
+        rows = self.database.connection.execute("SELECT name, version FROM records WHERE bot = ?", (bot,))
+        return frozenset((name, version) for name, version in rows)
+
     def known(self) -> frozenset[tuple[str, str, int]]:
         """(bot, name, version) of every record."""
         rows = self.database.connection.execute("SELECT bot, name, version FROM records")
@@ -128,6 +168,7 @@ class RecordStore:
         """Deletes the bot and all its records."""
         with self.database.transaction() as connection:
             connection.execute("DELETE FROM records WHERE bot = ?", (bot,))
+            connection.execute("DELETE FROM leases WHERE bot = ?", (bot,))
             connection.execute("DELETE FROM bots WHERE bot = ?", (bot,))
         self.database.scrub_journal()
 

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from clawmates.base import notify
 from clawmates.base.shape import encode_json
 from clawmates.vault.identity import caller_of
+from clawmates.vault.tls import over_tls
 from clawmates.wire.vault import VaultRefusal
 
 if TYPE_CHECKING:
@@ -141,7 +142,8 @@ def build_server(app: ASGIApp, context: ssl.SSLContext, reload: Callable[[], obj
     config = uvicorn.Config(
         app,
         loop="none",
-        http=VaultProtocol,
+        # uvicorn takes a class here and only calls it; TLS is put under it by hand, see clawmates.vault.tls.
+        http=over_tls(VaultProtocol, context),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -153,6 +155,5 @@ def build_server(app: ASGIApp, context: ssl.SSLContext, reload: Callable[[], obj
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         h11_max_incomplete_event_size=MAX_HEAD,
-        ssl_context_factory=lambda _config, _default: context,
     )
     return VaultServer(config, reload)

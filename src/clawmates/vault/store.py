@@ -7,28 +7,41 @@ destroyed before it. Whatever a crash leaves between the two is noise, and :meth
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, assert_never
 
 from clawmates.base.secret import Secret
+from clawmates.vault import destruction as destructions
+from clawmates.vault import rotation
 from clawmates.vault.checks import StartError, private_folder
+from clawmates.vault.chores import Owed, finish_destruction, settle_debts
 from clawmates.vault.database import create_database, open_database
 from clawmates.vault.envelope import Layer, Random, fresh_key, lock, unlock
 from clawmates.vault.intake import binding_of, objection, open_sealed, sealed_bytes
+from clawmates.vault.keycopy import CopyError, KeyCopy
 from clawmates.vault.keys import KeyStore, create_keys, open_keys
-from clawmates.vault.master import load_master, master_path
+from clawmates.vault.leases import Term, runs
+from clawmates.vault.master import MasterUnavailableError
+from clawmates.vault.masters import Masters, MasterSettings, NoNewMasterError
 from clawmates.vault.records import KEPT_VERSIONS, SCHEMA, Bot, Record, RecordStore
-from clawmates.wire.vault import OpenItem, VaultRefusal
+from clawmates.vault.tickets import Grant
+from clawmates.wire.audit import KeyKind
+from clawmates.wire.leases import Lease
+from clawmates.wire.names import ItemName
+from clawmates.wire.receipt import DestroyedItem, KeysCopy, SignedReceipt, Subject
+from clawmates.wire.vault import MAX_ITEM_BYTES, Binding, OpenItem, VaultRefusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from pathlib import Path
 
     from clawmates.vault.keys import PublicIntakeKey
-    from clawmates.vault.tickets import Grant
-    from clawmates.wire.names import ItemName
+    from clawmates.vault.sessions import Holder
+    from clawmates.wire.upkeep import RotationRequest
     from clawmates.wire.vault import Assignment, SealedItem
 
 
@@ -41,26 +54,45 @@ class RefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """A document as it was opened for its owner."""
+
+    tenant: str
+    version: int
+    text: Secret[bytes]
+
+
+BORN_INSIDE_KEY = "born-inside"
+"""Stands where a sealed item names its intake key."""
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """Everything that is kept, and the rules for keeping it. Blocking: called on one thread of its own.
 
-    Raises :class:`RefusedError`; ``sqlite3.Error``, ``OSError`` and ``EnvelopeError`` mean that the storage failed.
+    Raises :class:`RefusedError`; ``sqlite3.Error``, ``OSError`` and ``EnvelopeError`` mean that the storage failed,
+    ``CopyError`` that the separate copy of the keys did, ``MasterUnavailableError`` that the master key is absent.
     """
 
     keys: KeyStore
     records: RecordStore
     random: Random
+    masters: Masters
+    copy: KeyCopy
+    owed: Owed = field(default_factory=Owed)
 
     def intake_key(self) -> PublicIntakeKey:
         """The key to seal to."""
         return self.keys.intake_key()
 
-    def assign(self, bot: str, assignment: Assignment) -> bool:
+    def assign(self, bot: str, assignment: Assignment, now: datetime) -> bool:
         """Makes a bot known or moves it; a bot never changes its tenant. Returns whether it left another node."""
         known = self.records.bot(bot)
         if known is not None and known.tenant != assignment.tenant:
             raise RefusedError(VaultRefusal.NOT_ALLOWED)
-        self.records.assign(bot, assignment.tenant, assignment.node)
+        if destructions.is_condemned(self.keys, bot):
+            raise RefusedError(VaultRefusal.BEING_DESTROYED)
+        self.records.assign(bot, assignment.tenant, assignment.node, Term.begin(assignment.lease_seconds, now))
         return known is not None and known.node != assignment.node
 
     def freeze(self, bot: str, *, frozen: bool) -> None:
@@ -92,33 +124,109 @@ class Store:
         opened = open_sealed(private, binding, blob)
         if isinstance(opened, VaultRefusal):
             raise RefusedError(opened)
-        data_key = fresh_key(self.random)
-        box = lock(data_key, Layer.RECORD, binding.encode(), opened, self.random)
-        self.keys.add(binding, data_key)
-        self.records.add(Record(binding, received, box))
-        self._destroy_versions(bot, ((name.value, old) for old in (*kept, version)[:-KEPT_VERSIONS]))
+        self._keep(binding, opened, received, kept)
 
-    def destroy(self, bot: str) -> None:
-        """Keys first, then records; a bot that is not there is no error, so a half-done try can be repeated."""
-        self.keys.destroy(bot)
-        self.records.forget(bot)
+    def destroy(self, bot: str, now: datetime) -> SignedReceipt:
+        """Keys first, then records, then the copy of the keys. May be repeated, also for the receipt alone."""
+        known = self.records.bot(bot)
+        tenant = known.tenant if known is not None else ""
+        return self._destroy(destructions.Target(subject=Subject.BOT, name=bot, tenant=tenant, bots=(bot,)), now)
 
-    def check(self, grant: Grant) -> None:
+    def destroy_tenant(self, tenant: str, now: datetime) -> SignedReceipt:
+        """The tenant's keys, and with them all its bots; otherwise as :meth:`destroy`."""
+        bots = tuple(sorted(self.records.bots_of(tenant) | self.keys.bots_of(tenant)))
+        return self._destroy(destructions.Target(subject=Subject.TENANT, name=tenant, tenant=tenant, bots=bots), now)
+
+    def begin_rotation(self, request: RotationRequest, now: datetime) -> None:
+        """Makes the new key; from then on it is used, and :func:`clawmates.vault.chores.step` brings the rest under it.
+
+        While one of the same kind is under way, nothing happens (a further intake key can always be made).
+        """
+        match request.kind:
+            case KeyKind.MASTER:
+                try:
+                    self.masters.begin(self.keys.master)
+                except (NoNewMasterError, StartError):
+                    raise RefusedError(VaultRefusal.NO_NEW_MASTER) from None
+            case KeyKind.TENANT:
+                if not rotation.begin_tenant(self.keys, request.tenant):
+                    raise RefusedError(VaultRefusal.UNKNOWN_TENANT)
+            case KeyKind.INTAKE:
+                self.keys.rotate_intake(now)
+            case _:
+                assert_never(request.kind)
+        self.owed.copy = True
+
+    def check(self, grant: Grant, now: datetime) -> None:
         """Refuses a grant that may not be given, or may no longer be used."""
         bot = self._bot(grant.bot)
         if bot.node != grant.node:
             raise RefusedError(VaultRefusal.NOT_ASSIGNED)
+        if not runs(self.records.term(bot.id), now):
+            raise RefusedError(VaultRefusal.LEASE_ENDED)
         if bot.frozen:
             raise RefusedError(VaultRefusal.FROZEN)
         for name, version in grant.items:
             if version not in self.records.versions(bot.id, name):
                 raise RefusedError(VaultRefusal.UNKNOWN_ITEM)
 
-    def open(self, grant: Grant) -> tuple[OpenItem, ...]:
+    def open(self, grant: Grant, now: datetime) -> tuple[OpenItem, ...]:
         """The plaintexts that a redeemed ticket names, checked once more."""
-        self.check(grant)
+        self.check(grant, now)
         bot = self._bot(grant.bot)
         return tuple(self._open(bot, name, version) for name, version in grant.items)
+
+    def renew(self, node: str, bots: Iterable[str], now: datetime) -> tuple[Lease, ...]:
+        """Renews the running leases of a node's bots; any other bot is left out of the answer."""
+        renewed = []
+        for bot in dict.fromkeys(bots):
+            known, term = self.records.bot(bot), self.records.term(bot)
+            if known is None or known.node != node or not runs(term, now):
+                continue
+            if term is not None:
+                self.records.renew(bot, term.renewed(now))
+            renewed.append(Lease(bot=bot, seconds=term.seconds if term else None, frozen=known.frozen))
+        return tuple(renewed)
+
+    def read_back(self, bot: str, name: ItemName) -> Document:
+        """The newest version of a document, for its owner; credentials never leave this way."""
+        if not name.is_document:
+            raise RefusedError(VaultRefusal.NOT_ALLOWED)
+        known = self._bot(bot)
+        versions = self.records.versions(bot, name)
+        if not versions:
+            raise RefusedError(VaultRefusal.UNKNOWN_ITEM)
+        item = self._open(known, name, versions[-1])
+        return Document(known.tenant, item.version, Secret(item.value.reveal().encode()))
+
+    def keep_born(self, holder: Holder, name: ItemName, version: int, text: str, now: datetime) -> bool:
+        """Keeps what a mate bore: at exactly the next version. The newest one again, word for word, changes nothing.
+
+        Returns whether anything was kept.
+        """
+        self.check(Grant(holder.bot, holder.node, 0, ()), now)
+        known = self._bot(holder.bot)
+        raw = text.encode()
+        if len(raw) > MAX_ITEM_BYTES:
+            raise RefusedError(VaultRefusal.TOO_LARGE)
+        kept = self.records.versions(known.id, name)
+        newest = kept[-1] if kept else 0
+        if kept and version == newest and self._open(known, name, version).value.reveal() == text:
+            return False
+        if version != newest + 1:
+            raise RefusedError(VaultRefusal.VERSION_EXISTS)
+        binding = Binding(
+            key_id=BORN_INSIDE_KEY,
+            region=self.records.region,
+            tenant=known.tenant,
+            bot=known.id,
+            name=name,
+            version=version,
+            hosts=(),
+        )
+        # No hash of what came is kept, as it is of sealed blobs: a short list of people could be guessed from it.
+        self._keep(binding, Secret(raw), self.random(32), kept)
+        return True
 
     def settle(self) -> None:
         """Clears what a crash may have left: records without a key, versions beyond those kept, stale pages."""
@@ -132,23 +240,57 @@ class Store:
             held[bot, name].append(version)
         for (bot, name), versions in held.items():
             self._destroy_versions(bot, ((name, old) for old in sorted(versions)[:-KEPT_VERSIONS]))
-        self.keys.database.forget()
+        self.owed.clearing = self.owed.copy = True
+        # The copy's disk may be away: the vault serves without it, says so, and tries again.
+        with suppress(CopyError):
+            self.copy.clear()
+            settle_debts(self)
 
     def close(self) -> None:
         """Closes both files."""
         self.keys.database.close()
         self.records.database.close()
 
+    def _keep(self, binding: Binding, opened: Secret[bytes], received: bytes, kept: tuple[int, ...]) -> None:
+        data_key = fresh_key(self.random)
+        box = lock(data_key, Layer.RECORD, binding.encode(), opened, self.random)
+        self.keys.add(binding, data_key)
+        self.owed.copy = True
+        self.records.add(Record(binding, received, box))
+        past = (*kept, binding.version)[:-KEPT_VERSIONS]
+        self._destroy_versions(binding.bot, ((binding.name.value, old) for old in past))
+
     def _destroy_versions(self, bot: str, versions: Iterable[tuple[str, int]]) -> None:
         if old := tuple(versions):
             self.keys.destroy(bot, *old)
+            self.owed.clearing = True
             self.records.forget_versions(bot, *old)
 
     def _bot(self, bot: str) -> Bot:
         known = self.records.bot(bot)
-        if known is None:
+        if known is None or destructions.is_condemned(self.keys, bot):
             raise RefusedError(VaultRefusal.UNKNOWN_BOT)
         return known
+
+    def _destroy(self, target: destructions.Target, now: datetime) -> SignedReceipt:
+        for one in destructions.pending(self.keys):
+            if (one.subject, one.name) == (target.subject, target.name):
+                return finish_destruction(self, one, now)
+        items = tuple(
+            DestroyedItem(bot=bot, name=ItemName(name), version=version)
+            for bot in target.bots
+            for name, version in sorted(self.keys.items_of(bot) | self.records.items_of(bot))
+        )
+        if not items and not any(self.records.bot(bot) for bot in target.bots):
+            return self._nothing_here(target, now)
+        return finish_destruction(self, destructions.condemn(self.keys, target, items, now), now)
+
+    def _nothing_here(self, target: destructions.Target, now: datetime) -> SignedReceipt:
+        """The receipt of before, or one that says that there is nothing."""
+        if (kept := destructions.kept_receipt(self.keys, target.subject, target.name)) is not None:
+            return kept
+        nothing = destructions.nothing(self.keys, target, now)
+        return destructions.receipt_for(self.keys, nothing, KeysCopy.NONE, now)
 
     def _open(self, bot: Bot, name: ItemName, version: int) -> OpenItem:
         record = self.records.record(bot, name, version)
@@ -159,29 +301,46 @@ class Store:
         return OpenItem(name=name, version=version, hosts=record.binding.hosts, value=Secret(value.reveal().decode()))
 
 
-def open_store(folder: Path, *, region: str, master_key: str, random: Random, now: datetime) -> Store:
-    """Opens the vault's folder, or makes it at the very first start; raises :class:`StartError`."""
+def open_store(
+    folder: Path,
+    *,
+    region: str,
+    master: MasterSettings,
+    random: Random,
+    now: datetime,
+    keys_copy: str = "",
+    reread: Callable[[], MasterSettings] | None = None,
+) -> Store:
+    """Opens the vault's folder, or makes it at the very first start.
+
+    ``reread`` looks at the master key's settings again when it is to be rotated. Raises :class:`StartError`, and
+    :class:`~clawmates.vault.master.MasterUnavailableError` when the token or service does not answer.
+    """
     private_folder(folder)
     keys_path, records_path = folder / "keys.db", folder / "vault.db"
+    masters = Masters(folder, master, random, reread or (lambda: master))
+    copy = KeyCopy.at(keys_copy)
     try:
         if not keys_path.exists():
             _require_no_records(records_path)
-            master = load_master(master_path(folder, master_key), random, create=True)
+            made = masters.open(create=True)
             create_database(records_path, SCHEMA)
-            create_keys(keys_path, region, master, random, now)
-        else:
-            if not records_path.exists():
-                raise StartError(f"{records_path} is missing beside keys.db: restore it from a backup")
-            master = load_master(master_path(folder, master_key), random, create=False)
+            create_keys(keys_path, region, made, random, now)
+        elif not records_path.exists():
+            raise StartError(f"{records_path} is missing beside keys.db: restore it from a backup")
     except OSError as error:
         raise StartError(f"cannot set up {folder}: {error.strerror}") from None
-    keys = open_keys(keys_path, region, master, random)
+    keys = open_keys(keys_path, region, masters, random)
     try:
+        keys.ensure_signing(now)
         records = RecordStore(open_database(records_path, SCHEMA), region)
-    except StartError:
+    except sqlite3.Error:
+        keys.database.close()
+        raise StartError(f"{keys_path} cannot be written: see that the disk has room") from None
+    except (StartError, MasterUnavailableError):
         keys.database.close()
         raise
-    return Store(keys, records, random)
+    return Store(keys, records, random, masters, copy)
 
 
 def _require_no_records(path: Path) -> None:

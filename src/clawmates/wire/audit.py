@@ -18,6 +18,8 @@ COUNTERSIGN_SECONDS = 60
 """How often heads are exchanged: what is younger than this may be unsigned."""
 PAGE = 500
 """Entries or heads in one answer."""
+KEPT_WORDS = 10_000
+"""Countersignatures that each side keeps at least, once there were so many: newer heads cover what older ones did."""
 GENESIS = bytes(32)
 """What the first entry follows."""
 _ENTRY = b"clawmates-audit-entry-v1\0"
@@ -216,9 +218,10 @@ class Witness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witnesses:
-    """A page of what counterparts signed, oldest first."""
+    """A page of what counterparts signed, oldest first; ``last`` asks for the next page."""
 
     witnesses: tuple[Witness, ...]
+    last: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ class Code(StrEnum):
 
     STARTING = "starting"
     LIVE = "live"
+    OPENED = "opened"
+    """It has opened what a ticket names; the number is the ticket's mark (:attr:`clawmates.wire.boot.Boot.mark`)."""
     STOPPING = "stopping"
     BOOT_INVALID = "boot-invalid"
     VAULT_UNREACHABLE = "vault-unreachable"
@@ -42,6 +44,43 @@ class Code(StrEnum):
     INTERNAL = "internal"
 
 
+PASSING = frozenset(
+    {
+        Code.CHANNEL_RATE_LIMITED,
+        Code.PERSON_UNREACHABLE,
+        Code.PROVIDER_RATE_LIMITED,
+        Code.PROVIDER_OVERLOADED,
+        Code.TOO_LONG,
+        Code.FILTERED,
+        Code.OVER_QUOTA,
+        Code.GAVE_UP,
+        Code.TIMED_OUT,
+    }
+)
+"""What went wrong with one message, or passes by itself: an event, and nothing about the bot."""
+LASTING = frozenset(
+    {
+        Code.BOOT_INVALID,
+        Code.VAULT_UNREACHABLE,
+        Code.TICKET_REFUSED,
+        Code.ITEM_MISSING,
+        Code.HOST_NOT_ALLOWED,
+        Code.BAD_TOKEN,
+        Code.SECOND_POLLER,
+        Code.CHANNEL_UNREACHABLE,
+        Code.CHANNEL_ERROR,
+        Code.BAD_KEY,
+        Code.NO_CREDIT,
+        Code.UNKNOWN_MODEL,
+        Code.PROVIDER_UNREACHABLE,
+        Code.PROVIDER_ERROR,
+        Code.REGION_NOT_ALLOWED,
+        Code.INTERNAL,
+    }
+)
+"""What is wrong with the bot until it says :attr:`Code.LIVE` again, which it does after a turn that ended well."""
+
+
 class Trouble(StrEnum):
     """Why node does not run a bot, or runs no bots at all."""
 
@@ -61,6 +100,10 @@ class Trouble(StrEnum):
     DESIRED_INVALID = "desired-invalid"
     DISK_FULL = "disk-full"
     CRASHING = "crashing"
+    FROZEN = "frozen"
+    LEASE_ENDED = "lease-ended"
+    CERTIFICATE_REVOKED = "certificate-revoked"
+    AUDIT_DIVERGED = "audit-diverged"
 
 
 REMEDY: dict[str, str] = {
@@ -104,6 +147,10 @@ REMEDY: dict[str, str] = {
     Trouble.DESIRED_INVALID: "desired.json cannot be read; the last good one stays in force.",
     Trouble.DISK_FULL: "The disk is full: make room, the bot starts by itself.",
     Trouble.CRASHING: "The container keeps dying; it is started again with growing pauses.",
+    Trouble.FROZEN: "A ticket of this bot was used twice: see `clawmates logs`, then `clawmates vault unfreeze BOT`.",
+    Trouble.LEASE_ENDED: "This node's lease of the bot has ended: the bot must be assigned to it again.",
+    Trouble.CERTIFICATE_REVOKED: "This node's certificate was revoked: enrol it again with `clawmates node enrol`.",
+    Trouble.AUDIT_DIVERGED: "The vault's audit chain is not the one node has signed: run `clawmates audit verify`.",
 }
 
 

@@ -4,18 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from clawmates.wire.names import ChannelKind, ItemName, check_bot_id
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Quotas of one bot; ``None`` is no limit. Messages are turns; days and months are UTC."""
+    """Quotas of one bot; ``None`` is no limit. Messages are turns; days and months are UTC.
+
+    A trial's counts are not refilled. What the gateway has counted it forgets when it restarts: who keeps a total
+    longer than that sends what is left of it.
+    """
 
     messages_per_day: int | None = None
     messages_per_month: int | None = None
     tokens_per_day: int | None = None
     tokens_per_month: int | None = None
+    messages_trial: int | None = None
+    tokens_trial: int | None = None
+    trial_ends: str | None = None
+    """RFC 3339 with an offset; no turn begins from then on."""
+
+    def __post_init__(self) -> None:
+        counts = (
+            *(self.messages_per_day, self.messages_per_month, self.messages_trial),
+            *(self.tokens_per_day, self.tokens_per_month, self.tokens_trial),
+        )
+        if any(count is not None and count < 0 for count in counts):
+            raise ValueError("a quota is not negative")
+        if self.trial_ends is not None:
+            _moment(self.trial_ends)
+
+    def trial_over(self, now: datetime) -> bool:
+        """Whether a trial has ended; ``now`` is aware of its time zone."""
+        return self.trial_ends is not None and now >= _moment(self.trial_ends)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """What answers when the bot's own model cannot: another model, or another provider with a key of its own.
+
+    The key of another provider is the item *fallback-key*; another model of the same provider needs none.
+    """
+
+    provider: str
+    model: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +69,7 @@ class BotSpec:
     limits: Limits = field(default_factory=Limits)
     max_output_tokens: int | None = None
     temperature: float | None = None
+    fallback: Fallback | None = None
     paused: bool = False
     restarts: int = 0
     """Raised by one, it asks for a restart."""
@@ -57,3 +95,15 @@ class DesiredState:
     def bot(self, bot: str) -> BotSpec | None:
         """The bot of that id."""
         return next((one for one in self.bots if one.id == bot), None)
+
+
+def _moment(text: str) -> datetime:
+    from datetime import datetime  # noqa: PLC0415 - the mate imports this module for nothing that needs a calendar
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("trial_ends is not a time of RFC 3339") from None
+    if moment.tzinfo is None:
+        raise ValueError("trial_ends has no offset from UTC")
+    return moment

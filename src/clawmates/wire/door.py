@@ -6,11 +6,15 @@
 ``POST /turn/end``   :class:`TurnEnd` → 204
 ``POST /event``      :class:`~clawmates.wire.codes.Event` → 204, or 429 when there are too many
 ``GET /config``      ``?after=REVISION`` → :class:`MateConfig` at once when newer, else 204 after at most 50 s
+``POST /park``       with ``Upgrade: clawmates-call``: 101 once somebody calls, else 204 after at most 50 s. The mate
+                     says :data:`PARK_READY` when it is ready for the caller's ClientHello, and then TLS. 502 when
+                     enough are parked, 404 for a bot that nobody can call
 ==================== ==============================================================================
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,6 +25,13 @@ from clawmates.wire.names import ChannelKind, ItemName, check_bot_id, check_host
 SOCKET = "/run/door/door.sock"
 CONFIG_WAIT_SECONDS = 50.0
 MAX_TURN_ID = 128
+MAX_TOKENS = 1 << 40
+PARK_WAIT_SECONDS = 50.0
+PARK_PROTOCOL = "clawmates-call"
+PARK_READY = b"\n"
+"""So that no byte of TLS comes together with the 101, where a stream would swallow it."""
+HOOK = re.compile(r"[a-z0-9]{16,63}")
+"""The random label of ``<label>.hooks.<domain>``."""
 VAULT_HOST = "vault"
 OLLAMA_HOST = "ollama"
 
@@ -38,6 +49,8 @@ class Refusal(StrEnum):
     SNI_MISMATCH = "sni-mismatch"
     TLS_TOO_OLD = "tls-too-old"
     TOO_MANY = "too-many"
+    NOBODY_WAITS = "nobody-waits"
+    """A caller from outside named a bot that has no connection parked."""
     DRAINING = "draining"
 
 
@@ -55,10 +68,14 @@ class TurnBegin:
     """A message is about to be answered. ``turn`` is opaque, at most 128 characters, the same after a crash."""
 
     turn: str
+    tokens: int = 0
+    """What it may cost: set aside until its end. 0 is the longest answer that the configuration allows."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.turn) <= MAX_TURN_ID:
             raise ValueError("a turn id has 1 to 128 characters")
+        if not 0 <= self.tokens <= MAX_TOKENS:
+            raise ValueError("token counts are out of range")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +96,20 @@ class TurnEnd:
     def __post_init__(self) -> None:
         if not 1 <= len(self.turn) <= MAX_TURN_ID:
             raise ValueError("a turn id has 1 to 128 characters")
-        if min(self.input_tokens, self.output_tokens) < 0 or max(self.input_tokens, self.output_tokens) > 1 << 40:
+        if min(self.input_tokens, self.output_tokens) < 0 or max(self.input_tokens, self.output_tokens) > MAX_TOKENS:
             raise ValueError("token counts are out of range")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackConfig:
+    """The second model to ask, and its limits."""
+
+    provider: str
+    provider_hosts: tuple[str, ...]
+    model: str
+    context_tokens: int
+    output_tokens: int
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +127,7 @@ class MateConfig:
     output_tokens: int
     temperature: float | None = None
     items: Mapping[ItemName, int] = field(default_factory=dict)
+    fallback: FallbackConfig | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +141,8 @@ class DoorSpec:
     """The allow-list; ``vault`` is always on it, ``ollama`` only when it stands here."""
     config: MateConfig
     limits: Limits = field(default_factory=Limits)
+    hook: str = ""
+    """The random label under which the bot can be called from outside; empty: it cannot."""
 
     def __post_init__(self) -> None:
         check_bot_id(self.bot)
@@ -118,3 +150,5 @@ class DoorSpec:
             check_host(host)
         if self.uid_first < 1 or self.uid_count < 1:
             raise ValueError("the uid range is empty or holds the host's root")
+        if self.hook and not HOOK.fullmatch(self.hook):
+            raise ValueError("a hook's label has 16 to 63 of a-z and 0-9")

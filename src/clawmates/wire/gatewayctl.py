@@ -52,6 +52,8 @@ class DoorStatus:
     refused: int
     reasons: Mapping[Refusal, int] = field(default_factory=dict)
     """Why tunnels were refused or cut, and how often."""
+    parked: int = 0
+    """Connections that wait to be called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +68,25 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IngressStatus:
+    """Who called from outside since the gateway began."""
+
+    open: int
+    """Callers connected now."""
+    calls: int
+    """Callers that were handed to a mate."""
+    passed: int
+    """Callers that were passed to control."""
+    reasons: Mapping[Refusal, int] = field(default_factory=dict)
+    """Why callers were refused or cut, and how often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayStatus:
     """All doors."""
 
     instance: str
     doors: tuple[DoorStatus, ...]
     flows: tuple[Flow, ...]
+    ingress: IngressStatus | None = None
+    """``None``: nobody can call in."""

@@ -23,6 +23,8 @@ class ItemName(StrEnum):
 
     CHANNEL_TOKEN = "channel-token"  # noqa: S105 - a name, not a secret
     PROVIDER_KEY = "provider-key"
+    FALLBACK_KEY = "fallback-key"
+    """For the fallback, where that is another provider."""
     PROMPT = "prompt"
     PEOPLE = "people"
     INGRESS_KEY = "ingress-key"

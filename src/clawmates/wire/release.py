@@ -56,6 +56,8 @@ class Model:
     id: str
     context_tokens: int
     output_tokens: int
+    temperature: bool = True
+    """Whether it takes a temperature; many that reason refuse a request with one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

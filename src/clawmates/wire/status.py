@@ -37,6 +37,9 @@ class BotStatus:
     code: str = ""
     """A :class:`~clawmates.wire.codes.Code` or :class:`~clawmates.wire.codes.Trouble`, or empty."""
     since: str
+    last: str = ""
+    """The last :data:`~clawmates.wire.codes.PASSING` code: about one message, not about the bot."""
+    last_at: str = ""
     channel: str
     provider: str
     model: str
@@ -46,6 +49,8 @@ class BotStatus:
     generation: int = 0
     restarts: int = 0
     memory_bytes: int = 0
+    written_at_start: int = 0
+    """``write_bytes`` of /proc/PID/io when the isolation was read back: what comes on top is the mate's own doing."""
     isolation: tuple[Finding, ...] = ()
 
 

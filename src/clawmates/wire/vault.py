@@ -6,10 +6,22 @@ Over TLS 1.3; *roles* are those of the client certificate, the empty role is a m
 ``GET /v1/intake-key``                           control  :class:`IntakeKey`
 ``PUT /v1/bots/{bot}``                           control  :class:`Assignment` → 204
 ``PUT /v1/bots/{bot}/items/{name}/{version}``    control  :class:`SealedItem` → 204
-``DELETE /v1/bots/{bot}``                        control  destroys keys, then records → 204
+``DELETE /v1/bots/{bot}``                        control  destroys keys, then records → ``SignedReceipt``
+``DELETE /v1/tenants/{tenant}``                  control  the same for a tenant and all its bots → ``SignedReceipt``
+``GET /v1/receipt-key``                          control  :class:`~clawmates.wire.receipt.ReceiptKey`
+``POST /v1/rotations``                           control  :class:`~clawmates.wire.upkeep.RotationRequest` → status
+``GET /v1/keys``                                 control  :class:`~clawmates.wire.upkeep.KeysStatus`
 ``POST /v1/bots/{bot}/unfreeze``                 control  lifts the freeze that a reused ticket caused → 204
 ``POST /v1/tickets``                             node     :class:`TicketRequest` → :class:`Ticket`
 ``POST /v1/redeem``                              (none)   :class:`Redemption` → :class:`Release`
+``PUT /v1/session/items/{name}``                 (none)   :class:`SessionItem` → 204
+``POST /v1/leases``                              node     :class:`~clawmates.wire.leases.LeaseRenewal` → ``Leases``
+``POST /v1/bots/{bot}/documents/{name}``         control  :class:`~clawmates.wire.documents.ReadBack` → sealed
+``GET /v1/status``                               control  :class:`~clawmates.wire.vault_status.VaultStatus`
+``GET /v1/audit/head/{number}``                  node     :class:`~clawmates.wire.audit.SignedHead`
+``POST /v1/audit/witnesses``                     node     :class:`~clawmates.wire.audit.Witness` → 204
+``GET /v1/audit/entries/{number}``               control  :class:`~clawmates.wire.audit.Entries` after that number
+``GET /v1/audit/witnesses/{number}``             control  :class:`~clawmates.wire.audit.Witnesses` after that place
 ``GET /healthz``                                 (none)   204
 ================================================ ======== ==================================================
 
@@ -29,6 +41,7 @@ from clawmates.wire.names import ItemName, check_bot_id, check_host
 MAX_ITEM_BYTES = 64 * 1024
 """The largest plaintext the vault keeps."""
 TICKET_SECONDS = 60
+MAX_LEASE_SECONDS = 7 * 24 * 3600
 HPKE_SUITE = "DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM"
 FORMAT = "clawmates-seal-v1"
 
@@ -42,6 +55,11 @@ class VaultRefusal(StrEnum):
     UNKNOWN_ITEM = "unknown-item"
     UNKNOWN_KEY = "unknown-key"
     NOT_ASSIGNED = "not-assigned"
+    LEASE_ENDED = "lease-ended"
+    REVOKED = "revoked"
+    SESSION_UNKNOWN = "session-unknown"
+    TOO_MANY = "too-many"
+    DIVERGED = "diverged"
     CANNOT_OPEN = "cannot-open"
     VERSION_EXISTS = "version-exists"
     TOO_LARGE = "too-large"
@@ -50,6 +68,11 @@ class VaultRefusal(StrEnum):
     TICKET_REUSED = "ticket-reused"
     FROZEN = "frozen"
     STORAGE_FAILED = "storage-failed"
+    UNKNOWN_TENANT = "unknown-tenant"
+    BEING_DESTROYED = "being-destroyed"
+    NO_NEW_MASTER = "no-new-master"
+    MASTER_UNAVAILABLE = "master-unavailable"
+    KEYS_COPY_FAILED = "keys-copy-failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +117,21 @@ class IntakeKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """Whose bot it is and which node may run it."""
+    """Whose bot it is, which node may run it, and for how long: an endless lease is ``None``.
+
+    A lease begins anew with every assignment. Node renews it while it runs; once it has ended, only another assignment
+    helps. Counted by the vault's own clock.
+    """
 
     tenant: str
     node: str
+    lease_seconds: int | None = None
 
     def __post_init__(self) -> None:
         check_bot_id(self.tenant)
         check_bot_id(self.node)
+        if self.lease_seconds is not None and not 1 <= self.lease_seconds <= MAX_LEASE_SECONDS:
+            raise ValueError("a lease is out of range")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,14 +171,16 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redemption:
-    """A mate shows its ticket."""
+    """A mate shows its ticket; with ``session`` it also asks for the right to keep what is born inside it."""
 
     bot: str
     ticket: Secret[str]
+    session: bool = False
 
     def plain(self) -> dict[str, object]:
         """The JSON form, opened: for the mate's request."""
-        return {"bot": self.bot, "ticket": self.ticket.reveal()}
+        asked: dict[str, object] = {"session": True} if self.session else {}
+        return {"bot": self.bot, "ticket": self.ticket.reveal()} | asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,13 +204,34 @@ class OpenItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What a ticket opened."""
+    """What a ticket opened, and the session where one was asked for: good for this one life of the mate."""
 
     items: tuple[OpenItem, ...]
+    session: Secret[str] | None = None
 
     def plain(self) -> dict[str, object]:
         """The JSON form, opened."""
-        return {"items": [item.plain() for item in self.items]}
+        opened: dict[str, object] = {"session": self.session.reveal()} if self.session else {}
+        return {"items": [item.plain() for item in self.items]} | opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionItem:
+    """A mate hands over what was born inside it: UTF-8 text, at exactly the version after the newest one."""
+
+    bot: str
+    session: Secret[str]
+    version: int
+    value: Secret[str]
+
+    def plain(self) -> dict[str, object]:
+        """The JSON form, opened: for the mate's request."""
+        return {
+            "bot": self.bot,
+            "session": self.session.reveal(),
+            "version": self.version,
+            "value": self.value.reveal(),
+        }
 
 
 def sealed_text(enc_and_ciphertext: bytes) -> str:

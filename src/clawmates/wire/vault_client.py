@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from clawmates.base.http.client import Connection, HttpError
 from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.base.tls import uri_names
+from clawmates.wire.names import ServiceName
 from clawmates.wire.vault import IntakeKey, Release, Ticket, VaultRefusal
 
 if TYPE_CHECKING:
     from clawmates.wire.names import ItemName
-    from clawmates.wire.vault import Assignment, Redemption, SealedItem, TicketRequest
+    from clawmates.wire.vault import Assignment, Redemption, SealedItem, SessionItem, TicketRequest
 
 T = TypeVar("T")
 
 CALL_SECONDS = 15.0
+MOST_WAITING = 8
 MAX_ANSWER = 3 * 1024 * 1024
 """Five items of the largest size, every character escaped, fit."""
 _OK, _NO_CONTENT = 200, 204
@@ -51,8 +54,12 @@ class _Refused:
 
 
 def speaks_as(connection: Connection, uri: str) -> bool:
-    """Whether the peer's certificate, whose chain was verified, carries exactly this URI name."""
-    return uri_names(connection.writer.get_extra_info("peercert")) == (uri,)
+    """Whether the peer's certificate, whose chain was verified, carries this name alone, at its generation or later."""
+    try:
+        (name,) = uri_names(connection.writer.get_extra_info("peercert"))
+        return ServiceName.parse(name).stands_for(ServiceName.parse(uri))
+    except ValueError:
+        return False
 
 
 async def redeem(connection: Connection, redemption: Redemption) -> Release:
@@ -65,17 +72,34 @@ async def redeem(connection: Connection, redemption: Redemption) -> Release:
     return _decode(Release, body)
 
 
+async def put_in_session(connection: Connection, name: ItemName, item: SessionItem) -> None:
+    """Hands over what was born inside a mate, over a connection of the caller's; the same again is no error.
+
+    Raises :class:`VaultError` and :class:`VaultUnreachableError`.
+    """
+    await _exchange(connection, "PUT", f"/v1/session/items/{name.value}", encode_json(item.plain()))
+
+
 @dataclass(frozen=True, slots=True)
 class VaultClient:
-    """Every call opens a connection of its own. Raises :class:`VaultError` and :class:`VaultUnreachableError`.
+    """Raises :class:`VaultError` and :class:`VaultUnreachableError`.
 
-    ``server_name`` is what the vault's certificate must be valid for; ``host`` is only where it is.
+    ``server_name`` is what the vault's certificate must be valid for; ``host`` is only where it is. Every call opens a
+    connection of its own, unless ``keep`` lets a few wait for the next calls: half of a call's work is the handshake.
+    Who keeps must :meth:`close`.
     """
 
     host: str
     port: int
     tls: ssl.SSLContext
     server_name: str = "vault"
+    keep: bool = False
+    _waiting: list[Connection] = field(default_factory=list)
+
+    async def close(self) -> None:
+        """Lets go of connections that wait."""
+        while self._waiting:
+            await self._waiting.pop().close()
 
     async def intake_key(self) -> IntakeKey:
         """The public key that items are sealed to (role control)."""
@@ -101,11 +125,53 @@ class VaultClient:
         """A single-use right for one of this node's bots (role node)."""
         return _decode(Ticket, await self._call("POST", "/v1/tickets", encode_json(request)))
 
+    async def put_in_session(self, name: ItemName, item: SessionItem) -> None:
+        """:func:`put_in_session` on a connection of its own."""
+        await self._call("PUT", f"/v1/session/items/{name.value}", encode_json(item.plain()))
+
     async def redeem(self, redemption: Redemption) -> Release:
-        """:func:`redeem` on a connection of its own."""
-        return _decode(Release, await self._call("POST", "/v1/redeem", encode_json(redemption.plain())))
+        """:func:`redeem` on a connection of its own, never on one that may have died: a ticket is shown once."""
+        return _decode(Release, await self._alone("POST", "/v1/redeem", encode_json(redemption.plain())))
+
+    async def ask(self, cls: type[T], method: str, target: str, body: bytes = b"") -> T:
+        """Any other call that is answered with a ``cls``: see :mod:`clawmates.wire.vault_calls`."""
+        return _decode(cls, await self._call(method, target, body))
+
+    async def tell(self, method: str, target: str, body: bytes = b"") -> None:
+        """Any other call without an answer."""
+        await self._call(method, target, body)
 
     async def _call(self, method: str, target: str, body: bytes = b"") -> bytes:
+        """All but a redemption may be said twice, so a connection that died while it waited costs nothing."""
+        while self._waiting:
+            connection = self._waiting.pop()
+            if connection.reusable:
+                with suppress(VaultUnreachableError):
+                    return await self._over(connection, method, target, body)
+            else:
+                await connection.close()
+        if not self.keep:
+            return await self._alone(method, target, body)
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                fresh = await Connection.tcp(self.host, self.port, tls=self.tls, server_name=self.server_name)
+        except (TimeoutError, HttpError):
+            raise VaultUnreachableError from None
+        return await self._over(fresh, method, target, body)
+
+    async def _over(self, connection: Connection, method: str, target: str, body: bytes) -> bytes:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                return await _exchange(connection, method, target, body)
+        except TimeoutError:
+            raise VaultUnreachableError from None
+        finally:
+            if connection.reusable and len(self._waiting) < MOST_WAITING:
+                self._waiting.append(connection)
+            else:
+                await connection.close()
+
+    async def _alone(self, method: str, target: str, body: bytes) -> bytes:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 connection = await Connection.tcp(self.host, self.port, tls=self.tls, server_name=self.server_name)

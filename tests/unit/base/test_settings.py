@@ -42,7 +42,7 @@ def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_every_unsafe_switch_is_told(tmp_path: Path) -> None:
-    sections = {
+    sections: dict[str, dict[str, object]] = {
         "platform": {"unsafe_clock_offset": 1.0},
         "gateway": {"unsafe_resolve": {"a.example": "127.0.0.1:1"}},
         "node": {"unsafe_extra_ca": "ca.pem"},

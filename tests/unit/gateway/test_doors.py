@@ -132,7 +132,8 @@ class TestPeers:
 
     async def test_too_many_connections_are_closed_unread(self, house: House) -> None:
         await house.client.put(house.spec())
-        most = house.gateway.settings.gateway.limits.connections + door_module.SPARE_CONNECTIONS
+        limits = house.gateway.settings.gateway.limits
+        most = limits.connections + limits.parked + door_module.SPARE_CONNECTIONS
         mates = [await house.knock() for _ in range(most + 1)]
         statuses = []
         for mate in mates:

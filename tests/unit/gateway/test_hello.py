@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from clawmates.gateway import hello, records
 from clawmates.gateway.decision import ALLOW, RETRY, Decision, Verdict
-from clawmates.gateway.hello import MalformedHelloError, client_reader, parse_client, parse_server, server_reader
+from clawmates.gateway.hello import (
+    MalformedHelloError,
+    caller_reader,
+    client_reader,
+    name_in,
+    parse_client,
+    parse_server,
+    server_reader,
+)
 from clawmates.gateway.records import MAX_HELD, HelloReader
 from clawmates.wire.door import Refusal
 
@@ -266,6 +274,27 @@ class TestRecords:
         good, more = record(message(1, self.GOOD)), b"m" * (2 * MAX_HELD)
         assert reader.feed(good + more) == ALLOW
         assert reader.rest == more
+
+
+class TestCallerRule:
+    """A caller from outside may name anybody, openly and with TLS 1.3."""
+
+    def check(self, body: bytes) -> Decision:
+        return judge(caller_reader(), in_records(message(1, body), 16384))
+
+    @pytest.mark.parametrize("host", [HOST, "other.example", ""])
+    def test_any_name(self, host: str) -> None:
+        reader = caller_reader()
+        assert judge(reader, record(message(1, client_body(sni(host) + VERSIONS)))) == ALLOW
+        assert name_in(reader.message) == host
+
+    def test_refused(self) -> None:
+        assert self.check(client_body(VERSIONS)).reason is Refusal.SNI_MISMATCH
+        assert self.check(client_body(sni() + VERSIONS + ECH)).reason is Refusal.SNI_MISMATCH
+        assert self.check(client_body(sni())).reason is Refusal.TLS_TOO_OLD
+        assert self.check(client_body(sni()[:-1])).reason is Refusal.NOT_TLS
+        not_ascii = extension(0, vector(2, b"\0" + vector(2, b"\xe9.example")))
+        assert self.check(client_body(not_ascii + VERSIONS)).reason is Refusal.SNI_MISMATCH
 
 
 class TestClientRule:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 
 from clawmates.base.settings import GatewayLimits
 from clawmates.gateway import relay as relay_module
+from clawmates.gateway.bandwidth import READ_BYTES, Crowd, Share
 from clawmates.gateway.relay import Relay
 from clawmates.gateway.streams import LIMIT, PIECE, Side, open_side
 from clawmates.gateway.traffic import Traffic
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from tests.unit.gateway.conftest import ManualClock
 
 LIMITS = GatewayLimits()
+
+
+def share(bytes_per_second: int = 0, crowd: Crowd | None = None) -> Share:
+    return Share(bytes_per_second, crowd or Crowd(), time.monotonic)
 
 
 @dataclass
@@ -70,7 +76,7 @@ async def running(
     tested: Rig, limits: GatewayLimits = LIMITS, clock: ManualClock | None = None
 ) -> AsyncIterator[asyncio.Task[None]]:
     now = clock.monotonic if clock else asyncio.get_running_loop().time
-    task = asyncio.create_task(Relay(*tested.sides, tested.traffic, now).run(limits))
+    task = asyncio.create_task(Relay(*tested.sides, tested.traffic, share(), now).run(limits))
     try:
         yield task
     finally:
@@ -135,7 +141,7 @@ async def test_slow_reader_holds_the_sender_back() -> None:
         async with asyncio.timeout(10):
             await until(lambda: not tested.sides[0].transport.is_reading())
         assert not sending.done()
-        assert far.get_write_buffer_size() <= relay_module.HIGH_WATER + relay_module.READ_BYTES
+        assert far.get_write_buffer_size() <= relay_module.HIGH_WATER + READ_BYTES
         assert len(await tested.receive(tested.far, 20_000_000)) == 20_000_000
         sending.cancel()
 
@@ -198,7 +204,7 @@ async def test_idle_tunnel_is_cut() -> None:
 
 async def test_busy_tunnel_is_not_idle(clock: ManualClock) -> None:
     async with rig() as tested:
-        relay = Relay(*tested.sides, tested.traffic, clock.monotonic)
+        relay = Relay(*tested.sides, tested.traffic, share(), clock.monotonic)
         clock.forward(LIMITS.idle_seconds - 1)
         relay.moved(1, outward=True)
         clock.forward(LIMITS.idle_seconds - 1)
@@ -207,7 +213,7 @@ async def test_busy_tunnel_is_not_idle(clock: ManualClock) -> None:
 
 async def test_total_time_is_bounded_however_busy(clock: ManualClock) -> None:
     async with rig() as tested:
-        relay = Relay(*tested.sides, tested.traffic, clock.monotonic)
+        relay = Relay(*tested.sides, tested.traffic, share(), clock.monotonic)
         clock.forward(LIMITS.total_seconds - 1)
         relay.moved(1, outward=False)
         assert relay.left(LIMITS) == 1
@@ -228,7 +234,7 @@ async def test_connection_lost_before_the_hand_over() -> None:
     async with rig() as tested:
         tested.sides[1].transport.abort()
         with pytest.raises(ConnectionResetError):
-            await Relay(*tested.sides, tested.traffic, asyncio.get_running_loop().time).run(LIMITS)
+            await Relay(*tested.sides, tested.traffic, share(), asyncio.get_running_loop().time).run(LIMITS)
         assert tested.sides[0].transport.is_closing()
 
 

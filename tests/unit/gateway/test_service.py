@@ -41,6 +41,33 @@ async def test_inherited_control_socket(run_folder: Path, monkeypatch: pytest.Mo
     tcp.close()
 
 
+async def test_inherited_ingress_socket(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for family, where in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        inherited = socket.create_server((where, 0), family=family)
+        inherited.settimeout(0)
+        port, control = inherited.getsockname()[1], bind(run_folder / "handed.sock", 0o600)
+        handed = [control, inherited]
+        monkeypatch.setattr("clawmates.gateway.service.inherited_sockets", lambda handed=handed: handed)
+        gateway, stop = gateway_in(run_folder, ingress="127.0.0.1:1"), asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(gateway.run(stop))
+            await gateway.serving.wait()
+            assert gateway.callers == (where, port)
+            assert (await GatewayClient(run_folder / "handed.sock").status()).ingress is not None
+            stop.set()
+        assert inherited.fileno() == -1
+
+
+async def test_ingress_that_cannot_be_had(run_folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(SettingsError, match="cannot listen"):
+            await gateway_in(run_folder, ingress=where).run(asyncio.Event())
+    for wrong in ({"ingress": "8444"}, {"control": "control.example:1"}):
+        with pytest.raises(SettingsError):
+            await gateway_in(run_folder, **wrong).run(asyncio.Event())
+
+
 async def test_second_gateway_is_refused(run_folder: Path) -> None:
     first, stop = gateway_in(run_folder), asyncio.Event()
     async with asyncio.TaskGroup() as group:

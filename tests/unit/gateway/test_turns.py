@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clawmates.base.shape import decode
 from clawmates.gateway import turns
 from clawmates.gateway.bucket import Bucket
 from clawmates.gateway.quota import Usage
@@ -17,11 +18,13 @@ from clawmates.wire.door import TurnBegin, TurnEnd, Verdict
 if TYPE_CHECKING:
     from tests.unit.gateway.conftest import ManualClock
 
+    from clawmates.base.clock import Clock
+
 KEY = b"k" * KEY_BYTES
 FREE = Limits()
 
 
-def ledger(clock: ManualClock, per_minute: int = 100_000) -> Ledger:
+def ledger(clock: Clock, per_minute: int = 100_000) -> Ledger:
     return Ledger(KEY, clock, per_minute)
 
 
@@ -195,3 +198,116 @@ class TestBucket:
         assert bucket.take(100.0)
         assert not bucket.take(50.0)
         assert not bucket.take(100.5)
+
+
+class TestReservation:
+    """Tokens are set aside when a turn begins and settled when it ends."""
+
+    LIMITS = Limits(tokens_per_day=100)
+
+    def start(self, book: Ledger, turn: str, tokens: int = 0, most: int = 60) -> Verdict:
+        return book.begin(TurnBegin(turn=turn, tokens=tokens), self.LIMITS, most)
+
+    def test_turns_in_parallel_do_not_spend_the_same_tokens(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        assert [self.start(book, turn) for turn in "123"] == [Verdict.GO, Verdict.GO, Verdict.OVER]
+        assert book.reserved == 120
+
+    def test_weakened_without_reservation_all_of_them_begin(
+        self, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Ledger, "reserved", 0)
+        book = ledger(clock)
+        assert {self.start(book, str(number)) for number in range(50)} == {Verdict.GO}
+
+    def test_settled_at_the_end(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        for turn in "12":
+            assert self.start(book, turn) is Verdict.GO
+        end(book, "1", 5)
+        assert book.reserved == 60
+        assert self.start(book, "3") is Verdict.GO
+        assert self.start(book, "4") is Verdict.OVER
+
+    def test_the_mate_may_say_what_it_will_cost(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        assert self.start(book, "1", tokens=100) is Verdict.GO
+        assert self.start(book, "2", tokens=1) is Verdict.OVER
+
+    def test_second_attempt_is_not_set_aside_twice(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        assert [self.start(book, "1"), self.start(book, "1"), book.reserved] == [Verdict.GO, Verdict.GO, 60]
+
+    def test_given_up_is_free_again(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        assert [self.start(book, "1") for _ in range(3)][-1] is Verdict.GIVE_UP
+        assert book.reserved == 0
+
+    def test_what_a_dead_mate_left_is_free_again(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        assert [self.start(book, turn) for turn in "12"] == [Verdict.GO, Verdict.GO]
+        clock.forward(turns.RESERVED_SECONDS)
+        assert book.reserved == 0
+        assert self.start(book, "3") is Verdict.GO
+        end(book, "1", 10)
+        assert book.reserved == 60, "an end that comes late still counts what it cost"
+
+    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9), st.integers(0, 60)), max_size=60))
+    def test_never_over_by_more_than_the_last_turn(self, steps: list[tuple[bool, int, int]]) -> None:
+        clock = Still()
+        book = ledger(clock)
+        begun: set[str] = set()
+        for number, (starting, which, cost) in enumerate(steps):
+            turn = f"{which}-{number}"
+            if starting and self.start(book, turn) is Verdict.GO:
+                begun.add(turn)
+            elif not starting and begun:
+                book.end(TurnEnd(turn=begun.pop(), output_tokens=cost))
+        for turn in begun:
+            book.end(TurnEnd(turn=turn, output_tokens=60))
+        assert book.output_tokens < 100 + 60
+
+
+class Still:
+    """A clock that stands."""
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+class TestTrial:
+    @pytest.mark.parametrize("limits", [Limits(messages_trial=1), Limits(tokens_trial=30)])
+    def test_is_not_refilled(self, clock: ManualClock, limits: Limits) -> None:
+        book = ledger(clock)
+        assert begin(book, "1", limits) is Verdict.GO
+        end(book, "1", 10)
+        clock.forward(86_400 * 40)
+        assert begin(book, "2", limits) is Verdict.OVER
+        assert begin(book, "3") is Verdict.GO
+
+    def test_ends(self, clock: ManualClock) -> None:
+        book, limits = ledger(clock), Limits(trial_ends="2026-11-22T10:00:00Z")
+        assert begin(book, "1", limits) is Verdict.GO
+        clock.forward(3600)
+        assert begin(book, "2", limits) is Verdict.OVER
+        assert begin(book, "1", limits) is Verdict.GO, "what had begun may end"
+        assert begin(book, "3", Limits(trial_ends="2026-11-22T11:00:01+01:00")) is Verdict.GO
+
+    @pytest.mark.parametrize("when", ["tomorrow", "2026-11-22T10:00:00", "2026-99-99T10:00:00Z", ""])
+    def test_no_time_at_all(self, when: str) -> None:
+        with pytest.raises(ValueError, match="trial_ends") as refused:
+            Limits(trial_ends=when)
+        assert not when or when not in str(refused.value)
+
+    @pytest.mark.parametrize("name", ["messages_trial", "tokens_trial", "messages_per_day", "tokens_per_month"])
+    def test_negative_quota(self, name: str) -> None:
+        with pytest.raises(ValueError, match="not negative"):
+            decode(Limits, {name: -1})
+
+    def test_token_estimate_out_of_range(self) -> None:
+        for tokens in (-1, 1 << 41):
+            with pytest.raises(ValueError, match="out of range"):
+                TurnBegin(turn="1", tokens=tokens)

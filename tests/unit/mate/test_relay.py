@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clawmates.mate import texts
+from clawmates.mate.brain import Brain
 from clawmates.mate.channels.scripted import ScriptedChannel
 from clawmates.mate.conversation import Memory
 from clawmates.mate.errors import ChannelError, DoorError, ProviderError
 from clawmates.mate.providers.scripted import ScriptedProvider
-from clawmates.mate.relay import Brain, Relay
+from clawmates.mate.relay import MOST_CHARACTERS, Relay
 from clawmates.wire.codes import Code, Event
 from clawmates.wire.door import TurnAnswer, TurnEnd, Verdict
 
@@ -25,9 +26,12 @@ class ScriptedTurns:
     ended: list[TurnEnd] = field(default_factory=list)
     said: list[Code] = field(default_factory=list)
     deaf: bool = False
+    broken: bool = False
 
     async def begin(self, turn: str) -> TurnAnswer:
         self.begun.append(turn)
+        if self.broken:
+            raise DoorError(Code.INTERNAL)
         return TurnAnswer(verdict=self.verdicts.get(turn, Verdict.GO))
 
     async def end(self, end: TurnEnd) -> None:
@@ -158,6 +162,68 @@ async def test_a_gateway_that_goes_away_after_the_reply_does_not_lose_the_messag
     assert house.channel.replies[1].sent == ["You said: hello"]
 
 
+async def test_half_a_surrogate_pair_harms_nobody() -> None:
+    house = House(
+        provider=ScriptedProvider(
+            [
+                (
+                    "whole: \ud83d",
+                    "\ude00, half: \ud83d",
+                )
+            ]
+        )
+    )
+    async with running(house):
+        house.channel.say(1, "lone \ud83d end")
+        await house.channel.until_finished(1)
+        house.channel.say(2, "and on")
+        await house.channel.until_finished(2)
+    assert house.channel.replies[1].sent == ["whole: 😀, half: \ufffd"]
+    assert house.provider.prompts[1].messages[0].text == "lone \ufffd end"
+
+
+async def test_an_answer_without_end_is_cut() -> None:
+    house = House(provider=ScriptedProvider([["x" * 1000] * 1000]))
+    async with running(house):
+        house.channel.say(1, "tell me everything")
+        await house.channel.until_finished(1)
+    (sent,) = house.channel.replies[1].sent
+    assert MOST_CHARACTERS < len(sent) < MOST_CHARACTERS + 2000
+    assert sent.endswith(texts.of("").cut_at_length.strip())
+
+
+async def test_an_error_nobody_thought_of_stays_with_its_message() -> None:
+    house = House(provider=ScriptedProvider([ZeroDivisionError("a secret")]))
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+        house.channel.say(2, "still there?", "2")
+        await house.channel.until_finished(2)
+    assert house.channel.replies[1].sent == [texts.for_code(Code.INTERNAL)]
+    assert house.turns.said == [Code.INTERNAL]
+    assert house.channel.replies[2].sent == ["You said: still there?"]
+
+
+async def test_a_message_is_not_finished_while_the_messenger_cannot_be_reached() -> None:
+    house = House(provider=ScriptedProvider(gate=asyncio.Event()), turn_seconds=0.01)
+    house.channel.away = asyncio.Event()
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_tried(1)
+        assert house.channel.finished == []
+        house.channel.away.set()
+        await house.channel.until_finished(1)
+    assert house.channel.replies[1].sent == [texts.for_code(Code.TIMED_OUT)]
+
+
+async def test_a_gateway_that_stays_away_costs_an_apology_and_not_the_message() -> None:
+    house = House(turns=ScriptedTurns(broken=True))
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+    assert house.channel.replies[1].sent == [texts.for_code(Code.INTERNAL)]
+
+
 async def test_new_forgets_and_needs_no_provider() -> None:
     async with running(House()) as house:
         house.channel.say(1, "hello")
@@ -165,7 +231,7 @@ async def test_new_forgets_and_needs_no_provider() -> None:
         house.channel.say(2, "/new@some_bot")
         await house.channel.until_finished(2)
         assert house.memory.weight == 0
-    assert house.channel.replies[2].sent == [texts.NEW]
+    assert house.channel.replies[2].sent == [texts.of("").new]
     assert len(house.provider.prompts) == 1
 
 
@@ -174,7 +240,7 @@ async def test_an_empty_answer_is_not_sent_empty() -> None:
     async with running(house):
         house.channel.say(1, "hello")
         await house.channel.until_finished(1)
-    assert house.channel.replies[1].sent == [texts.EMPTY_ANSWER]
+    assert house.channel.replies[1].sent == [texts.of("").empty_answer]
 
 
 def test_every_code_has_a_sentence_without_the_code_in_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from clawmates.base.secret import Secret
 from clawmates.base.shape import decode_json
-from clawmates.node.boot import BootFolders
+from clawmates.node.boot import BootFolders, Ticketed
 from clawmates.wire.boot import AUTHORITY_FILE, BOOT_FILE, EXTRA_ROOTS_FILE, Boot
 from clawmates.wire.names import ItemName
 
@@ -63,10 +63,9 @@ def test_extra_roots_go_when_the_switch_is_off(folders: BootFolders) -> None:
 def test_a_note_survives_node_and_goes_with_the_next_start(folders: BootFolders) -> None:
     folders.prepare(boot(), GID)
     assert folders.noted("anna") is None
-    folders.note("anna", 3, {ItemName.PROMPT: 2})
-    noted = folders.noted("anna")
-    assert noted is not None
-    assert (noted.generation, dict(noted.items)) == (3, {ItemName.PROMPT: 2})
+    note = Ticketed(generation=3, items={ItemName.PROMPT: 2}, written=20_480)
+    folders.note("anna", note)
+    assert folders.noted("anna") == note
     folders.prepare(boot(), GID)
     assert folders.noted("anna") is None
 
@@ -79,7 +78,7 @@ def test_a_damaged_note_is_no_note(folders: BootFolders) -> None:
 
 def test_nothing_of_a_removed_bot_stays(folders: BootFolders) -> None:
     folders.prepare(boot(), GID)
-    folders.note("anna", 3, {})
+    folders.note("anna", Ticketed(generation=3, items={}))
     assert folders.bots() == ("anna",)
     folders.remove("anna")
     folders.remove("anna")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clawmates.node.engines import podman, runtime
 from clawmates.node.engines.base import (
     DiskFullError,
     EngineError,
@@ -23,7 +24,7 @@ from clawmates.node.engines.base import (
 from clawmates.node.engines.exits import Exits
 from clawmates.node.engines.podman import PodmanEngine, _failure, _running
 from clawmates.node.engines.podman_files import SECCOMP_SOURCE, PodmanFiles
-from clawmates.node.engines.runtime import choose_runtime
+from clawmates.node.engines.runtime import choose_runtime, gives_user_namespaces
 from clawmates.node.engines.seccomp import DENIED, tighten, write_profile
 
 if TYPE_CHECKING:
@@ -48,6 +49,36 @@ if TYPE_CHECKING:
 def test_complaints_become_codes(complaint: bytes, kind: type[EngineError], capsys: pytest.CaptureFixture[str]) -> None:
     assert type(_failure(complaint)) is kind
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("given", "kind"), [(True, DiskFullError), (False, NoUserNamespacesError)])
+async def test_no_space_is_a_full_disk_only_while_there_are_user_namespaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, given: bool, kind: type[EngineError]
+) -> None:
+    """The kernel says ENOSPC for both."""
+    program = tmp_path / "podman"
+    program.write_text("#!/bin/sh\necho 'Error: mounting storage: no space left on device' >&2\nexit 125\n")
+    program.chmod(0o755)
+
+    async def answer() -> bool:
+        return given
+
+    monkeypatch.setattr(podman, "gives_user_namespaces", answer)
+    monkeypatch.setattr(PodmanFiles, "environment", {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    engine = PodmanEngine(PodmanFiles(tmp_path, tmp_path), "")
+    with pytest.raises(EngineError) as failed:
+        await engine.has("sha256:00")
+    assert type(failed.value) is kind
+
+
+async def test_this_machine_gives_user_namespaces() -> None:
+    assert await gives_user_namespaces()
+
+
+async def test_a_machine_that_cannot_be_asked_is_believed_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the engine's own complaint stands."""
+    monkeypatch.setattr(runtime, "SEARCH_PATH", "/nowhere")
+    assert await gives_user_namespaces()
 
 
 def test_a_complaint_is_shown_short_and_printable(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clawmates.node.boot import in_memory
+from clawmates.node.engines.base import Mount
 from clawmates.node.engines.runtime import choose_runtime, unified_cgroups
 from clawmates.node.facts import (
     CgroupFacts,
@@ -68,6 +69,39 @@ def test_mountinfo_with_and_without_optional_fields() -> None:
     assert (shared.point, shared.shared, shared.kind, shared.read_only) == ("/a b", True, "tmpfs", False)
     assert "size=4k" in shared.super_options
     assert (plain.root, plain.point, plain.shared, plain.read_only) == ("/x", "/y", False, True)
+
+
+@pytest.mark.parametrize("tag", ["shared:7", "master:1", "shared:7 master:1"])
+def test_a_mount_that_follows_the_hosts_counts_as_shared(tag: str) -> None:
+    (mount,) = parse_mountinfo(f"22 1 0:5 / /more ro {tag} - tmpfs none rw\n")
+    assert mount.shared
+    (alone,) = parse_mountinfo("22 1 0:5 / /more ro unbindable - tmpfs none rw\n")
+    assert not alone.shared
+
+
+def test_folders_are_told_apart_by_what_they_are_and_not_by_their_names(tmp_path: Path) -> None:
+    first, second, empty = tmp_path / "first", tmp_path / "second", tmp_path / "none"
+    for folder in (first, second):
+        folder.mkdir()
+    asked = (
+        Mount(source=first, target=str(first)),
+        Mount(source=first, target=str(second)),
+        Mount(source=first, target=str(empty)),
+        Mount(source=empty, target="/none"),
+    )
+    own, other, missing, neither = read_facts(os.getpid(), asked).folders.values()
+    assert own.inside == own.outside != ""
+    assert other.inside not in {"", other.outside}
+    assert (missing.inside, neither.inside, neither.outside) == ("", "", "")
+
+
+def test_what_a_process_has_written_is_counted(tmp_path: Path) -> None:
+    before = read_facts(os.getpid()).written
+    with (tmp_path / "file").open("wb") as stream:
+        stream.write(bytes(1 << 16))
+        stream.flush()
+        os.fsync(stream.fileno())
+    assert read_facts(os.getpid()).written >= before + (1 << 16)
 
 
 def test_hybrid_cgroups_are_found_in_their_v1_folders() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from clawmates.node.engines.base import ContainerSpec, Mount
 from clawmates.node.engines.fake import facts_as_asked
-from clawmates.node.facts import Facts, IdRange, MountFact, parse_mountinfo
+from clawmates.node.facts import Facts, FolderFact, IdRange, MountFact, parse_mountinfo
 from clawmates.node.isolation import judge, settling, sound
 
 SPEC = ContainerSpec(
@@ -44,6 +44,15 @@ def with_mount(line: str) -> Facts:
     return replace(GOOD, mounts=(*GOOD.mounts, mount(line)))
 
 
+def with_mount_below(line: str) -> Facts:
+    """One that was there first, so that it covers nothing."""
+    return replace(GOOD, mounts=(mount(line), *GOOD.mounts))
+
+
+def without_mount(point: str) -> Facts:
+    return replace(GOOD, mounts=tuple(one for one in GOOD.mounts if one.point != point))
+
+
 def test_as_asked_is_sound() -> None:
     assert sound(judge(SPEC, GOOD))
 
@@ -64,6 +73,9 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("no new privileges", {"no_new_privileges": 0}),
     ("seccomp", {"seccomp": 0}),
     ("seccomp", {"seccomp": 1}),
+    ("forbidden system calls", {"forbidden_calls": ("unshare",)}),
+    ("umask", {"umask": "0022"}),
+    ("output kept", {"output_kept": ("k8s-file",)}),
     ("not dumpable", {"environ_owner": SPEC.user_outside}),
     ("own program", {"program_inside": False}),
     ("working directory", {"folder_inside": False}),
@@ -122,7 +134,7 @@ def test_each_weakness_is_found_alone(name: str, change: dict[str, Any]) -> None
     ],
 )
 def test_what_engines_mount_by_themselves_is_harmless(line: str) -> None:
-    assert bad(with_mount(line)) == set()
+    assert bad(with_mount_below(line)) == set()
 
 
 @pytest.mark.parametrize(
@@ -145,12 +157,67 @@ def test_what_engines_mount_by_themselves_is_harmless(line: str) -> None:
         "/mem /dev/null rw - devtmpfs devtmpfs rw",
         "/mem /dev/mem rw - devtmpfs devtmpfs rw",
         "/a/hostname /etc/hostname rw - ext4 /dev/vda rw",
+        "/a/hosts /etc/hosts ro - ext4 /dev/vda rw",
+        "/a/passwd /etc/passwd ro - ext4 /dev/vda rw",
         "/ /var/tmp rw,noexec - tmpfs tmpfs rw",
         "/etc /more ro - ext4 /dev/vda rw",
     ],
 )
 def test_every_other_mount_is_refused(line: str) -> None:
-    assert bad(with_mount(line)) == {"other mounts"}
+    assert bad(with_mount_below(line)) == {"other mounts"}
+
+
+@pytest.mark.parametrize("point", ["/proc/kcore", "/proc/acpi", "/proc/sys"])
+def test_a_kernel_file_that_nothing_covers_is_in_reach(point: str) -> None:
+    assert bad(without_mount(point)) == {"kernel files in reach"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/ /proc rw,nosuid,nodev,noexec - proc proc rw",
+        "/acpi /proc/acpi ro - proc proc rw",
+        "/sub /proc/acpi ro - tmpfs tmpfs rw",
+    ],
+    ids=["a new /proc over all masks", "the very thing, read-only", "a folder with something in it"],
+)
+def test_what_lies_over_a_mask_counts(line: str) -> None:
+    assert bad(with_mount(line)) == {"kernel files in reach"}
+
+
+def test_a_kernel_that_lacks_a_file_needs_no_mask_for_it() -> None:
+    assert bad(replace(without_mount("/proc/acpi"), kernel_files=("/proc/kcore", "/proc/sys"))) == set()
+
+
+@pytest.mark.parametrize(("point", "kind"), [("/proc", "proc"), ("/sys", "sysfs")])
+def test_the_hosts_own_proc_or_sys_is_seen_by_its_device(point: str, kind: str) -> None:
+    own = mount(f"/ {point} ro,nosuid,nodev,noexec - {kind} {kind} rw")
+    facts = replace(GOOD, mounts=(own, *GOOD.mounts))
+    assert bad(facts) == set()
+    assert bad(replace(facts, host_devices={**GOOD.host_devices, point: own.device})) == {"the host's own"}
+
+
+@pytest.mark.parametrize("inside", ["", "0:9 77"], ids=["nothing", "another folder"])
+@pytest.mark.parametrize("target", ["/run/door", "/run/boot"])
+def test_another_folder_in_the_place_of_the_bots_own_is_seen(target: str, inside: str) -> None:
+    folders = {**GOOD.folders, target: replace(GOOD.folders[target], inside=inside)}
+    assert bad(replace(GOOD, folders=folders)) == {f"folder {target}"}
+
+
+def test_a_folder_that_was_not_looked_at_is_not_the_bots_own() -> None:
+    assert bad(replace(GOOD, folders={})) == {"folder /run/door", "folder /run/boot"}
+
+
+def test_two_missing_folders_are_not_the_same_folder() -> None:
+    lost = {target: FolderFact(outside="", inside="") for target in GOOD.folders}
+    assert bad(replace(GOOD, folders=lost)) == {"folder /run/door", "folder /run/boot"}
+
+
+def test_of_many_things_the_first_are_named_and_the_others_counted() -> None:
+    facts = replace(GOOD, forbidden_calls=tuple(f"call{number}" for number in range(70)))
+    (finding,) = [one for one in judge(SPEC, facts) if not one.ok]
+    assert finding.found.startswith("call0 call1 ")
+    assert finding.found.endswith(" call7 and 62 more")
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,14 @@ from clawmates.base.paths import Run
 from clawmates.node.boot import BootFolders
 from clawmates.node.engines.base import EngineError
 from clawmates.node.engines.fake import FakeEngine, Machine, facts_as_asked
+from clawmates.node.events import Happening
 from clawmates.node.keeper import Keeper
 from clawmates.node.steps import Steps
-from clawmates.node.tickets import FakeVault, TicketDeniedError, VaultDownError
-from clawmates.wire.boot import BOOT_FILE
-from clawmates.wire.codes import Code, Event, Trouble
+from clawmates.node.tickets import BotFrozenError, FakeVault, TicketDeniedError, VaultDownError
+from clawmates.wire.boot import BOOT_FILE, Boot
+from clawmates.wire.codes import LASTING, PASSING, REMEDY, Code, Event, Trouble
 from clawmates.wire.desired import BotSpec, DesiredState, Limits
+from clawmates.wire.leases import Lease
 from clawmates.wire.names import ItemName
 from clawmates.wire.status import BotState
 
@@ -42,6 +44,7 @@ class World:
     clock: HandClock = field(default_factory=HandClock)
     vault: FakeVault = field(default_factory=FakeVault)
     weak: bool = False
+    written: int = 20_480
     revision: int = 0
 
     def __post_init__(self) -> None:
@@ -72,7 +75,7 @@ class World:
         )
 
     def _look(self, spec: ContainerSpec, running: Running) -> Facts:
-        facts = facts_as_asked(spec)
+        facts = replace(facts_as_asked(spec), written=self.written)
         return replace(facts, seccomp=0) if self.weak else facts
 
     @asynccontextmanager
@@ -117,6 +120,12 @@ class World:
     def boot(self, name: str = "anna") -> dict[str, object]:
         loaded: dict[str, object] = json.loads((self.run.boot / name / BOOT_FILE).read_bytes())
         return loaded
+
+    def opened(self, name: str = "anna") -> Event:
+        """What a mate says once it has redeemed the ticket that lies in its folder now."""
+        boot = self.keeper.steps.boot.read(name)
+        assert isinstance(boot, Boot)
+        return Event(code=Code.OPENED, number=boot.mark)
 
     def lines(self) -> list[dict[str, object]]:
         return [json.loads(line) for path in (self.folder / "log").iterdir() for line in path.read_text().splitlines()]
@@ -254,6 +263,146 @@ async def test_a_mate_that_recovers_is_live_again(world: World) -> None:
         world.gateway.say("anna", Event(code=Code.LIVE))
         await world.until(lambda: world.hold().state is BotState.LIVE)
         assert world.hold().code == ""
+
+
+@pytest.mark.parametrize("code", sorted(PASSING))
+async def test_what_went_wrong_with_one_message_is_an_event_and_no_state(world: World, code: Code) -> None:
+    async with world.kept():
+        await world.running()
+        world.gateway.say("anna", Event(code=code))
+        await world.until(lambda: world.hold().last == code)
+        shown = world.hold().shown(bot(), 0)
+        assert (shown.state, shown.code, shown.last) == (BotState.LIVE, "", code)
+        assert shown.last_at
+        world.hold().starts = world.hold().starts.failed(world.clock.seconds, 1.0)
+        world.engine.kill(f"mate-anna-{world.hold().generation}")
+        await world.until(lambda: world.hold().running is None)
+        world.gateway.say("anna", Event(code=code))
+        await world.rest()
+        assert world.hold().code == Trouble.CRASHING, "and no reason why it died"
+
+
+@pytest.mark.parametrize("code", sorted(LASTING - {Code.TICKET_REFUSED, Code.VAULT_UNREACHABLE, Code.BOOT_INVALID}))
+async def test_what_is_wrong_with_the_bot_stays_until_it_is_live_again(world: World, code: Code) -> None:
+    async with world.kept():
+        await world.running()
+        world.gateway.say("anna", Event(code=code))
+        await world.until(lambda: world.hold().state is BotState.DEGRADED)
+        world.gateway.say("anna", Event(code=Code.PERSON_UNREACHABLE))
+        await world.until(lambda: world.hold().last == Code.PERSON_UNREACHABLE)
+        assert (world.hold().state, world.hold().code) == (BotState.DEGRADED, code)
+        world.gateway.say("anna", Event(code=Code.LIVE))
+        await world.until(lambda: world.hold().state is BotState.LIVE)
+        assert world.hold().code == ""
+
+
+def test_every_code_is_a_moment_of_life_or_lasts_or_passes() -> None:
+    life = {Code.STARTING, Code.OPENED, Code.LIVE, Code.STOPPING}
+    assert life | PASSING | LASTING == set(Code)
+    assert len(life) + len(PASSING) + len(LASTING) == len(Code)
+    assert set(REMEDY) >= PASSING | LASTING
+
+
+async def test_before_the_first_look_at_the_release_a_bot_is_starting(world: World) -> None:
+    async with world.kept():
+        world.want(bot())
+        await world.until(lambda: "anna" in world.keeper.holds)
+        await world.rest()
+        assert (world.hold().state, world.hold().code) == (BotState.STARTING, "")
+        world.keeper.may_run(Trouble.RELEASE_MISSING, "")
+        await world.until(lambda: world.hold().code == Trouble.RELEASE_MISSING)
+        assert world.hold().state is BotState.REFUSED
+
+
+async def test_a_spent_ticket_leaves_the_folder_and_a_new_version_brings_a_new_one(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        generation = world.hold().generation
+        world.gateway.say("anna", world.opened())
+        await world.until(lambda: world.boot()["ticket"] is None)
+        assert world.boot()["generation"] == generation
+        assert len(world.vault.requests) == 1, "a spent ticket is no reason for a new one"
+        world.want(bot(items={ItemName.CHANNEL_TOKEN: 2, ItemName.PROVIDER_KEY: 1}))
+        await world.until(lambda: world.boot()["ticket"] == f"ticket-anna-{generation}-2")
+        world.gateway.say("anna", world.opened())
+        await world.until(lambda: world.boot()["ticket"] is None)
+
+
+async def test_word_of_an_older_ticket_leaves_the_new_one_alone(world: World) -> None:
+    """It comes late, or again: a node that was restarted hears all that the gateway remembers."""
+    async with world.kept():
+        await world.running()
+        old = world.opened()
+        world.gateway.say("anna", old)
+        await world.until(lambda: world.boot()["ticket"] is None)
+        world.engine.kill(f"mate-anna-{world.hold().generation}")
+        await world.until(lambda: world.boot()["ticket"] is not None)
+        world.gateway.say("anna", old)
+        world.gateway.say("anna", Event(code=Code.LIVE))
+        await world.until(lambda: world.hold().state is BotState.LIVE)
+        assert world.boot()["ticket"] == f"ticket-anna-{world.hold().generation}-2"
+
+
+async def test_a_node_that_was_restarted_takes_a_spent_ticket_away_too(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        said = world.opened()
+    world.node_restarts()
+    await world.keeper.adopt()
+    async with world.kept():
+        world.may_run()
+        world.want(bot())
+        world.gateway.say("anna", said)
+        await world.until(lambda: world.boot()["ticket"] is None)
+        await world.rest()
+        assert len(world.vault.requests) == 1
+
+
+async def test_a_frozen_bot_says_so_and_starts_by_itself_once_it_is_let_go(world: World) -> None:
+    world.vault.failing = BotFrozenError()
+    async with world.kept():
+        world.may_run()
+        world.want(bot())
+        await world.until(lambda: "anna" in world.keeper.holds and world.hold().code == Trouble.FROZEN)
+        assert world.hold().state is BotState.REFUSED
+        assert "clawmates vault unfreeze" in REMEDY[Trouble.FROZEN]
+        await world.rest()
+        asked = len(world.vault.requests)
+        await world.after(60)
+        assert len(world.vault.requests) == asked + 1, "asked now and then, and no container for it"
+        assert len(world.engine.started) <= 1
+        world.vault.failing = None
+        world.keeper.leased((Lease(bot="anna", seconds=None, frozen=False),))
+        await world.until(lambda: world.hold().running is not None)
+        assert world.hold().code == ""
+
+
+async def test_a_bot_that_is_frozen_while_it_runs_says_so_until_it_is_let_go(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.keeper.leased((Lease(bot="anna", seconds=None, frozen=True),))
+        assert (world.hold().state, world.hold().code) == (BotState.DEGRADED, Trouble.FROZEN)
+        world.keeper.leased((Lease(bot="anna", seconds=None, frozen=False),))
+        assert (world.hold().state, world.hold().code) == (BotState.LIVE, "")
+    assert Trouble.FROZEN in {line["code"] for line in world.lines()}
+
+
+async def test_what_a_mate_had_written_at_its_start_is_shown_and_survives_node(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        assert world.hold().shown(bot(), 0).written_at_start == 20_480
+    world.node_restarts()
+    world.written = 99_999
+    await world.keeper.adopt()
+    async with world.kept():
+        world.may_run()
+        world.want(bot(items={ItemName.CHANNEL_TOKEN: 2, ItemName.PROVIDER_KEY: 1}))
+        await world.until(lambda: world.hold().checked and len(world.vault.requests) == 2)
+        await world.until(lambda: not world.hold().busy)
+        assert world.hold().written == 20_480, "not what it had written when it was adopted"
+    noted = world.keeper.steps.boot.noted("anna")
+    assert noted is not None
+    assert noted.written == 20_480
 
 
 async def test_a_raised_restart_count_restarts(world: World) -> None:
@@ -553,13 +702,18 @@ async def test_the_log_holds_codes_and_numbers_only(world: World) -> None:
     async with world.kept():
         await world.running()
     lines = world.lines()
-    assert {line["happening"] for line in lines} >= {"desired", "release", "gateway", "started"}
-    assert {key for line in lines for key in line} == {
-        "at",
-        "bot",
-        "process",
-        "happening",
-        "number",
-        "code",
-        "milliseconds",
-    }
+    assert {line["code"] for line in lines} >= {"desired", "release", "gateway", "started"}
+    assert {key for line in lines for key in line} == {"at", "bot", "process", "number", "code", "milliseconds"}
+
+
+async def test_every_line_of_the_log_says_what_happened(world: World) -> None:
+    """The CLI shows ``code`` of every process's lines; no line is without one, and no two mean different things."""
+    async with world.kept():
+        world.keeper.may_run(Trouble.RELEASE_MISSING, "")
+        await world.running()
+        world.gateway.fall()
+        await world.until(lambda: world.keeper.instance == "")
+    codes = [line["code"] for line in world.lines()]
+    assert all(codes)
+    assert {Trouble.RELEASE_MISSING, Trouble.GATEWAY_DOWN, Happening.RELEASE, Happening.GATEWAY} <= set(codes)
+    assert not set(Happening) & {*Trouble, *Code}

@@ -12,8 +12,19 @@ from clawmates.base.http.server import Peer
 from clawmates.base.paths import State
 from clawmates.base.settings import Settings, Vault
 from clawmates.base.x509 import Authority, Names
+from clawmates.node import identity as identity_module
+from clawmates.node.identity import NodeIdentity
 from clawmates.node.serving import allowed, serving
-from clawmates.node.tickets import TicketDeniedError, VaultDownError, VaultOffice
+from clawmates.node.tickets import (
+    BotFrozenError,
+    LeaseEndedError,
+    RevokedError,
+    TicketDeniedError,
+    TicketError,
+    VaultDownError,
+    VaultOffice,
+)
+from clawmates.wire.codes import REMEDY
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
 from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
 from clawmates.wire.vault import TicketRequest, VaultRefusal
@@ -67,9 +78,16 @@ async def test_a_refusal_is_a_denial_unless_the_vault_itself_is_ill(
         raise VaultError(refusal)
 
     monkeypatch.setattr(VaultClient, "ticket", refuse)
-    expected = VaultDownError if refusal is VaultRefusal.STORAGE_FAILED else TicketDeniedError
-    with pytest.raises(expected):
-        await VaultOffice(Settings(), state).ticket(REQUEST)
+    expected: dict[VaultRefusal, type[TicketError]] = {
+        VaultRefusal.STORAGE_FAILED: VaultDownError,
+        VaultRefusal.FROZEN: BotFrozenError,
+        VaultRefusal.LEASE_ENDED: LeaseEndedError,
+        VaultRefusal.REVOKED: RevokedError,
+    }
+    with pytest.raises(TicketError) as caught:
+        await VaultOffice(Settings(), NodeIdentity(state)).ticket(REQUEST)
+    assert type(caught.value) is expected.get(refusal, TicketDeniedError)
+    assert caught.value.trouble in REMEDY
 
 
 async def test_no_answer_is_a_vault_that_is_down(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,14 +96,50 @@ async def test_no_answer_is_a_vault_that_is_down(state: State, monkeypatch: pyte
 
     monkeypatch.setattr(VaultClient, "ticket", fail)
     with pytest.raises(VaultDownError):
-        await VaultOffice(Settings(), state).ticket(REQUEST)
+        await VaultOffice(Settings(), NodeIdentity(state)).ticket(REQUEST)
 
 
 async def test_so_is_one_whose_port_or_certificate_is_not_known_yet(state: State, tmp_path: Path) -> None:
+    nobody = NodeIdentity(State(tmp_path / "nothing"))
     with pytest.raises(VaultDownError):
-        await VaultOffice(Settings(vault=Vault(listen="127.0.0.1:0")), State(tmp_path / "nothing")).ticket(REQUEST)
+        await VaultOffice(Settings(vault=Vault(listen="127.0.0.1:0")), nobody).ticket(REQUEST)
     with pytest.raises(VaultDownError):
-        await VaultOffice(Settings(), State(tmp_path / "nothing")).ticket(REQUEST)
+        await VaultOffice(Settings(), nobody).ticket(REQUEST)
+
+
+def _issue(state: State, authority: Authority) -> bytes:
+    pair = authority.issue(Names(uri=("clawmates://local/node/node-1",)), datetime.now(UTC))
+    certificate, key = state.identity("node")
+    key.write_bytes(pair.key)
+    certificate.write_bytes(pair.certificate)
+    return pair.certificate
+
+
+def test_a_renewed_certificate_is_taken_and_half_a_pair_is_not(state: State) -> None:
+    authority = Authority.create("test", datetime.now(UTC))
+    state.authority.write_bytes(authority.pair.certificate)
+    _issue(state, authority)
+    identity = NodeIdentity(state)
+    first = identity.context()
+    assert identity.context() is first
+    _issue(state, authority)
+    second = identity.context()
+    assert second is not first
+    state.identity("node")[1].write_bytes(authority.issue(Names(), datetime.now(UTC)).key)
+    assert identity.context() is second
+    _issue(state, authority)
+    assert identity.context() is not second
+
+
+def test_a_node_that_never_looked_again_would_keep_the_old_certificate(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seeded defect: the test above is red against it."""
+    monkeypatch.setattr(identity_module, "mark", lambda *_paths: ())
+    identity = NodeIdentity(state)
+    first = identity.context()
+    _issue(state, Authority.create("test", datetime.now(UTC)))
+    assert identity.context() is first
 
 
 def _never() -> Callable[[], Awaitable[None]]:

@@ -13,10 +13,10 @@ from clawmates.node.engines.base import ContainerSpec
 from clawmates.node.engines.podman import run_arguments
 from clawmates.node.spec import LABEL_SHAPE, container_spec, door_spec, first_uid, settled
 from clawmates.wire.codes import Trouble
-from clawmates.wire.desired import BotSpec, Limits
-from clawmates.wire.door import DoorSpec
+from clawmates.wire.desired import BotSpec, Fallback, Limits
+from clawmates.wire.door import DoorSpec, FallbackConfig
 from clawmates.wire.names import ChannelKind, ItemName
-from clawmates.wire.release import Channel, Release
+from clawmates.wire.release import Channel, Model, Provider, Release
 
 RUN = Run(Path("/run/clawmates"))
 
@@ -69,6 +69,7 @@ def test_what_needs_a_new_container_changes_the_shape(change: dict[str, Any]) ->
         {"one": bot(limits=Limits(messages_per_day=1))},
         {"one": bot(items={ItemName.PROVIDER_KEY: 9})},
         {"one": bot(temperature=0.1)},
+        {"one": bot(fallback=Fallback(provider="openai", model="gpt-5.4-mini"))},
         {"generation": 8},
     ],
 )
@@ -108,9 +109,73 @@ def test_unknown_is_refused(change: dict[str, Any], trouble: Trouble) -> None:
     assert door(bot(**change)) is trouble
 
 
+ELSEWHERE = Provider(
+    id="elsewhere",
+    name="Elsewhere",
+    hosts=("api.elsewhere.example",),
+    models=(Model(id="other", context_tokens=500, output_tokens=50, temperature=False),),
+    inference_region="global",
+    keeps="nothing",
+    source="made up",
+    verified="2026-11-22",
+)
+
+
+def both() -> Release:
+    return replace(release(), providers=(*release().providers, ELSEWHERE))
+
+
+def test_a_fallback_elsewhere_opens_its_hosts_and_brings_its_limits() -> None:
+    spec = door(bot(fallback=Fallback(provider="elsewhere", model="other"), temperature=0.5), both())
+    assert isinstance(spec, DoorSpec)
+    assert spec.hosts == ("vault", "api.telegram.org", "api.openai.com", "api.elsewhere.example")
+    assert spec.config.provider_hosts == ("api.openai.com",)
+    assert spec.config.fallback == FallbackConfig(
+        provider="elsewhere",
+        provider_hosts=("api.elsewhere.example",),
+        model="other",
+        context_tokens=500,
+        output_tokens=50,
+        temperature=None,
+    )
+
+
+def test_without_a_fallback_nothing_of_it_is_open() -> None:
+    spec = door(bot(), both())
+    assert isinstance(spec, DoorSpec)
+    assert "api.elsewhere.example" not in spec.hosts
+    assert spec.config.fallback is None
+
+
+def test_a_fallback_at_the_same_provider_opens_nothing_more() -> None:
+    spec = door(bot(fallback=Fallback(provider="openai", model="gpt-5.4-mini"), max_output_tokens=150))
+    assert isinstance(spec, DoorSpec)
+    assert spec.hosts == ("vault", "api.telegram.org", "api.openai.com")
+    assert spec.config.fallback is not None
+    assert (spec.config.output_tokens, spec.config.fallback.output_tokens) == (100, 150)
+
+
+@pytest.mark.parametrize(
+    ("fallback", "trouble"),
+    [
+        (Fallback(provider="nobody", model="other"), Trouble.UNKNOWN_PROVIDER),
+        (Fallback(provider="elsewhere", model="gpt-5.4-nano"), Trouble.UNKNOWN_MODEL),
+    ],
+)
+def test_an_unknown_fallback_is_refused(fallback: Fallback, trouble: Trouble) -> None:
+    assert door(bot(fallback=fallback), both()) is trouble
+
+
+def test_a_model_that_takes_no_temperature_is_told_none() -> None:
+    for provider, model, told in (("openai", "gpt-5.4-nano", 0.5), ("elsewhere", "other", None)):
+        spec = door(bot(provider=provider, model=model, temperature=0.5), both())
+        assert isinstance(spec, DoorSpec)
+        assert spec.config.temperature == told
+
+
 def test_a_host_is_listed_once() -> None:
-    both = replace(release(), channels=(Channel(kind=ChannelKind.TELEGRAM, hosts=("api.openai.com",)),))
-    spec = door(bot(), both)
+    shared = replace(release(), channels=(Channel(kind=ChannelKind.TELEGRAM, hosts=("api.openai.com",)),))
+    spec = door(bot(), shared)
     assert isinstance(spec, DoorSpec)
     assert spec.hosts == ("vault", "api.openai.com")
 

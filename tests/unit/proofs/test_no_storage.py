@@ -139,6 +139,26 @@ async def test_a_mate_that_writes_anything_breaks_the_claim(
     assert result.evidence.found == (f"the mate of bot tester caused {written} bytes to be written to disk",)
 
 
+async def test_what_a_mate_wrote_between_its_start_and_the_trial_counts_too(
+    tmp_path: Path, state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async with FakePlatform(state, run_folder) as platform:
+        mate = platform.mates["tester"]
+        await mate.write(str(tmp_path / "elsewhere"), bytes(8192))
+        result = await no_storage(platform, options, bench)
+    assert result.status is Status.BROKEN
+    assert int(result.evidence.figures["mate_bytes_written"]) >= 8192
+
+
+async def test_a_start_that_is_not_this_process_s_proves_nothing(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async with FakePlatform(state, run_folder) as platform:
+        platform.mates["tester"].written_at_start += 1
+        with pytest.raises(ProofError, match="node's note of the start of bot tester is not of this process"):
+            await no_storage(platform, options, bench)
+
+
 async def test_a_real_provider_is_not_provoked(state: State, run_folder: Run, options: Options, bench: Bench) -> None:
     async with FakePlatform(state, run_folder, real_provider=True, unsafe=("node.unsafe_extra_ca",)) as platform:
         result = await no_storage(platform, options, bench)

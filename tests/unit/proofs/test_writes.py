@@ -15,7 +15,7 @@ async def test_only_what_comes_on_top_of_the_start_counts(tmp_path: Path) -> Non
     child = await Child.start()
     try:
         await child.write(str(tmp_path / "set-up"), bytes(20_000))
-        baseline = Baseline.of(child.pid)
+        baseline = Baseline(child.pid, write_bytes(child.pid))
         assert baseline.start >= 20_000
         assert baseline.growth() == 0
         await child.write(str(tmp_path / "more"), bytes(4096))

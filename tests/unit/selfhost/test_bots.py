@@ -75,6 +75,14 @@ def test_what_cannot_work_is_refused_with_the_remedy_and_without_the_secret(
         assert secret.reveal() not in str(error.value)
 
 
+def test_a_local_model_needs_no_key() -> None:
+    local = replace(RELEASE, providers=(replace(RELEASE.providers[0], hosts=("ollama",)),))
+    without = replace(DRAFT, secrets={ItemName.CHANNEL_TOKEN: Secret(TOKEN)})
+    bots.check(without, local)
+    with pytest.raises(BotError, match="no API key"):
+        bots.check(without, RELEASE)
+
+
 def test_each_secret_is_bound_to_its_own_hosts() -> None:
     hosts = DRAFT.hosts(RELEASE)
     assert hosts[ItemName.CHANNEL_TOKEN] == ("api.telegram.org",)

@@ -15,7 +15,7 @@ from clawmates.base.clock import SystemClock
 from clawmates.base.http.client import Connection, Response
 from clawmates.base.tls import client_context
 from clawmates.simulator.client import Simulator
-from clawmates.simulator.model import OPENAI_HOST, TELEGRAM_HOST, Ports, Service
+from clawmates.simulator.model import Ports, Service
 from clawmates.simulator.process import Folder, running
 from clawmates.simulator.world import World
 
@@ -56,12 +56,9 @@ class Bench:
 
     @asynccontextmanager
     async def connect(self, service: Service) -> AsyncIterator[Connection]:
-        host, port = {
-            Service.TELEGRAM: (TELEGRAM_HOST, self.ports.telegram),
-            Service.OPENAI: (OPENAI_HOST, self.ports.openai),
-        }[service]
-        context = client_context(authority=self.folder.authority)
-        connection = await Connection.tcp("127.0.0.1", port, tls=context, server_name=host)
+        context = client_context(authority=self.folder.authority) if service.encrypted else None
+        port = self.ports.of(service)
+        connection = await Connection.tcp("127.0.0.1", port, tls=context, server_name=service.host)
         try:
             yield connection
         finally:
@@ -98,6 +95,19 @@ class Bench:
                 "/v1/responses",
                 headers=[("Content-Type", "application/json"), ("Authorization", f"Bearer {key}")],
                 body=json.dumps({"model": "gpt-5-mini"} | body).encode(),
+            )
+
+    @asynccontextmanager
+    async def ask(
+        self, service: Service, path: str, body: Any, headers: dict[str, str], method: str = "POST"
+    ) -> AsyncIterator[Response]:
+        """One request to an AI provider; ``body`` is JSON, or bytes as they are."""
+        async with self.connect(service) as connection:
+            yield await connection.request(
+                method,
+                path,
+                headers=[("Content-Type", "application/json"), *headers.items()],
+                body=body if isinstance(body, bytes) else json.dumps(body).encode(),
             )
 
     async def openai(self, **body: Any) -> tuple[int, Any]:
@@ -139,5 +149,6 @@ async def bench(short_path: Path) -> AsyncIterator[Bench]:
         ports = Ports(**json.loads(folder.ports.read_bytes()))
         control = Simulator(folder.admin)
         await control.add_bot(TOKEN, "test_bot")
-        await control.add_key(KEY)
+        for service in (Service.OPENAI, Service.ANTHROPIC, Service.GOOGLE):
+            await control.add_key(KEY, service)
         yield Bench(folder, ports, control, world)

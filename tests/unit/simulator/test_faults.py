@@ -301,6 +301,26 @@ async def test_the_control_socket_refuses_what_it_does_not_know(bench: Any, path
     await connection.close()
 
 
+async def test_a_request_larger_than_one_comes_in_parts(bench: Any) -> None:
+    text = 'ü"\\😀\n' * 200_000
+    await bench.control.say(TOKEN, CHAT, text)
+    body = json.dumps({"text": "x" * 1_000_000})
+    await bench.control.push(TOKEN, "message", body)
+    said, pushed = await bench.result("getUpdates")
+    assert said["message"]["text"] == text
+    assert pushed["message"] == json.loads(body)
+    for path in ("/push?parts=unknown", "/say?parts="):
+        connection = await Connection.unix(str(bench.folder.admin))
+        assert (await connection.request("POST", path, body=b"{}")).status == 400
+        await connection.close()
+
+
+async def test_parts_are_bounded(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clawmates.simulator.admin.MAX_BYTES", 100_000)
+    with pytest.raises(SimulatorError, match="/part was refused with 400"):
+        await bench.control.say(TOKEN, CHAT, "x" * 200_000)
+
+
 async def test_the_client_says_that_it_was_refused(bench: Any) -> None:
     with pytest.raises(SimulatorError, match="/say was refused with 400"):
         await bench.control.say("1:x", 1, "hello")

@@ -14,7 +14,7 @@ from clawmates.simulator.client import SimulatorError
 from clawmates.simulator.model import Failure, Fault, FaultKind, Service
 from clawmates.simulator.openai.errors import KNOWN, ApiError
 from clawmates.simulator.openai.parameters import parse
-from clawmates.simulator.openai.reply import pieces, reply_text
+from clawmates.simulator.reply import pieces, reply_text
 
 ORDER = [
     "response.created",
@@ -195,6 +195,8 @@ BAD = [
     ({"stream": True, "stream_options": {"include_usage": True}}, "unknown_parameter", "stream_options.include_usage"),
     ({"input": ["x"]}, "invalid_type", "input[0]"),
     ({"input": [{"type": "song"}]}, "invalid_value", "input[0].type"),
+    ({"input": [{"type": ["message"]}]}, "invalid_value", "input[0].type"),
+    ({"input": [{"role": "user", "content": [{"type": {}}]}]}, "invalid_value", "input[0].content[0]"),
     ({"input": [{"content": "x"}]}, "missing_required_parameter", "input[0].role"),
     ({"input": [{"role": "tool", "content": "x"}]}, "invalid_value", "input[0].role"),
     ({"input": [{"role": "user"}]}, "missing_required_parameter", "input[0].content"),
@@ -327,6 +329,16 @@ async def test_a_stream_that_fails(bench: Any, failure: Failure, kind: str, word
         assert data["response"]["incomplete_details"] == {"reason": "content_filter"}
     else:
         assert set(data) == {"type", "sequence_number", "code", "message", "param"}
+
+
+async def test_a_whole_response_meets_the_failures_of_a_stream(bench: Any) -> None:
+    fault = Fault(kind=FaultKind.STREAM_FAILURE, failure=Failure.RATE_LIMIT, retry_after=7)
+    await bench.control.set_fault(Service.OPENAI, fault)
+    async with bench.openai_response(input="x") as response:
+        assert (response.status, response.headers[b"retry-after"]) == (429, b"7")
+    await bench.control.set_fault(Service.OPENAI, Fault(kind=FaultKind.STREAM_FAILURE, failure=Failure.CONTENT_FILTER))
+    _, answer = await bench.openai(input="x")
+    assert answer["incomplete_details"] == {"reason": "content_filter"}
 
 
 async def test_a_stream_that_is_dropped(bench: Any) -> None:

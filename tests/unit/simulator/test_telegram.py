@@ -222,6 +222,12 @@ async def test_allowed_updates_are_kept_between_calls(bench: Any) -> None:
     assert update["callback_query"] == {"id": "1"}
 
 
+async def test_the_chat_of_a_pushed_update_exists(bench: Any) -> None:
+    for body in ("[]", '{"chat": {"id": "x"}}', '{"chat": {"id": 99}, "message_id": 41, "text": "x"}'):
+        await bench.control.push(TOKEN, "message", body)
+    assert (await bench.result("sendMessage", chat_id=99, text="x"))["message_id"] == 42
+
+
 async def test_send_message(bench: Any, chat: int) -> None:
     message = await bench.result(
         "sendMessage",

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clawmates.base.secret import Secret
+from clawmates.vault.chores import Step, step
+from clawmates.vault.masters import MasterSettings
 from clawmates.vault.service import Vault, VaultEvent
 from clawmates.vault.store import Store, open_store
 from clawmates.vault.tickets import Grant
 from clawmates.wire.names import ItemName
+from clawmates.wire.receipt import SignedReceipt
 from clawmates.wire.sealing import seal
 from clawmates.wire.vault import Assignment, Binding, IntakeKey, SealedItem, sealed_text
 
@@ -55,15 +58,35 @@ class House:
     folder: Path
     store: Store
     clock: FakeClock
+    old_master_key: str = ""
+    keys_copy: str = ""
+    wanted: MasterSettings = MasterSettings("file:master.key")  # noqa: RUF009 - frozen
+    """What the configuration says when it is read again."""
+
+    def destroy(self, bot: str) -> SignedReceipt:
+        return self.store.destroy(bot, self.clock.now())
+
+    def work(self) -> list[Step]:
+        """All chores, to their end."""
+        done = []
+        while (one := step(self.store, self.clock.now())) is not None:
+            done.append(one.step)
+        return done
 
     def reopen(self, *, region: str = REGION, master_key: str = "file:master.key") -> None:
         self.store.close()
         self.store = open_store(
-            self.folder, region=region, master_key=master_key, random=os.urandom, now=self.clock.now()
+            self.folder,
+            region=region,
+            master=MasterSettings(master_key, self.old_master_key),
+            random=os.urandom,
+            now=self.clock.now(),
+            keys_copy=self.keys_copy,
+            reread=lambda: self.wanted,
         )
 
     def assign(self, bot: str, tenant: str = "acme", node: str = "node-1") -> None:
-        self.store.assign(bot, Assignment(tenant=tenant, node=node))
+        self.store.assign(bot, Assignment(tenant=tenant, node=node), self.clock.now())
 
     def sealed(self, binding: Binding, text: str) -> SealedItem:
         key = self.store.intake_key()
@@ -95,7 +118,7 @@ class House:
         self.store.put(bot, name, version, item, self.clock.now())
 
     def open(self, bot: str, *items: tuple[ItemName, int], node: str = "node-1") -> list[str]:
-        released = self.store.open(Grant(bot, node, 1, items))
+        released = self.store.open(Grant(bot, node, 1, items), self.clock.now())
         return [item.value.reveal() for item in released]
 
     def raw(self) -> dict[str, bytes]:
@@ -115,7 +138,8 @@ def events() -> Events:
 @pytest.fixture
 def house(tmp_path: Path, clock: FakeClock) -> Iterator[House]:
     folder = tmp_path / "vault"
-    store = open_store(folder, region=REGION, master_key="file:master.key", random=os.urandom, now=clock.now())
+    master = MasterSettings("file:master.key")
+    store = open_store(folder, region=REGION, master=master, random=os.urandom, now=clock.now())
     house = House(folder, store, clock)
     yield house
     house.store.close()

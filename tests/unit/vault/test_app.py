@@ -12,13 +12,17 @@ from clawmates.vault.app import MAX_BODY, RULES, STATUS, Rule, build_app, read_b
 from clawmates.vault.identity import ANYONE, CONTROL, NODE, Caller, Gate, Nobody
 from clawmates.vault.store import RefusedError
 from clawmates.wire import vault as wire
-from clawmates.wire.names import Role, ServiceName
+from clawmates.wire.documents import SealedDocument
+from clawmates.wire.leases import MAX_RENEWED
+from clawmates.wire.names import ItemName, Role, ServiceName
+from clawmates.wire.reading import Reader
 from clawmates.wire.vault import VaultRefusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from starlette.types import ASGIApp, Message
+    from tests.unit.vault.conftest import House
 
     from clawmates.vault.app import Call
     from clawmates.vault.service import Vault
@@ -74,7 +78,11 @@ async def test_only_the_named_roles_pass(vault: Vault, rule: Rule, caller: Calle
         return
 
     app = build_app(vault, [Rule(rule.method, rule.path, rule.gate, passed)])
-    path = rule.path.format(bot="b1", name="prompt", version="1") if "{" in rule.path else rule.path
+    path = (
+        rule.path.format(bot="b1", tenant="acme", name="prompt", version="1", number="0")
+        if "{" in rule.path
+        else rule.path
+    )
     status, body, headers = await call(app, rule.method, path, b"{}", caller)
     admitted: dict[Gate, set[object]] = {CONTROL: {CLI}, NODE: {NODE_1}, ANYONE: {CLI, NODE_1, MATE}}
     if caller in admitted[rule.gate]:
@@ -87,7 +95,7 @@ async def test_only_the_named_roles_pass(vault: Vault, rule: Rule, caller: Calle
 async def test_an_open_gate_lets_a_mate_destroy(vault: Vault) -> None:
     """The seeded defect: the test above is red against it."""
     app = build_app(vault, [Rule("DELETE", "/v1/bots/{bot}", ANYONE, app_module.destroy)])
-    assert (await call(app, "DELETE", "/v1/bots/b1", caller=MATE))[0] == 204
+    assert (await call(app, "DELETE", "/v1/bots/b1", caller=MATE))[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -219,3 +227,49 @@ async def test_a_slow_body_is_answered_malformed(vault: Vault, monkeypatch: pyte
 
     monkeypatch.setattr(app_module, "read_body", late)
     assert (await call(build_app(vault), "GET", "/healthz"))[:2] == (400, error("malformed"))
+
+
+async def test_every_call_of_a_bots_life_by_its_route(vault: Vault, house: House) -> None:
+    app = build_app(vault)
+    house.assign("b1")
+    house.put("b1", ItemName.PROVIDER_KEY, 1, "sk-one")
+    house.put("b1", ItemName.PROMPT, 1, "a prompt")
+    ticket = json.dumps({"bot": "b1", "generation": 1, "items": {"provider-key": 1}}).encode()
+    _, given, _ = await call(app, "POST", "/v1/tickets", ticket, NODE_1)
+    shown = json.dumps({"bot": "b1", "ticket": given["ticket"], "session": True}).encode()
+    status, released, _ = await call(app, "POST", "/v1/redeem", shown, MATE)
+    assert (status, released["items"][0]["value"]) == (200, "sk-one")
+    item = {"bot": "b1", "session": released["session"], "version": 1, "value": "people"}
+    put = json.dumps(item).encode()
+    assert (await call(app, "PUT", "/v1/session/items/people", put, MATE))[0] == 204
+    for bad in ({"version": 0}, {"version": 1 << 30}, {"bot": "-"}, {"value": "\ud800", "version": 2}):
+        answer = await call(app, "PUT", "/v1/session/items/people", json.dumps(item | bad).encode(), MATE)
+        assert answer[:2] == (400, error("malformed"))
+    status, leases, _ = await call(app, "POST", "/v1/leases", b'{"bots": ["b1"]}', NODE_1)
+    assert (status, leases) == (200, {"leases": [{"bot": "b1", "seconds": None, "frozen": False}]})
+    many = json.dumps({"bots": ["b1"] * (MAX_RENEWED + 1)}).encode()
+    assert (await call(app, "POST", "/v1/leases", many, NODE_1))[:2] == (400, error("malformed"))
+    reader = Reader(region="local", tenant="acme", bot="b1", name=ItemName.PROMPT)
+    asked = json.dumps({"public": reader.request.public}).encode()
+    status, document, _ = await call(app, "POST", "/v1/bots/b1/documents/prompt", asked)
+    assert (status, reader.open(SealedDocument(**document)).reveal()) == (200, "a prompt")
+    for path in ("/v1/bots/b1/documents/diary", "/v1/bots/B1/documents/prompt"):
+        assert (await call(app, "POST", path, asked))[:2] == (400, error("malformed"))
+    assert (await call(app, "POST", "/v1/bots/b1/documents/prompt", b'{"public": ""}'))[:2] == (400, error("malformed"))
+    status, said, _ = await call(app, "GET", "/v1/status")
+    assert (status, said["frozen"], said["entries"], said["witnessed"]) == (200, [], 3, 0)
+    _, page, _ = await call(app, "GET", "/v1/audit/entries/1")
+    assert [entry["tag"] for entry in page["entries"]] == ["vault.item.kept", "vault.document.read"]
+    assert (await call(app, "GET", "/v1/audit/witnesses/0"))[:2] == (200, {"witnesses": [], "last": 0})
+    assert (await call(app, "GET", "/v1/audit/head/0", caller=NODE_1))[:2] == (403, error("not-allowed"))
+    for path in ("/v1/audit/entries/-1", "/v1/audit/entries/01", "/v1/audit/entries/x"):
+        assert (await call(app, "GET", path))[:2] == (400, error("malformed"))
+
+
+async def test_a_countersignature_comes_from_a_node_or_not_at_all(vault: Vault) -> None:
+    head = {"number": 0, "hash": "00" * 32}
+    word = json.dumps({"head": head, "line": head, "at": "", "certificate": "", "signature": ""}).encode()
+    path = "/v1/audit/witnesses"
+    assert (await call(build_app(vault), "POST", path, word, NODE_1))[:2] == (403, error("not-allowed"))
+    open_gate = build_app(vault, [Rule("POST", path, ANYONE, app_module.audit_witness)])  # the seeded defect
+    assert (await call(open_gate, "POST", path, word, MATE))[:2] == (403, error("not-allowed"))

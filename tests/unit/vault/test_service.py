@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from clawmates.base.secret import Secret
 from clawmates.vault.checks import StartError
-from clawmates.vault.service import Vault
+from clawmates.vault.confine import Confinement
+from clawmates.vault.service import Condition, Vault
 from clawmates.vault.store import RefusedError, Store
 from clawmates.wire.names import ItemName
 from clawmates.wire.vault import TICKET_SECONDS, Assignment, Redemption, Release, TicketRequest, VaultRefusal
@@ -123,7 +125,7 @@ async def test_a_node_gets_tickets_for_its_own_bots_only(
         await take(vault, bot, node="node-2")
     with refused(VaultRefusal.UNKNOWN_BOT):
         await take(vault, "b2")
-    monkeypatch.setattr(Store, "check", lambda _self, _grant: None)  # the seeded defect
+    monkeypatch.setattr(Store, "check", lambda _self, _grant, _now: None)  # the seeded defect
     assert values(await vault.redeem(await take(vault, bot, node="node-2"))) == ["sk-one"]
 
 
@@ -208,9 +210,9 @@ async def test_a_caller_who_goes_away_does_not_stop_the_work(
 ) -> None:
     begun, loop, honest = asyncio.Event(), asyncio.get_running_loop(), Store.assign
 
-    def slowly(self: Store, bot: str, assignment: Assignment) -> bool:
+    def slowly(self: Store, bot: str, assignment: Assignment, now: datetime) -> bool:
         loop.call_soon_threadsafe(begun.set)
-        return honest(self, bot, assignment)
+        return honest(self, bot, assignment, now)
 
     monkeypatch.setattr(Store, "assign", slowly)
     task = asyncio.create_task(vault.assign("b7", Assignment(tenant="acme", node="node-1")))
@@ -220,3 +222,23 @@ async def test_a_caller_who_goes_away_does_not_stop_the_work(
         await task
     await vault.intake_key()  # the store's thread does one thing after the other
     assert house.store.records.bot("b7") is not None
+
+
+@pytest.mark.parametrize(
+    ("confinement", "said"),
+    [
+        (Confinement.FULL, "confined"),
+        (Confinement.FILES, "confined"),
+        (Confinement.OFF, "unconfined"),
+        (Confinement.UNAVAILABLE, "unconfined"),
+    ],
+)
+async def test_a_start_is_written_down_with_its_protections(
+    vault: Vault, events: Events, confinement: Confinement, said: str
+) -> None:
+    await vault.started(Condition(confinement=confinement, memory_locked=True))
+    status = await vault.status()
+    assert (status.confinement, status.memory_locked, status.entries) == (confinement.value, True, 1)
+    assert [code for code, _ in events.seen] == ["vault-started", said]
+    (entry,) = (await vault.audit.entries(0)).entries
+    assert (entry.tag, entry.detail) == ("vault.service.started", '{"region":"local"}')

@@ -4,15 +4,18 @@ import os
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from clawmates.base.secret import Secret
 from clawmates.vault import intake, keys, store
+from clawmates.vault.chores import Step
 from clawmates.vault.database import Database
 from clawmates.vault.envelope import EnvelopeError, Layer, lock, unlock
 from clawmates.vault.keys import KeyStore
+from clawmates.vault.masters import MasterSettings
 from clawmates.vault.records import KEPT_VERSIONS, RecordStore
 from clawmates.vault.store import RefusedError
 from clawmates.vault.tickets import Grant
@@ -44,7 +47,7 @@ def lived_in(house: House) -> House:
 
 
 def test_what_was_put_is_released_with_its_hosts(lived_in: House) -> None:
-    (item,) = lived_in.store.open(Grant("b1", "node-1", 1, ((KEY, 1),)))
+    (item,) = lived_in.store.open(Grant("b1", "node-1", 1, ((KEY, 1),)), lived_in.clock.now())
     assert (item.name, item.version, item.hosts, item.value.reveal()) == (KEY, 1, ("api.openai.com",), "sk-one")
 
 
@@ -226,8 +229,9 @@ def test_the_largest_item_is_kept(lived_in: House) -> None:
 
 
 def test_a_bot_may_move_but_never_change_hands(lived_in: House) -> None:
-    assert not lived_in.store.assign("b1", Assignment(tenant="acme", node="node-1"))
-    assert lived_in.store.assign("b1", Assignment(tenant="acme", node="node-2"))
+    now = lived_in.clock.now()
+    assert not lived_in.store.assign("b1", Assignment(tenant="acme", node="node-1"), now)
+    assert lived_in.store.assign("b1", Assignment(tenant="acme", node="node-2"), now)
     with refused(VaultRefusal.NOT_ASSIGNED):
         lived_in.open("b1", (KEY, 1))
     assert lived_in.open("b1", (KEY, 1), node="node-2") == ["sk-one"]
@@ -242,7 +246,7 @@ def test_what_is_not_there_is_not_granted(lived_in: House) -> None:
         ("b1", ((TOKEN, 1),), VaultRefusal.UNKNOWN_ITEM),
     ):
         with refused(refusal):
-            lived_in.store.check(Grant(bot, "node-1", 1, items))
+            lived_in.store.check(Grant(bot, "node-1", 1, items), lived_in.clock.now())
     with refused(VaultRefusal.UNKNOWN_BOT):
         lived_in.store.freeze("b2", frozen=True)
     assert lived_in.open("b1") == []
@@ -288,20 +292,20 @@ def test_a_store_without_associated_data_would_open_them(house: House, monkeypat
 def test_destruction_takes_keys_records_and_idle_tenant_keys(lived_in: House) -> None:
     lived_in.assign("b2")
     lived_in.put("b2", KEY, 1, "sk-b2")
-    lived_in.store.destroy("b1")
-    lived_in.store.destroy("b1")
+    lived_in.destroy("b1")
+    lived_in.destroy("b1")
     with refused(VaultRefusal.UNKNOWN_BOT):
         lived_in.open("b1", (KEY, 1))
     assert lived_in.open("b2", (KEY, 1)) == ["sk-b2"]
     assert _count(lived_in.store.keys, "tenant_keys") == 1
-    lived_in.store.destroy("b2")
+    lived_in.destroy("b2")
     assert _count(lived_in.store.keys, "tenant_keys") == _count(lived_in.store.keys, "data_keys") == 0
 
 
 def test_an_old_copy_of_the_records_stays_noise_after_destruction(lived_in: House) -> None:
     """The current master key, current keys.db and an older vault.db: what a backup and a thief could bring together."""
     old = lived_in.folder.joinpath("vault.db").read_bytes()
-    lived_in.store.destroy("b1")
+    lived_in.destroy("b1")
     lived_in.store.close()
     lived_in.folder.joinpath("vault.db").write_bytes(old)
     lived_in.reopen()
@@ -321,17 +325,21 @@ def test_without_forgetting_they_would(house: House, monkeypatch: pytest.MonkeyP
 
 
 def _wrapped_after_many_destructions(house: House) -> int:
-    dead = []
-    bots = [f"bot-{number * 7919 % 211}" for number in range(60)]
+    dead: list[bytes] = []
+    order = Random(0)  # one that is known to leave bytes behind when nothing is cleared
+    bots = [f"bot-{number}{'x' * order.randrange(30)}" for number in range(100)]
+    order.shuffle(bots)
     for bot in bots:
         house.assign(bot)
-        house.put(bot, KEY, 1, "x")
+    items = [(bot, name) for bot in bots for name in (KEY, PROMPT, TOKEN)]
+    order.shuffle(items)
+    for bot, name in items:
+        house.put(bot, name, 1, "x")
     for bot in bots[::2]:
-        dead.append(_wrapped(house.store.keys, bot))
-        house.store.destroy(bot)
+        dead += _wrapped(house.store.keys, bot)
+        house.destroy(bot)
     raw = b"".join(house.raw().values())
-    alive = [_wrapped(house.store.keys, bot) for bot in bots[1::2]]
-    assert all(wrapped in raw for wrapped in alive)
+    assert all(wrapped in raw for bot in bots[1::2] for wrapped in _wrapped(house.store.keys, bot))
     return sum(wrapped[14:46] in raw for wrapped in dead)
 
 
@@ -365,12 +373,16 @@ def test_a_crash_between_the_two_files_leaves_nothing_half_done(
     assert lived_in.store.records.versions("b1", KEY) == (2, 3)
     # A destruction whose records were not yet deleted.
     with crash_at(RecordStore, "forget"):
-        lived_in.store.destroy("b1")
+        lived_in.destroy("b1")
     lived_in.reopen()
-    with refused(VaultRefusal.UNKNOWN_ITEM):
+    with refused(VaultRefusal.UNKNOWN_BOT):
         lived_in.open("b1", (KEY, 3))
+    with refused(VaultRefusal.BEING_DESTROYED):
+        lived_in.assign("b1")
     lived_in.store.settle()
+    assert lived_in.work()[0] is Step.DESTROYED
     assert lived_in.store.records.known() == frozenset()
+    lived_in.assign("b1")
 
 
 def test_randomness_is_the_callers(tmp_path: Path, house: House) -> None:
@@ -382,24 +394,22 @@ def test_randomness_is_the_callers(tmp_path: Path, house: House) -> None:
 
     opened = _open(tmp_path / "other", random, house)
     opened.close()
-    # master key; intake key; nonces of the canary and of the wrapped intake key
-    assert drawn == [32, 32, 12, 12]
+    # master key; then nonces of the canary, and of the intake and the signing key behind each key itself
+    assert drawn == [32, 12, 32, 12, 32, 12]
 
 
 def _open(folder: Path, random: object, house: House) -> Store:
     return store.open_store(
         folder,
         region="local",
-        master_key="file:master.key",
+        master=MasterSettings("file:master.key"),
         random=random,  # type: ignore[arg-type]
         now=house.clock.now(),
     )
 
 
-def _wrapped(kept: KeyStore, bot: str) -> bytes:
-    (wrapped,) = kept.database.connection.execute("SELECT wrapped FROM data_keys WHERE bot = ?", (bot,)).fetchone()
-    assert isinstance(wrapped, bytes)
-    return wrapped
+def _wrapped(kept: KeyStore, bot: str) -> list[bytes]:
+    return [row[0] for row in kept.database.connection.execute("SELECT wrapped FROM data_keys WHERE bot = ?", (bot,))]
 
 
 def _count(kept: KeyStore, table: str) -> int:

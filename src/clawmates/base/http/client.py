@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 CHUNK = 16 * 1024
+SWITCHING = 101
+"""The answer to an accepted ``Upgrade``; the raw bytes follow it."""
 
 
 class HttpError(Exception):
@@ -107,6 +109,8 @@ class Connection:
                 return Response(self, event.status_code, dict(event.headers))
             if not isinstance(event, h11.InformationalResponse):
                 raise ClosedError
+            if event.status_code == SWITCHING:
+                return Response(self, event.status_code, dict(event.headers))
 
     async def _next(self) -> object:
         """The next event; raises :class:`ClosedError` at an early end, :class:`HttpError` for nonsense."""
@@ -132,7 +136,7 @@ class Connection:
             self._state.start_next_cycle()
 
     def leftover(self) -> bytes:
-        """Bytes that arrived behind the head of an accepted CONNECT."""
+        """Bytes that arrived behind the head of an accepted CONNECT or upgrade."""
         return self._state.trailing_data[0]
 
     async def close(self) -> None:

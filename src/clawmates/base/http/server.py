@@ -52,6 +52,8 @@ class Request:
     method: str
     target: str
     body: bytes
+    upgrade: str = ""
+    """The protocol that the peer wants to change to (RFC 9110 §7.8), if any."""
 
     @property
     def path(self) -> str:
@@ -90,7 +92,7 @@ class Reply:
 
 
 class Upgrade(Protocol):
-    """Answers a CONNECT: either a refusal, or ``None`` after it has taken the streams over."""
+    """Answers a CONNECT or a wish to upgrade: a reply, or ``None`` after it has taken the streams over."""
 
     async def __call__(self, request: Request, peer: Peer, stream: Stream, /) -> Reply | None:
         """Calls ``stream.accept()`` and relays until it is over, or returns a refusal."""
@@ -108,6 +110,12 @@ class Stream:
     def accept(self) -> bytes:
         """Says 200; from here on the bytes are the caller's. Returns those that came early."""
         self.writer.write(self._state.send(h11.Response(status_code=200, headers=[])) or b"")
+        return self._state.trailing_data[0]
+
+    def switch(self, protocol: str) -> bytes:
+        """Says 101 to a request that asked for ``protocol``; the rest as in :meth:`accept`."""
+        headers = [("Connection", "upgrade"), ("Upgrade", protocol)]
+        self.writer.write(self._state.send(h11.InformationalResponse(status_code=101, headers=headers)) or b"")
         return self._state.trailing_data[0]
 
 
@@ -178,7 +186,7 @@ async def _answer(
     connect: Upgrade | None,
 ) -> Reply | None:
     try:
-        if request.method == "CONNECT":
+        if request.method == "CONNECT" or (connect and request.upgrade):
             return await connect(request, peer, stream) if connect else Reply.error(405, "method-not-allowed")
         return await handle(request, peer)
     except ShapeError:
@@ -210,7 +218,8 @@ async def _receive(reader: asyncio.StreamReader, state: h11.Connection) -> Reque
                 raise h11.RemoteProtocolError("the body is too large", error_status_hint=413)
     if not isinstance(piece, h11.EndOfMessage):
         return None
-    return Request(event.method.decode(), event.target.decode("latin-1"), bytes(body))
+    upgrade = next((value.decode("latin-1") for name, value in event.headers if name == b"upgrade"), "")
+    return Request(event.method.decode(), event.target.decode("latin-1"), bytes(body), upgrade)
 
 
 async def _next(reader: asyncio.StreamReader, state: h11.Connection) -> object:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
-    from clawmates.mate.messages import Inbound
+    from clawmates.mate.messages import Arrival, Inbound
 
 
 class Reply(Protocol):
@@ -29,8 +29,8 @@ class Reply(Protocol):
 class Channel(Protocol):
     """One messenger."""
 
-    async def run(self, deliver: Callable[[Inbound], None]) -> None:
-        """Delivers every message once, for ever; survives whatever the messenger does."""
+    async def run(self, deliver: Callable[[Arrival], None]) -> None:
+        """Delivers every message once, for ever, and what a messenger says of them; survives whatever it does."""
         ...
 
     def reply(self, inbound: Inbound) -> AbstractAsyncContextManager[Reply]:

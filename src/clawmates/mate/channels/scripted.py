@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from clawmates.mate.messages import Inbound, Text
+from clawmates.mate.messages import Arrival, Halt, Inbound, Rewrite, Text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -20,6 +20,9 @@ class ScriptedReply:
     shown: list[str] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
     failure: Exception | None = None
+    away: asyncio.Event | None = None
+    """Set when the messenger can be reached again; ``None`` when it always can."""
+    trying: asyncio.Event = field(default_factory=asyncio.Event)
 
     def show(self, text: str) -> None:
         """See :class:`~clawmates.mate.channels.base.Reply`."""
@@ -29,6 +32,9 @@ class ScriptedReply:
         """See :class:`~clawmates.mate.channels.base.Reply`."""
         if self.failure is not None:
             raise self.failure
+        if self.away is not None:
+            self.trying.set()
+            await self.away.wait()
         self.sent.append(text)
 
 
@@ -36,10 +42,11 @@ class ScriptedReply:
 class ScriptedChannel:
     """``say`` puts a message in; ``until_finished`` waits for its end."""
 
-    incoming: asyncio.Queue[Inbound] = field(default_factory=asyncio.Queue)
+    incoming: asyncio.Queue[Arrival] = field(default_factory=asyncio.Queue)
     replies: dict[int, ScriptedReply] = field(default_factory=dict)
     finished: list[int] = field(default_factory=list)
     failure: Exception | None = None
+    away: asyncio.Event | None = None
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _waiting: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -47,7 +54,15 @@ class ScriptedChannel:
         """A person says ``text``."""
         self.incoming.put_nowait(Inbound(f"scripted:{key}", chat, key, (Text(text),)))
 
-    async def run(self, deliver: Callable[[Inbound], None]) -> None:
+    def rewrite(self, key: int, text: str, chat: str = "1") -> None:
+        """A person changes what they said."""
+        self.incoming.put_nowait(Rewrite(Inbound(f"scripted:{key}", chat, key, (Text(text),))))
+
+    def halt(self, key: int = 0, chat: str = "1") -> None:
+        """A person presses Stop."""
+        self.incoming.put_nowait(Halt(chat, key))
+
+    async def run(self, deliver: Callable[[Arrival], None]) -> None:
         """See :class:`~clawmates.mate.channels.base.Channel`."""
         while True:
             deliver(await self.incoming.get())
@@ -55,7 +70,7 @@ class ScriptedChannel:
     @asynccontextmanager
     async def reply(self, inbound: Inbound) -> AsyncIterator[ScriptedReply]:
         """See :class:`~clawmates.mate.channels.base.Channel`."""
-        yield self.replies.setdefault(inbound.key, ScriptedReply(failure=self.failure))
+        yield self.replies.setdefault(inbound.key, ScriptedReply(failure=self.failure, away=self.away))
 
     def finish(self, inbound: Inbound) -> None:
         """See :class:`~clawmates.mate.channels.base.Channel`."""
@@ -63,6 +78,10 @@ class ScriptedChannel:
         task = asyncio.get_running_loop().create_task(self._tell())
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
+
+    async def until_tried(self, key: int) -> None:
+        """Waits until a reply to a message was tried while the messenger was away."""
+        await self.replies.setdefault(key, ScriptedReply(away=self.away)).trying.wait()
 
     async def until_finished(self, count: int) -> None:
         """Waits until ``count`` messages are finished."""

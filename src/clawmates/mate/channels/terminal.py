@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.mate.errors import ChannelError
-from clawmates.mate.messages import Inbound, Text
+from clawmates.mate.messages import Arrival, Inbound, Text
 from clawmates.wire.codes import Code
 from clawmates.wire.terminal import HOST, MAX_LINE, PORT, Heard, Said
 
@@ -54,7 +54,7 @@ class Terminal:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     _writers: dict[str, asyncio.StreamWriter] = field(default_factory=dict)
 
-    async def run(self, deliver: Callable[[Inbound], None]) -> None:
+    async def run(self, deliver: Callable[[Arrival], None]) -> None:
         """See :class:`~clawmates.mate.channels.base.Channel`."""
 
         async def console(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,7 +74,7 @@ class Terminal:
             self.ready.set()
             await server.serve_forever()
 
-    async def _listen(self, chat: str, reader: asyncio.StreamReader, deliver: Callable[[Inbound], None]) -> None:
+    async def _listen(self, chat: str, reader: asyncio.StreamReader, deliver: Callable[[Arrival], None]) -> None:
         number = 0
         while True:
             try:

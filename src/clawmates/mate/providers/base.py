@@ -6,10 +6,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from clawmates.mate.errors import ProviderError
 from clawmates.mate.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+
+    from clawmates.wire.codes import Code
+
+
+class PassingError(ProviderError):
+    """The provider is unwell for a moment: asking it again may help.
+
+    ``wait`` is how many seconds it asked to wait, 0 where it did not say.
+    """
+
+    def __init__(self, code: Code, number: int = 0, wait: float = 0.0) -> None:
+        self.wait = wait
+        super().__init__(code, number)
 
 
 class Stop(StrEnum):
@@ -29,6 +43,8 @@ class Prompt:
     messages: tuple[Message, ...]
     max_output_tokens: int
     temperature: float | None = None
+    context_tokens: int = 0
+    """The model's window, for a provider that must be told how much to make room for; 0: its own default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from clawmates.node.engines.base import (
     NameTakenError,
     Running,
 )
-from clawmates.node.facts import CAPABILITIES, NAMESPACES, CgroupFacts, Facts, IdRange, MountFact
+from clawmates.node.facts import CAPABILITIES, NAMESPACES, CgroupFacts, Facts, FolderFact, IdRange, MountFact
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,6 +38,8 @@ def facts_as_asked(spec: ContainerSpec) -> Facts:
         capabilities=dict.fromkeys(CAPABILITIES, 0),
         no_new_privileges=1,
         seccomp=2,
+        forbidden_calls=(),
+        umask="0077",
         uid_map=ids,
         gid_map=ids,
         namespaces={name: f"{name}:[2]" for name in NAMESPACES},
@@ -45,8 +47,15 @@ def facts_as_asked(spec: ContainerSpec) -> Facts:
         mounts=(
             _mount(1, "/", "overlay", "ro"),
             _mount(2, SCRATCH_TARGET, "tmpfs", "rw,nosuid,nodev,noexec", size),
+            _mount(3, "/proc", "proc", "rw,nosuid,nodev,noexec"),
+            _mount(4, "/proc/kcore", "devtmpfs", "rw", root="/null"),
+            _mount(5, "/proc/acpi", "tmpfs", "ro"),
+            _mount(6, "/proc/sys", "proc", "ro", root="/sys"),
             *binds,
         ),
+        folders={one.target: FolderFact(outside=f"0:9 {n}", inside=f"0:9 {n}") for n, one in enumerate(spec.mounts)},
+        kernel_files=("/proc/kcore", "/proc/acpi", "/proc/sys"),
+        host_devices={"/proc": "0:1", "/sys": "0:2"},
         interfaces=("lo",),
         limits={
             "Max core file size": ("0", "0"),
@@ -64,14 +73,17 @@ def facts_as_asked(spec: ContainerSpec) -> Facts:
         oom_score=0,
         environment=("HOME", "HOSTNAME"),
         foreign_descriptors=(),
+        output_kept=(),
+        written=20_480,
         environ_owner=spec.uid_first,
     )
 
 
-def _mount(number: int, point: str, kind: str, options: str, more: str = "rw") -> MountFact:
+def _mount(number: int, point: str, kind: str, options: str, more: str = "rw", root: str = "/") -> MountFact:
     return MountFact(
         id=number,
-        root="/",
+        device=f"1:{number}",
+        root=root,
         point=point,
         options=frozenset(options.split(",")),
         shared=False,

@@ -20,7 +20,7 @@ from clawmates.node.engines.base import (
     Running,
 )
 from clawmates.node.engines.exits import Exits
-from clawmates.node.engines.runtime import SEARCH_PATH, choose_runtime, here_unified
+from clawmates.node.engines.runtime import SEARCH_PATH, choose_runtime, gives_user_namespaces, here_unified
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -235,7 +235,11 @@ class PodmanEngine:
             raise EngineError("podman did not answer") from None
         if process.returncode == 0:
             return said
-        raise _failure(complaint)
+        failure = _failure(complaint)
+        if isinstance(failure, DiskFullError) and not await gives_user_namespaces():
+            # ENOSPC is also what the kernel says when there may be no more user namespaces (user_namespaces(7)).
+            raise NoUserNamespacesError
+        raise failure
 
 
 def _failure(complaint: bytes) -> EngineError:

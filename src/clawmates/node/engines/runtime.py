@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,18 @@ def unified_cgroups(mountinfo: str) -> bool:
 def here_unified() -> bool:
     """:func:`unified_cgroups` of this machine."""
     return unified_cgroups(Path("/proc/self/mountinfo").read_text())
+
+
+async def gives_user_namespaces() -> bool:
+    """Whether the kernel gives us one now: tried, for a limit may be used up or be that of our own namespace."""
+    null = asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *("unshare", "--user", "true"), stdin=null, stdout=null, stderr=null, env={"PATH": SEARCH_PATH}
+        )
+    except OSError:
+        return True
+    return await process.wait() == 0
 
 
 def choose_runtime(configured: str, *, unified: bool, search: str = SEARCH_PATH) -> Path:

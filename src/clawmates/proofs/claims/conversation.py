@@ -31,7 +31,7 @@ class Conversation:
     provider_errors: int
     kills: int
     written: int
-    """Bytes that the mates wrote to disk between being first seen live and the end, or their death."""
+    """Bytes that the mates wrote to disk between their own start and the end, or their death."""
 
 
 async def running(platform: Platform, bot: str = "") -> BotStatus:
@@ -116,10 +116,15 @@ async def _killed(platform: Platform, bot: str, text: str, options: Options) -> 
 
 
 def _baseline(mate: BotStatus) -> Baseline:
+    """From the mate's own start, which node noted; what it wrote before the trial began counts as well."""
+    baseline = Baseline(mate.pid, mate.written_at_start)
     try:
-        return Baseline.of(mate.pid)
+        growth = baseline.growth()
     except WritesUnreadableError:
         raise ProofError("what the mate writes cannot be read from /proc: run this as root") from None
+    if growth < 0:
+        raise ProofError(f"node's note of the start of bot {mate.bot} is not of this process: try again")
+    return baseline
 
 
 def _growth(baseline: Baseline) -> int:

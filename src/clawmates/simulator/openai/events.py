@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from clawmates.simulator.model import Failure
 from clawmates.simulator.openai.parameters import Asked
-from clawmates.simulator.openai.reply import tokens
+from clawmates.simulator.reply import tokens
 
 OBFUSCATED = 16
 """Deltas are filled up to a multiple of this many characters."""
@@ -119,8 +120,26 @@ class Response:
             fields["obfuscation"] = "x" * (OBFUSCATED - len(word) % OBFUSCATED)
         return self._event("response.output_text.delta", fields)
 
-    def end(self, *, incomplete: str | None = None) -> bytes:
-        """What comes behind the last word: ``response.completed``, or ``response.incomplete`` with its reason."""
+    def end(self, *, cut: bool) -> bytes:
+        """What comes behind the last word."""
+        return self._over("max_output_tokens" if cut else None)
+
+    def fail(self, failure: Failure | None) -> bytes:
+        """``response.incomplete``, ``response.failed``, or an ``error`` event: something outside of it broke."""
+        if failure is Failure.CONTENT_FILTER:
+            return self._over("content_filter")
+        if failure is Failure.ERROR_EVENT:
+            message = "The server had an error while processing your request."
+            return self._event("error", {"code": "server_error", "message": message, "param": None})
+        if failure is Failure.RATE_LIMIT:
+            return self._failed("rate_limit_exceeded", "Rate limit reached.")
+        return self._failed("server_error", "The model failed to generate a response.")
+
+    def _failed(self, code: str, message: str) -> bytes:
+        return self._event("response.failed", {"response": self.plain("failed", error=(code, message))})
+
+    def _over(self, incomplete: str | None) -> bytes:
+        """``response.completed``, or ``response.incomplete`` with its reason."""
         place = {"item_id": self.item_id, "output_index": 0, "content_index": 0}
         status = "incomplete" if incomplete else "completed"
         return b"".join(
@@ -131,14 +150,6 @@ class Response:
                 self._event(f"response.{status}", {"response": self.plain(status, incomplete=incomplete)}),
             )
         )
-
-    def fail(self, code: str, message: str) -> bytes:
-        """``response.failed``."""
-        return self._event("response.failed", {"response": self.plain("failed", error=(code, message))})
-
-    def error(self, code: str, message: str) -> bytes:
-        """An ``error`` event: something broke outside of the response."""
-        return self._event("error", {"code": code, "message": message, "param": None})
 
     def broken(self) -> bytes:
         """An event whose data is not JSON."""

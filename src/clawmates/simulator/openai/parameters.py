@@ -232,7 +232,7 @@ def _input(value: str | Sequence[object]) -> list[tuple[str, str]]:
         if not isinstance(item, dict):
             raise wrong_type(where, "an object", _article(_kind(item)))
         kind = item.get("type", "message")
-        if kind not in _ITEMS:
+        if not isinstance(kind, str) or kind not in _ITEMS:
             raise wrong_value(f"{where}.type", tuple(sorted(_ITEMS)))
         if kind == "message":
             said.append(_message(item, where))
@@ -265,7 +265,7 @@ def _part(part: object, where: str, known: Mapping[str, frozenset[str]]) -> str:
     kind = part.get("type")
     if kind is None:
         raise missing(f"{where}.type")
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:
         raise wrong_value(where, tuple(known))
     for key in part:
         if key not in known[kind]:

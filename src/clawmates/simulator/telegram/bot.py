@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clawmates.simulator.journal import Bell
-from clawmates.simulator.model import SentMessage, User
+from clawmates.simulator.model import Draft, SentMessage, User
+from clawmates.simulator.telegram.commands import Menu
 from clawmates.simulator.telegram.errors import CONFLICT, BadRequestError, RefusedError
+from clawmates.simulator.telegram.flood import Flood
 from clawmates.simulator.telegram.polling import Repeats, Updates, Waiting
 from clawmates.simulator.telegram.reference import NOT_BY_DEFAULT, UPDATE_KINDS
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 MESSAGES_KEPT = 1000
 """Messages of a bot that one chat remembers."""
+DRAFT_SECONDS = 30.0
+"""How long a draft is shown (methods/sendmessagedraft.md)."""
 CONFLICT_SECONDS = 3.0
 """A second conflict within this time is answered only after it."""
 _FIRST_UPDATE = 700_000_001
@@ -31,6 +35,8 @@ class Chat:
     id: int
     user: User
     last_message: int = 0
+    draft: Draft | None = None
+    _keep_on_stop: bool = False
     sent: OrderedDict[int, SentMessage] = field(default_factory=OrderedDict)
 
     def next_message(self) -> int:
@@ -38,8 +44,23 @@ class Chat:
         self.last_message += 1
         return self.last_message
 
+    def write(self, draft: Draft, *, keep_on_stop: bool) -> None:
+        """Shows a draft in the place of the last one, unless the reader has stopped just this one."""
+        if self.draft is None or not self.draft.stopped or self.draft.draft_id != draft.draft_id:
+            self.draft = draft
+            self._keep_on_stop = keep_on_stop
+
+    def shown(self, now: float) -> Draft | None:
+        """The draft that the reader sees: for 30 seconds, until a message is sent, and stopped only if it is kept."""
+        draft = self.draft
+        if draft is None or now >= draft.received + DRAFT_SECONDS or (draft.stopped and not self._keep_on_stop):
+            return None
+        return draft
+
     def keep(self, message: SentMessage) -> None:
         """Remembers a sent or edited message."""
+        if message.message_id not in self.sent:
+            self.draft = None
         self.sent[message.message_id] = message
         while len(self.sent) > MESSAGES_KEPT:
             self.sent.popitem(last=False)
@@ -70,7 +91,8 @@ class Bot:
         self.id = bot_id
         self.username = username
         self.chats: dict[int, Chat] = {}
-        self.commands: list[object] = []
+        self.menu = Menu()
+        self.flood = Flood()
         self.sent_bell = Bell()
         self._clock = clock
         self._updates = Updates(_FIRST_UPDATE)
@@ -107,6 +129,16 @@ class Bot:
             message["entities"] = [{"type": "bot_command", "offset": 0, "length": len(command)}]
         return self.push("message", json.dumps(message, ensure_ascii=False)), message_id
 
+    def meet(self, update: object) -> None:
+        """The chat of an update that was made elsewhere, if it names one, is a chat to write to from now on."""
+        match update:
+            case {"chat": {"id": int(chat_id)}, **rest}:
+                chat = self.chats.setdefault(chat_id, Chat(chat_id, User(id=abs(chat_id))))
+                number = rest.get("message_id")
+                chat.last_message = max(chat.last_message, number if isinstance(number, int) else 0)
+            case _:
+                pass
+
     def push(self, kind: str, body: str) -> int:
         """Queues an update of ``kind`` with the JSON object ``body``; 0 when the bot does not want that kind."""
         if kind not in self._allowed:
@@ -115,6 +147,25 @@ class Bot:
         if self._poll is not None and not self._poll.done():
             self._poll.set_result(None)
         return update_id
+
+    def drafted(self, chat_id: int) -> Draft | None:
+        """What the reader of a chat sees the bot write."""
+        chat = self.chats.get(chat_id)
+        return chat.shown(self._clock.monotonic()) if chat is not None else None
+
+    def stop(self, chat_id: int) -> int:
+        """The reader presses the button beneath the draft: the update's id, 0 if the bot does not want such.
+
+        types/messagegenerationstopped.md. Raises :class:`BadRequestError` when there is no button.
+        """
+        chat, draft = self.chat(chat_id), self.drafted(chat_id)
+        if draft is None or draft.stopped or not draft.can_stop:
+            raise BadRequestError("there is nothing to stop")
+        chat.draft = replace(draft, stopped=True)
+        stopped: dict[str, object] = {"chat": chat.plain(), "draft_id": draft.draft_id}
+        if draft.message_thread_id:
+            stopped["message_thread_id"] = draft.message_thread_id
+        return self.push("stopped_message_generation", json.dumps(stopped, ensure_ascii=False))
 
     def allow(self, kinds: frozenset[str]) -> None:
         """Which updates it wants from now on; an empty set means all but those that must be named."""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clawmates.base.clock import Clock
-from clawmates.simulator.model import SentMessage
+from clawmates.simulator.model import Draft, SentMessage
 from clawmates.simulator.telegram.bot import Bot
 from clawmates.simulator.telegram.errors import BadRequestError
 from clawmates.simulator.telegram.formatting import formatted
-from clawmates.simulator.telegram.parameters import Parameters
 from clawmates.simulator.telegram.reference import (
-    BOT_COMMAND,
     CHAT_ACTIONS,
-    COMMAND_SCOPE,
-    COMMAND_SCOPES,
     LINK_PREVIEW_OPTIONS,
     REPLY_MARKUP,
     REPLY_PARAMETERS,
@@ -26,11 +21,10 @@ from clawmates.simulator.telegram.reference import (
 if TYPE_CHECKING:
     from clawmates.simulator.telegram.bot import Chat
     from clawmates.simulator.telegram.entities import Entity
+    from clawmates.simulator.telegram.parameters import Parameters
 
-_COMMAND = re.compile(r"[a-z0-9_]{1,32}")
-_LANGUAGE = re.compile(r"[a-z]{2}|")
-MAX_COMMANDS = 100
-MAX_DESCRIPTION = 256
+COUNTED = frozenset({"sendMessage", "editMessageText"})
+"""Methods that flood control counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +78,10 @@ def send_message(context: Context, parameters: Parameters) -> object:
 
 
 def send_message_draft(context: Context, parameters: Parameters) -> object:
-    """core.telegram.org/bots/api/methods/sendmessagedraft.md: True. Private chats only, draft_id not zero."""
+    """core.telegram.org/bots/api/methods/sendmessagedraft.md: True. Private chats only, draft_id not zero.
+
+    A draft that its reader has stopped is shown no more; the call is answered all the same.
+    """
     chat = _chat(context, parameters)
     if chat.id < 0:
         raise BadRequestError("message drafts can be sent to private chats only")
@@ -92,7 +89,17 @@ def send_message_draft(context: Context, parameters: Parameters) -> object:
         raise BadRequestError('parameter "draft_id" is required')
     if not parameters.integer("draft_id"):
         raise BadRequestError("draft_id must be non-zero")
-    formatted(parameters, empty_allowed=True)
+    text, _ = formatted(parameters, empty_allowed=True)
+    draft = Draft(
+        draft_id=parameters.integer("draft_id"),
+        chat_id=chat.id,
+        text=text,
+        can_stop=parameters.flag("can_stop"),
+        stopped=False,
+        received=context.received,
+        message_thread_id=parameters.integer("message_thread_id"),
+    )
+    chat.write(draft, keep_on_stop=parameters.flag("keep_on_stop"))
     return True
 
 
@@ -131,27 +138,41 @@ def edit_message_text(context: Context, parameters: Parameters) -> object:
 
 def set_my_commands(context: Context, parameters: Parameters) -> object:
     """core.telegram.org/bots/api/methods/setmycommands.md: True. At most 100 commands."""
-    if not parameters.has("commands"):
-        raise BadRequestError('parameter "commands" is required')
-    commands = parameters.items("commands")
-    if len(commands) > MAX_COMMANDS:
-        raise BadRequestError("BOT_COMMANDS_TOO_MUCH")
-    for one in commands:
-        if not isinstance(one, dict):
-            raise BadRequestError("can't parse BotCommand: expected an Object")
-        command = Parameters.check(one, BOT_COMMAND, where="commands.")
-        if not _COMMAND.fullmatch(command.text("command")):
-            raise BadRequestError("BOT_COMMAND_INVALID")
-        if not 1 <= len(command.text("description")) <= MAX_DESCRIPTION:
-            raise BadRequestError("BOT_COMMAND_DESCRIPTION_INVALID")
-    if parameters.has("scope"):
-        scope = parameters.inner("scope", COMMAND_SCOPE)
-        if scope.text("type") not in COMMAND_SCOPES:
-            raise BadRequestError("can't parse BotCommandScope: unsupported type specified")
-    if not _LANGUAGE.fullmatch(parameters.text("language_code")):
-        raise BadRequestError("invalid language code specified")
-    context.bot.commands = list(commands)
+    context.bot.menu.set_commands(parameters)
     return True
+
+
+def get_my_commands(context: Context, parameters: Parameters) -> object:
+    """core.telegram.org/bots/api/methods/getmycommands.md: an Array of BotCommand."""
+    return context.bot.menu.get_commands(parameters)
+
+
+def delete_my_commands(context: Context, parameters: Parameters) -> object:
+    """core.telegram.org/bots/api/methods/deletemycommands.md: True."""
+    context.bot.menu.delete_commands(parameters)
+    return True
+
+
+def set_my_description(context: Context, parameters: Parameters) -> object:
+    """core.telegram.org/bots/api/methods/setmydescription.md: True. 0-512 characters."""
+    context.bot.menu.describe("description", parameters)
+    return True
+
+
+def get_my_description(context: Context, parameters: Parameters) -> object:
+    """core.telegram.org/bots/api/methods/getmydescription.md: a BotDescription."""
+    return context.bot.menu.described("description", parameters)
+
+
+def set_my_short_description(context: Context, parameters: Parameters) -> object:
+    """core.telegram.org/bots/api/methods/setmyshortdescription.md: True. 0-120 characters."""
+    context.bot.menu.describe("short_description", parameters)
+    return True
+
+
+def get_my_short_description(context: Context, parameters: Parameters) -> object:
+    """core.telegram.org/bots/api/methods/getmyshortdescription.md: a BotShortDescription."""
+    return context.bot.menu.described("short_description", parameters)
 
 
 def delete_webhook(context: Context, parameters: Parameters) -> object:
@@ -168,6 +189,12 @@ SIMPLE = {
     "sendChatAction": send_chat_action,
     "editMessageText": edit_message_text,
     "setMyCommands": set_my_commands,
+    "getMyCommands": get_my_commands,
+    "deleteMyCommands": delete_my_commands,
+    "setMyDescription": set_my_description,
+    "getMyDescription": get_my_description,
+    "setMyShortDescription": set_my_short_description,
+    "getMyShortDescription": get_my_short_description,
     "deleteWebhook": delete_webhook,
 }
 """All methods but ``getUpdates``, which waits."""

@@ -80,6 +80,7 @@ _TEXT = {
     "parse_mode": Kind.STRING,
     "entities": Kind.ARRAY,
 }
+_MENU = {"scope": Kind.OBJECT, "language_code": Kind.STRING}
 
 METHODS: dict[str, dict[str, Kind]] = {
     "getMe": {},
@@ -122,7 +123,13 @@ METHODS: dict[str, dict[str, Kind]] = {
         "link_preview_options": Kind.OBJECT,
         "reply_markup": Kind.OBJECT,
     },
-    "setMyCommands": {"commands": Kind.ARRAY, "scope": Kind.OBJECT, "language_code": Kind.STRING},
+    "setMyCommands": {"commands": Kind.ARRAY} | _MENU,
+    "getMyCommands": _MENU,
+    "deleteMyCommands": _MENU,
+    "setMyDescription": {"description": Kind.STRING, "language_code": Kind.STRING},
+    "getMyDescription": {"language_code": Kind.STRING},
+    "setMyShortDescription": {"short_description": Kind.STRING, "language_code": Kind.STRING},
+    "getMyShortDescription": {"language_code": Kind.STRING},
     "deleteWebhook": {"drop_pending_updates": Kind.BOOLEAN},
 }
 
@@ -178,20 +185,19 @@ REPLY_MARKUP = {
 }
 """types/inlinekeyboardmarkup.md, replykeyboardmarkup.md, replykeyboardremove.md, forcereply.md."""
 
-BOT_COMMAND = {"command": Kind.STRING, "description": Kind.STRING}
+BOT_COMMAND = {"command": Kind.STRING, "description": Kind.STRING, "is_ephemeral": Kind.BOOLEAN}
 """types/botcommand.md."""
 
 COMMAND_SCOPE = {"type": Kind.STRING, "chat_id": Kind.CHAT, "user_id": Kind.INTEGER}
 """types/botcommandscope.md."""
 
-COMMAND_SCOPES = frozenset(
-    [
-        "default",
-        "all_private_chats",
-        "all_group_chats",
-        "all_chat_administrators",
-        "chat",
-        "chat_administrators",
-        "chat_member",
-    ]
-)
+COMMAND_SCOPES = {
+    "default": 0,
+    "all_private_chats": 0,
+    "all_group_chats": 0,
+    "all_chat_administrators": 0,
+    "chat": 1,
+    "chat_administrators": 1,
+    "chat_member": 2,
+}
+"""How many of *chat_id* and *user_id* each needs."""

@@ -7,11 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clawmates.simulator.control import SetLimits
 from clawmates.simulator.frame import Answer, Incoming
 from clawmates.simulator.model import Fault, Service
 from clawmates.simulator.telegram.bot import Bot
-from clawmates.simulator.telegram.errors import BadRequestError, RefusedError, named
-from clawmates.simulator.telegram.methods import SIMPLE, Context, allow_updates
+from clawmates.simulator.telegram.errors import BadRequestError, RefusedError, named, too_many
+from clawmates.simulator.telegram.methods import COUNTED, SIMPLE, Context, allow_updates
 from clawmates.simulator.telegram.parameters import Parameters, collect
 from clawmates.simulator.telegram.reference import METHODS, NAMES
 
@@ -42,6 +43,7 @@ class Telegram:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.bots: dict[str, Bot] = {}
+        self.limits = SetLimits()
 
     def add_bot(self, token: str, username: str) -> None:
         """Makes ``token`` valid; a known one keeps its chats. Raises ``ValueError`` for one of the wrong form."""
@@ -78,6 +80,8 @@ class Telegram:
             context = Context(bot, received, self._clock)
             if call.method == "getUpdates":
                 return await _get_updates(context, parameters)
+            if call.method in COUNTED:
+                self._pace(bot, incoming.chat_id, received)
             result = SIMPLE[call.method](context, parameters)
         except RefusedError as refused:
             return refused.answer()
@@ -92,6 +96,10 @@ class Telegram:
         if call.method not in METHODS:
             raise RefusedError(404, "Not Found: method not found")
         return bot, Parameters.check(call.raw, METHODS[call.method])
+
+    def _pace(self, bot: Bot, chat_id: int, now: float) -> None:
+        if wait := bot.flood.take(self.limits, chat_id, now):
+            raise too_many(wait)
 
     def failure(self, fault: Fault) -> Answer:
         """The documented error that ``fault`` names."""

@@ -28,7 +28,6 @@ _BY_STATUS = {
     404: Code.BAD_TOKEN,
     403: Code.PERSON_UNREACHABLE,
     409: Code.SECOND_POLLER,
-    429: Code.CHANNEL_RATE_LIMITED,
 }
 
 
@@ -40,7 +39,27 @@ class WebhookActiveError(ChannelError):
     """The bot delivers to a webhook, so it cannot be polled."""
 
 
-@dataclass(slots=True)
+class RefusedError(ChannelError):
+    """400: Telegram does not take this call, however often it is made."""
+
+
+class UnchangedError(RefusedError):
+    """An edit that changes nothing."""
+
+
+class GarbledError(ChannelError):
+    """What came back is no answer of the Bot API: some box on the way spoke, or it was damaged."""
+
+
+class MovedError(ChannelError):
+    """The group has become a supergroup; ``chat`` is its new id."""
+
+    def __init__(self, chat: int) -> None:
+        self.chat = chat
+        super().__init__(Code.CHANNEL_ERROR, 400)
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class TelegramApi:
     """One bot's calls."""
 
@@ -80,14 +99,25 @@ def _result(status: int, raw: bytes) -> Any:
         if answer["ok"] is True:
             return answer["result"]
         error_code = int(answer["error_code"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ChannelError(Code.CHANNEL_ERROR, status) from None
-    if error_code == 409 and "webhook" in str(answer.get("description", "")):
-        raise WebhookActiveError(Code.SECOND_POLLER, error_code)
-    raise ChannelError(_BY_STATUS.get(error_code, Code.CHANNEL_ERROR), _wait(answer) or error_code)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        raise GarbledError(Code.CHANNEL_UNREACHABLE, status) from None
+    raise _refusal(error_code, str(answer.get("description", "")), answer.get("parameters"))
 
 
-def _wait(answer: dict[str, Any]) -> int:
-    parameters = answer.get("parameters")
-    wait = parameters.get("retry_after") if isinstance(parameters, dict) else None
-    return min(max(wait, 0), MAX_WAIT) if isinstance(wait, int) else 0
+def _refusal(error_code: int, description: str, parameters: object) -> ChannelError:
+    """https://core.telegram.org/bots/api#responseparameters. Of a description only known words are looked for."""
+    hints = parameters if isinstance(parameters, dict) else {}
+    if error_code == 409 and "webhook" in description:
+        return WebhookActiveError(Code.SECOND_POLLER, error_code)
+    if error_code == 400:
+        moved = hints.get("migrate_to_chat_id")
+        if isinstance(moved, int):
+            return MovedError(moved)
+        if "chat not found" in description:
+            return ChannelError(Code.PERSON_UNREACHABLE, error_code)
+        unchanged = "message is not modified" in description
+        return (UnchangedError if unchanged else RefusedError)(Code.CHANNEL_ERROR, error_code)
+    if error_code == 429:
+        wait = hints.get("retry_after")
+        return ChannelError(Code.CHANNEL_RATE_LIMITED, min(max(wait, 1), MAX_WAIT) if isinstance(wait, int) else 1)
+    return ChannelError(_BY_STATUS.get(error_code, Code.CHANNEL_ERROR), error_code)

@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, assert_never
 
+from clawmates.mate import texts
 from clawmates.mate.channels.telegram.api import AnswerTooLargeError, TelegramApi, WebhookActiveError
+from clawmates.mate.channels.telegram.flood import Flood
+from clawmates.mate.channels.telegram.outbox import Outbox, pause
 from clawmates.mate.channels.telegram.reply import TelegramReply
-from clawmates.mate.channels.telegram.updates import inbound, update_id
+from clawmates.mate.channels.telegram.updates import WANTED, Heard, Me, heard, place_of, update_id
+from clawmates.mate.commands import menu
 from clawmates.mate.errors import ChannelError
-from clawmates.mate.messages import Inbound
+from clawmates.mate.messages import Arrival, Farewell, Halt, Inbound, Rewrite
 from clawmates.wire.codes import USERNAME, Code, Event
 
 if TYPE_CHECKING:
@@ -30,40 +34,55 @@ MOST_UPDATES = 100
 LONGEST_PAUSE = 60.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Telegram:
     """One bot's chats. ``say`` tells the owner; ``jitter`` gives a factor near 1 that spreads retries."""
 
     api: TelegramApi
     say: Callable[[Event], Awaitable[None]]
     jitter: Callable[[], float]
-    _unfinished: dict[int, Inbound] = field(default_factory=dict)
+    _unfinished: dict[int, Heard] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
     _next: int = 0
     _limit: int = MOST_UPDATES
     _asked: float = 0.0
     _failures: int = 0
     _last: Code | None = None
-    _username: str = ""
+    _me: Me = field(default_factory=Me)
+    _known: bool = False
+    _menu: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _outbox: Outbox = field(init=False)
 
-    async def run(self, deliver: Callable[[Inbound], None]) -> None:
+    def __post_init__(self) -> None:
+        self._outbox = Outbox(self.api, Flood(_now), self.jitter)
+
+    async def run(self, deliver: Callable[[Arrival], None]) -> None:
         """See :class:`~clawmates.mate.channels.base.Channel`."""
         self._idle.set()
-        while True:
-            try:
-                if self._last is not Code.LIVE:
-                    await self._introduce()
-                await self._pace()
-                self._take(await self._poll(), deliver)
-                self._failures = 0
-            except ChannelError as error:
-                await self._survive(error)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    if not self._known:
+                        await self._introduce()
+                    if not self._menu:
+                        self._menu = True
+                        group.create_task(self._set_menu())
+                    await self._pace()
+                    fresh = self._take(await self._poll(), deliver)
+                    self._failures = 0
+                    await self._tell(Event(code=Code.LIVE, username=self._me.username))
+                except ChannelError as error:
+                    await self._survive(error)
+                else:
+                    await self._cool(fresh)
 
     @asynccontextmanager
     async def reply(self, inbound: Inbound) -> AsyncIterator[TelegramReply]:
         """See :class:`~clawmates.mate.channels.base.Channel`."""
-        async with TelegramReply(self.api, inbound, self.jitter) as reply:
+        known = self._unfinished.get(inbound.key)
+        place = known.place if known is not None else place_of(inbound.chat)
+        async with TelegramReply(self._outbox, place, inbound.key or 1, drafts=inbound.private) as reply:
             yield reply
 
     def finish(self, inbound: Inbound) -> None:
@@ -74,13 +93,27 @@ class Telegram:
 
     async def _introduce(self) -> None:
         me = await self.api.call("getMe", {})
-        name = me.get("username") if isinstance(me, dict) else None
-        self._username = name if isinstance(name, str) and USERNAME.fullmatch(name) else ""
-        await self._tell(Event(code=Code.LIVE, username=self._username))
+        shown = me if isinstance(me, dict) else {}
+        number, name = shown.get("id"), shown.get("username")
+        self._me = Me(
+            number if isinstance(number, int) else 0, name if isinstance(name, str) and USERNAME.fullmatch(name) else ""
+        )
+        self._known = True
+        await self._tell(Event(code=Code.LIVE, username=self._me.username))
+
+    async def _set_menu(self) -> None:
+        """https://core.telegram.org/bots/api#setmycommands; a bot without a menu is a bot all the same."""
+        try:
+            for language in texts.LANGUAGES:
+                lines = [{"command": one.value, "description": line} for one, line in menu(texts.of(language))]
+                whose = {} if language == texts.LANGUAGES[0] else {"language_code": language}
+                await self.api.call("setMyCommands", {"commands": lines, **whose})
+        except ChannelError:
+            return
 
     async def _pace(self) -> None:
         """Nothing while idle; else until 0.6 s after the last question, or until nothing is in flight."""
-        rest = self._asked + SHORT_POLL_PAUSE - asyncio.get_running_loop().time()
+        rest = self._asked + SHORT_POLL_PAUSE - _now()
         if self._unfinished and rest > 0:
             try:
                 async with asyncio.timeout(rest):
@@ -88,32 +121,66 @@ class Telegram:
             except TimeoutError:
                 pass
 
+    async def _cool(self, fresh: int) -> None:
+        """A server that answers a long poll at once with nothing new is not asked again at once."""
+        rest = self._asked + SHORT_POLL_PAUSE - _now()
+        if not fresh and not self._unfinished and rest > 0:
+            await asyncio.sleep(rest)
+
     async def _poll(self) -> list[Any]:
-        """https://core.telegram.org/bots/api#getupdates."""
-        wait = 0 if self._unfinished else LONG_POLL_SECONDS
-        parameters: dict[str, Any] = {"timeout": wait, "limit": self._limit, "allowed_updates": ["message"]}
+        """https://core.telegram.org/bots/api#getupdates. After trouble a short one, to know soon that it is over."""
+        wait = 0 if self._unfinished or self._failures else LONG_POLL_SECONDS
+        parameters: dict[str, Any] = {"timeout": wait, "limit": self._limit, "allowed_updates": WANTED}
         if self._unfinished:
-            parameters["offset"] = min(self._unfinished)
+            oldest = min(self._unfinished)
+            parameters["offset"] = oldest
+            self._seen = {number for number in self._seen if number >= oldest}
         elif self._next:
             parameters["offset"] = self._next
             self._seen.clear()
-        self._asked = asyncio.get_running_loop().time()
+        self._asked = _now()
         updates = await self.api.call("getUpdates", parameters, seconds=wait + POLL_GRACE)
-        self._limit = MOST_UPDATES
+        self._limit = min(self._limit * 2, MOST_UPDATES)
         return updates if isinstance(updates, list) else []
 
-    def _take(self, updates: list[Any], deliver: Callable[[Inbound], None]) -> None:
+    def _take(self, updates: list[Any], deliver: Callable[[Arrival], None]) -> int:
+        """Delivers what is new and returns how many updates that were."""
+        fresh = 0
         for update in updates:
             number = update_id(update)
             if number is None or number in self._seen:
                 continue
+            fresh += 1
             self._seen.add(number)
             self._next = number + 1
-            message = inbound(update)
-            if message is not None:
-                self._unfinished[number] = message
+            for arrival in self._arrivals(number, heard(update, self._me)):
+                deliver(arrival)
+        return fresh
+
+    def _arrivals(self, number: int, meant: Heard | Halt | Farewell | None) -> tuple[Arrival, ...]:
+        match meant:
+            case None:
+                return ()
+            case Heard(edited=False):
+                self._unfinished[number] = meant
                 self._idle.clear()
-                deliver(message)
+                return (meant.inbound,)
+            case Heard():
+                return self._rewritten(meant)
+            case Halt():
+                stopped = self._unfinished.get(meant.key)
+                return (Halt(stopped.inbound.chat, meant.key),) if stopped is not None else ()
+            case Farewell():
+                return (meant,)
+            case _:
+                assert_never(meant)
+
+    def _rewritten(self, edit: Heard) -> tuple[Arrival, ...]:
+        """An edit of a message that is not answered yet; all others are passed over: an answer stands as it is."""
+        for key, known in self._unfinished.items():
+            if (known.place.chat, known.number) == (edit.place.chat, edit.number):
+                return (Rewrite(replace(edit.inbound, turn=known.inbound.turn, key=key, chat=known.inbound.chat)),)
+        return ()
 
     async def _survive(self, error: ChannelError) -> None:
         """Waits as long as Telegram asks, or with growing, jittered pauses; never a hot loop."""
@@ -122,14 +189,14 @@ class Telegram:
             await self._leave_webhook()
         if isinstance(error, AnswerTooLargeError):
             self._limit = max(1, self._limit // 10)
-        pause = min(0.5 * 2 ** min(self._failures, 8), LONGEST_PAUSE)
-        if error.code is Code.CHANNEL_RATE_LIMITED:
-            pause = max(error.number, 1)
-        elif error.code is Code.BAD_TOKEN:
-            pause = LONGEST_PAUSE
+        jitter = self.jitter()
+        rest = pause(error, self._failures + 1, jitter, LONGEST_PAUSE)
+        if error.code is Code.BAD_TOKEN:
+            rest = LONGEST_PAUSE * jitter
+            self._known = False  # The next token may be another bot's
         if self._failures > 1 or error.code in {Code.BAD_TOKEN, Code.SECOND_POLLER, Code.HOST_NOT_ALLOWED}:
             await self._tell(error.event)
-        await asyncio.sleep(pause * self.jitter())
+        await asyncio.sleep(rest)
 
     async def _leave_webhook(self) -> None:
         try:
@@ -141,3 +208,7 @@ class Telegram:
         if self._last is not event.code:
             self._last = event.code
             await self.say(event)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

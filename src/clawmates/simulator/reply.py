@@ -1,4 +1,4 @@
-"""What the model of the stand-in says: an echo, so that tests and demonstrations can check it."""
+"""What the model of every stand-in says: an echo, so that tests and demonstrations can check it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def reply_text(last: str, messages: int, words: int = 0) -> str:
         return echo
     known = echo.split()
     return " ".join(known[:words] + [f"word-{number}" for number in range(len(known) + 1, words + 1)])
+
+
+def thinking(words: int) -> str:
+    """What a model thinks before it answers; empty for 0."""
+    return " ".join(f"thought-{number}" for number in range(1, words + 1))
 
 
 def pieces(text: str) -> list[str]:

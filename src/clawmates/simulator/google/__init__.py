@@ -1,0 +1,1 @@
+"""The Gemini API, as ai.google.dev/api/generate-content documents it."""

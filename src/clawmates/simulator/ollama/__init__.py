@@ -1,0 +1,1 @@
+"""Ollama, as docs.ollama.com/api documents it."""

@@ -1,0 +1,82 @@
+"""The vault's audit chain at work: entries are written in batches, heads signed, counterparts' signatures kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from clawmates.vault.recorder import Recorder
+from clawmates.vault.store import RefusedError
+from clawmates.wire.audit import Entries
+from clawmates.wire.vault import VaultRefusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clawmates.base.clock import Clock
+    from clawmates.vault.ledger import Ledger
+    from clawmates.vault.notary import Notary
+    from clawmates.wire.audit import Detail, SignedHead, Tag, Witness, Witnesses
+    from clawmates.wire.names import ServiceName
+
+T = TypeVar("T")
+
+
+class Stored(Protocol):
+    """Runs work on the store's thread; raises :class:`RefusedError`."""
+
+    async def __call__(self, work: Callable[[], T], /) -> T:
+        """What ``work`` returned."""
+        ...
+
+
+class Auditor:
+    """Every method may raise :class:`RefusedError`."""
+
+    def __init__(self, ledger: Ledger, stored: Stored, clock: Clock) -> None:
+        self.notary: Notary | None = None
+        """Signs heads; without one there is no countersigning."""
+        self.ledger = ledger
+        self._stored = stored
+        self._clock = clock
+        self._recorder = Recorder(lambda notes: stored(lambda: ledger.append(notes)), clock)
+
+    async def record(self, tag: Tag, detail: Detail) -> None:
+        """Returns when the entry is on the disk."""
+        await self._recorder.write(tag, detail)
+
+    async def head(self, number: int) -> SignedHead:
+        """The chain's head, signed, and the head it had at ``number``."""
+        notary = self._notary()
+
+        def look() -> SignedHead:
+            before = self.ledger.at(number)
+            if before is None:
+                raise RefusedError(VaultRefusal.DIVERGED)
+            return notary.sign(self.ledger.head(), before, self._clock.now())
+
+        return await self._stored(look)
+
+    async def witness(self, caller: ServiceName, witness: Witness) -> None:
+        """Keeps a counterpart's signature of a head; one that contradicts the chain is refused."""
+        notary = self._notary()
+
+        def keep() -> bool:
+            if not notary.trusts(witness, caller, self._clock.now()):
+                raise RefusedError(VaultRefusal.MALFORMED)
+            return self.ledger.add_witness(caller.name, witness)
+
+        if not await self._stored(keep):
+            raise RefusedError(VaultRefusal.DIVERGED)
+
+    async def entries(self, after: int) -> Entries:
+        """A page of the chain."""
+        return Entries(entries=await self._stored(lambda: self.ledger.entries(after)))
+
+    async def witnesses(self, after: int) -> Witnesses:
+        """A page of what counterparts signed."""
+        return await self._stored(lambda: self.ledger.witnesses(after))
+
+    def _notary(self) -> Notary:
+        if self.notary is None:
+            raise RefusedError(VaultRefusal.NOT_ALLOWED)
+        return self.notary

@@ -1,0 +1,142 @@
+"""The audit chain as it is kept in ``vault.db``: rows are added and never changed, nor read back to decide anything.
+
+Blocking, on the store's thread. Errors are ``sqlite3.Error``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from clawmates.base.clock import stamp
+from clawmates.base.shape import encode_json
+from clawmates.vault.database import Database
+from clawmates.wire.audit import EMPTY, GENESIS, KEPT_WORDS, PAGE, Detail, Entry, Head, Tag, Witness, Witnesses, chained
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS audit (
+    number INTEGER PRIMARY KEY, at TEXT NOT NULL, tag TEXT NOT NULL, detail TEXT NOT NULL, hash TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS signers (id TEXT PRIMARY KEY, certificate TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS witnesses (
+    id INTEGER PRIMARY KEY, node TEXT NOT NULL, line INTEGER NOT NULL, line_hash TEXT NOT NULL,
+    number INTEGER NOT NULL, hash TEXT NOT NULL, at TEXT NOT NULL,
+    signer TEXT NOT NULL REFERENCES signers, signature TEXT NOT NULL,
+    UNIQUE (node, line)
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that happened, not yet a link of the chain."""
+
+    at: datetime
+    tag: Tag
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The chain and what counterparts said of it."""
+
+    database: Database
+
+    def append(self, notes: Sequence[Note]) -> None:
+        """Adds entries in one transaction, all or none."""
+        with self.database.transaction() as connection:
+            head = self.head()
+            previous, rows = bytes.fromhex(head.hash), []
+            for number, note in enumerate(notes, head.number + 1):
+                at, detail = stamp(note.at), encode_json(note.detail).decode()
+                previous = chained(previous, number, at, note.tag.value, detail)
+                rows.append((number, at, note.tag.value, detail, previous.hex()))
+            connection.executemany("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", rows)
+
+    def head(self) -> Head:
+        """How far the chain has come."""
+        row = self.database.connection.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+        return EMPTY if row is None else Head(number=row[0], hash=row[1])
+
+    def at(self, number: int) -> Head | None:
+        """The head that the chain had at ``number``; ``None`` when it has not come that far."""
+        if number == 0:
+            return Head(number=0, hash=GENESIS.hex())
+        row = self.database.connection.execute("SELECT hash FROM audit WHERE number = ?", (number,)).fetchone()
+        return None if row is None else Head(number=number, hash=row[0])
+
+    def entries(self, after: int) -> tuple[Entry, ...]:
+        """A page of entries after that number."""
+        rows = self.database.connection.execute(
+            "SELECT number, at, tag, detail, hash FROM audit WHERE number > ? ORDER BY number LIMIT ?", (after, PAGE)
+        )
+        return tuple(Entry(number=row[0], at=row[1], tag=row[2], detail=row[3], hash=row[4]) for row in rows)
+
+    def add_witness(self, node: str, witness: Witness) -> bool:
+        """Keeps a counterpart's word; false when it contradicts this chain or the counterpart's own list.
+
+        A line that is here already may be repeated: its answer was lost.
+        """
+        if witness.head != self.at(witness.head.number):
+            return False
+        last = self._last_line(node)
+        if witness.line == last:
+            return True
+        if witness.line.number <= last.number:
+            return False
+        signer = hashlib.sha256(witness.certificate.encode()).hexdigest()
+        with self.database.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO signers VALUES (?, ?)", (signer, witness.certificate))
+            connection.execute(
+                "INSERT INTO witnesses VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    node,
+                    witness.line.number,
+                    witness.line.hash,
+                    witness.head.number,
+                    witness.head.hash,
+                    witness.at,
+                    signer,
+                    witness.signature,
+                ),
+            )
+            connection.execute(
+                "DELETE FROM witnesses WHERE node = ? AND line <= ?", (node, witness.line.number - KEPT_WORDS)
+            )
+        return True
+
+    def witnesses(self, after: int) -> Witnesses:
+        """A page of counterparts' words, after that place in the order they came in."""
+        rows = self.database.connection.execute(
+            "SELECT w.number, w.hash, w.line, w.line_hash, w.at, s.certificate, w.signature, w.id"
+            " FROM witnesses w JOIN signers s ON s.id = w.signer WHERE w.id > ? ORDER BY w.id LIMIT ?",
+            (after, PAGE),
+        ).fetchall()
+        found = tuple(
+            Witness(
+                head=Head(number=row[0], hash=row[1]),
+                line=Head(number=row[2], hash=row[3]),
+                at=row[4],
+                certificate=row[5],
+                signature=row[6],
+            )
+            for row in rows
+        )
+        return Witnesses(witnesses=found, last=rows[-1][7] if rows else after)
+
+    def witnessed(self) -> int:
+        """The highest number that anybody has countersigned."""
+        number: int = self.database.connection.execute("SELECT coalesce(max(number), 0) FROM witnesses").fetchone()[0]
+        return number
+
+    def _last_line(self, node: str) -> Head:
+        row = self.database.connection.execute(
+            "SELECT line, line_hash FROM witnesses WHERE node = ? ORDER BY line DESC LIMIT 1", (node,)
+        ).fetchone()
+        return EMPTY if row is None else Head(number=row[0], hash=row[1])

@@ -1,0 +1,91 @@
+"""The vault's listener as a scanner and an old client see it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.vault import House, furnished, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ALERT, FATAL, PROTOCOL_VERSION = 21, 2, 70
+SCANNER = Path(__file__).resolve().parents[2] / "build" / "scanner" / "bin" / "sslyze"
+"""sslyze in an environment of its own, made by `make setup`: its pins are not ours."""
+SILENT = (
+    "import clawmates.vault.tls as t; from asyncio.sslproto import SSLProtocol\ndel t.Outspoken._on_handshake_complete"
+)
+ANY_GROUP = (
+    "import ssl, clawmates.vault.certificate as c\n"
+    "def weak(*, identity, authority, clients):\n"
+    " context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); context.minimum_version = ssl.TLSVersion.TLSv1_3\n"
+    " context.load_cert_chain(*identity); context.load_verify_locations(cafile=authority)\n"
+    " context.verify_mode = clients; return context\n"
+    "c.server_context = weak"
+)
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    with furnished() as house:
+        yield house
+
+
+def old_hello() -> bytes:
+    """What a client sends that knows nothing newer than TLS 1.2."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="vault")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+async def answer(port: int, sent: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    try:
+        async with asyncio.timeout(10):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_tls_1_2_is_told_why_it_is_not_spoken_to(house: House) -> None:
+    async with running(house) as vault:
+        said = await answer(vault.port, old_hello())
+    assert said == bytes([ALERT, 3, 3, 0, 2, FATAL, PROTOCOL_VERSION])
+    async with running(house, weaken=SILENT) as vault:
+        assert await answer(vault.port, old_hello()) == b""
+
+
+async def scan(house: House, port: int) -> tuple[int, str]:
+    """sslyze's exit code (1: not compliant) and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        str(SCANNER),
+        "--mozilla_config=modern",
+        f"--certinfo_ca_file={house.state.authority}",
+        "--sni=vault",
+        f"127.0.0.1:{port}",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def test_a_scan_at_mozilla_modern_passes(house: House) -> None:
+    async with running(house) as vault:
+        code, said = await scan(house, vault.port)
+    assert code == 0, said
+    async with running(house, weaken=ANY_GROUP) as vault:
+        code, said = await scan(house, vault.port)
+    assert code == 1, said
+    assert "should be rejected" in said

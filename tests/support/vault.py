@@ -1,0 +1,213 @@
+"""The vault as its own process, with a state folder and an authority of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import ssl
+import sys
+import tempfile
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from clawmates.base.http.client import Connection
+from clawmates.base.paths import State
+from clawmates.base.secret import Secret
+from clawmates.base.tls import client_context
+from clawmates.base.x509 import Authority, Names
+from clawmates.wire.names import ItemName
+from clawmates.wire.sealing import seal
+from clawmates.wire.vault import Assignment, Binding, Redemption, TicketRequest, VaultRefusal
+from clawmates.wire.vault_client import VaultClient, VaultError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Iterator
+
+KEY, TOKEN, PROMPT = ItemName.PROVIDER_KEY, ItemName.CHANNEL_TOKEN, ItemName.PROMPT
+SECRETS = {KEY: "sk-canary-7d1e0bb4c2", TOKEN: "424242:canary-AAf9", PROMPT: "canary: speak like a pirate, ünïcode"}
+VAULT_NAMES = Names(dns=("vault", "localhost"), uri=("clawmates://local/vault/vault",))
+
+
+@dataclass
+class House:
+    """A state folder with its own authority."""
+
+    root: Path
+    authority: Authority
+
+    @property
+    def state(self) -> State:
+        return State(self.root / "state")
+
+    def certify(self, folder: str, names: Names, authority: Authority | None = None) -> tuple[Path, Path]:
+        pair = (authority or self.authority).issue(names, datetime.now(UTC))
+        paths = self.state.identity(folder)
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        paths[0].write_bytes(pair.certificate)
+        paths[1].touch(0o600)
+        paths[1].write_bytes(pair.key)
+        return paths
+
+    def configure(self, listen: str = "127.0.0.1:0", region: str = "local") -> None:
+        text = f'[platform]\nregion = "{region}"\nrun = "{self.root}/run"\n[vault]\nlisten = "{listen}"\n'
+        self.state.config.write_text(text)
+
+    def tls(self, identity: tuple[Path, Path] | None = None) -> ssl.SSLContext:
+        return client_context(authority=self.state.authority, identity=identity)
+
+
+@dataclass
+class Running:
+    """A vault that said it is ready."""
+
+    house: House
+    process: asyncio.subprocess.Process
+    port: int
+
+    def client(self, name: str = "", folder: str = "") -> VaultClient:
+        identity = None
+        if name:
+            folder = folder or name.rpartition("/")[2]
+            identity = self.house.certify(folder, Names(uri=(f"clawmates://{name}",)))
+        return VaultClient("127.0.0.1", self.port, self.house.tls(identity))
+
+    @property
+    def cli(self) -> VaultClient:
+        return self.client("local/control/cli")
+
+    @property
+    def node(self) -> VaultClient:
+        return self.client("local/node/node-1")
+
+    @property
+    def mate(self) -> VaultClient:
+        return self.client()
+
+    async def connect(self) -> Connection:
+        return await Connection.tcp("127.0.0.1", self.port, tls=self.house.tls(), server_name="vault")
+
+    async def fill(self, bot: str = "b1") -> None:
+        cli = self.cli
+        await cli.assign(bot, Assignment(tenant="acme", node="node-1"))
+        intake = await cli.intake_key()
+        for name, text in SECRETS.items():
+            hosts = () if name is PROMPT else ("api.example",)
+            binding = Binding(
+                key_id=intake.key_id, region="local", tenant="acme", bot=bot, name=name, version=1, hosts=hosts
+            )
+            await cli.put(bot, name, 1, seal(intake.public, binding, Secret(text)))
+
+    async def take(self, bot: str = "b1") -> Redemption:
+        request = TicketRequest(bot=bot, generation=1, items=dict.fromkeys(SECRETS, 1))
+        return Redemption(bot=bot, ticket=(await self.node.ticket(request)).ticket)
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        self.process.send_signal(number)
+        return await finish(self.process)
+
+
+@contextmanager
+def furnished() -> Iterator[House]:
+    """A house with an authority, the vault's certificate and a configuration; gone at the end."""
+    # Not pytest's own folder: unix socket names have 107 characters at most.
+    root = Path(tempfile.mkdtemp(prefix="cmv-"))
+    house = House(root, Authority.create("test authority", datetime.now(UTC)))
+    house.state.log.mkdir(parents=True)
+    house.state.pki.mkdir()
+    house.state.authority.write_bytes(house.authority.pair.certificate)
+    house.certify("vault", VAULT_NAMES)
+    house.configure()
+    try:
+        yield house
+    finally:
+        shutil.rmtree(root)
+
+
+async def launch(
+    house: House, *, weaken: str = "", before: tuple[str, ...] = (), notify: str = "", fds: tuple[int, ...] = ()
+) -> asyncio.subprocess.Process:
+    """Starts the process; ``weaken`` is a line of Python that seeds a defect into it first."""
+    config = str(house.state.config)
+    run = f"import sys; {weaken}\nfrom clawmates.vault.__main__ import main; sys.exit(main(['--config', {config!r}]))"
+    command = ("-c", run) if weaken else ("-m", "clawmates.vault", "--config", config)
+    return await asyncio.create_subprocess_exec(
+        *before,
+        sys.executable,
+        "-I",
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={"NOTIFY_SOCKET": notify, "PATH": os.environ["PATH"]}
+        | {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
+        pass_fds=fds,
+    )
+
+
+async def finish(process: asyncio.subprocess.Process) -> tuple[int, str]:
+    async with asyncio.timeout(20):
+        said, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode()
+
+
+@asynccontextmanager
+async def running(
+    house: House, *, weaken: str = "", before: tuple[str, ...] = (), fds: tuple[int, ...] = ()
+) -> AsyncIterator[Running]:
+    """A vault until the end of the block; it must have said nothing but where it listens."""
+    path = house.root / "notify"
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(path))
+        notify.settimeout(0)
+        process = await launch(house, weaken=weaken, before=before, notify=str(path), fds=fds)
+        try:
+            told = await _first_word(notify, process)
+            assert told.startswith("READY=1\nSTATUS=127.0.0.1:"), told
+            yield Running(house, process, int(told.rpartition(":")[2]))
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+                assert await finish(process) == (0, "")
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def _first_word(notify: socket.socket, process: asyncio.subprocess.Process) -> str:
+    """What the process says when it is ready, or what it said when it died."""
+    loop = asyncio.get_running_loop()
+    word = asyncio.ensure_future(loop.sock_recv(notify, 4096))
+    death = asyncio.ensure_future(process.wait())
+    await asyncio.wait((word, death), timeout=20, return_when=asyncio.FIRST_COMPLETED)
+    death.cancel()
+    if word.done():
+        return word.result().decode()
+    word.cancel()
+    return str(await finish(process)) if process.returncode is not None else "nothing"
+
+
+async def refusal(call: Awaitable[object]) -> VaultRefusal:
+    with pytest.raises(VaultError) as caught:
+        await call
+    return caught.value.refusal
+
+
+async def raw(vault: Running, sent: bytes) -> bytes:
+    """What comes back for these bytes over TLS, until the vault closes."""
+    connection = await vault.connect()
+    try:
+        connection.writer.write(sent)
+        async with asyncio.timeout(10):
+            return await connection.reader.read()
+    finally:
+        await connection.close()

@@ -65,7 +65,8 @@ async def test_the_provider_is_told_not_to_store_and_gets_the_owners_prompt(tria
 
 
 async def test_the_reply_streams_and_has_no_link_preview(trial: Throwaway) -> None:
-    await trial.simulator.set_style(first_byte_ms=50, gap_ms=30)
+    # Long enough for a draft even where the messages before have used this second's.
+    await trial.simulator.set_style(first_byte_ms=50, gap_ms=30, words=80)
     last = (await trial.simulator.status()).last_telegram
     await ask(trial, "look at https://example.org and tell me a few words about it please")
     await trial.simulator.set_style()

@@ -22,7 +22,7 @@ from clawmates.mate.errors import ChannelError, DoorError, MateError, ProviderEr
 from clawmates.mate.messages import Arrival, Author, Farewell, Halt, Inbound, Message, Rewrite, Text
 from clawmates.mate.providers.base import Delta, Finished, Stop
 from clawmates.mate.writing import Writing, below
-from clawmates.wire.codes import Code, Event
+from clawmates.wire.codes import LASTING, Code, Event
 from clawmates.wire.door import TurnAnswer, TurnEnd, Verdict
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Relay:
     usage: Usage = field(default_factory=Usage)
     _waiting: dict[str, deque[Inbound]] = field(default_factory=dict)
     _writing: dict[str, Writing] = field(default_factory=dict)
+    _troubled: bool = False
     _quiet: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PROVIDER_CALLS))
 
@@ -196,7 +197,18 @@ class Relay:
         if used is not None:
             self.memory.remember(inbound.chat, writing.inbound.message, Message(Author.ASSISTANT, (said,)))
             self.usage.count(inbound.chat, used.input_tokens, used.output_tokens)
+            await self._recover()
         await self._end(inbound, used)
+
+    async def _say(self, event: Event) -> None:
+        self._troubled = self._troubled or event.code in LASTING
+        await self.turns.say(event)
+
+    async def _recover(self) -> None:
+        """A good answer ends a trouble that the owner was told of."""
+        if self._troubled:
+            self._troubled = False
+            await self.turns.say(Event(code=Code.LIVE))
 
     async def _compose(self, writing: Writing, reply: Reply) -> _Answer:
         words = texts.of(writing.inbound.language)
@@ -210,7 +222,7 @@ class Relay:
         try:
             whole = await writing.run(ask)
         except ProviderError as error:
-            await self.turns.say(error.event)
+            await self._say(error.event)
             return _Answer(texts.for_code(error.code, writing.inbound.language))
         return whole or _Answer(below(writing.text, words.stopped), self._estimate(writing))
 
@@ -228,7 +240,7 @@ class Relay:
         def history(tokens: int) -> tuple[Message, ...]:
             return self.memory.window(inbound.chat, inbound.message, tokens)
 
-        async with aclosing(brain.answer(history, self.turns.say)) as pieces:
+        async with aclosing(brain.answer(history, self._say)) as pieces:
             async for piece in pieces:
                 match piece:
                     case Delta():
@@ -252,7 +264,7 @@ class Relay:
         Only the messenger's own refusal ends the tries. While it cannot be reached there is nothing else to do here,
         and after a crash the message comes again.
         """
-        await self.turns.say(Event(code=code))
+        await self._say(Event(code=code))
         try:
             async with self.channel.reply(inbound) as reply:
                 await reply.send(texts.for_code(code, inbound.language))
@@ -266,7 +278,7 @@ class Relay:
         """The messenger refuses the reply itself: the person is gone, or cannot be written to."""
         if error.code is Code.PERSON_UNREACHABLE:
             self._forget(inbound.chat)
-        await self.turns.say(error.event)
+        await self._say(error.event)
         await self._end(inbound)
 
     async def _end(self, inbound: Inbound, finished: Finished | None = None) -> None:
@@ -276,4 +288,4 @@ class Relay:
                 TurnEnd(turn=inbound.turn, input_tokens=used.input_tokens, output_tokens=used.output_tokens)
             )
         except DoorError as error:
-            await self.turns.say(error.event)
+            await self._say(error.event)

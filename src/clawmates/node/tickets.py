@@ -84,7 +84,6 @@ class VaultOffice:
         except (VaultCallError, SettingsError, OSError):  # ssl.SSLError is one
             raise VaultDownError from None
 
-
     async def _vault(self, host: str, port: int) -> VaultClient:
         """The client of last time with its connections, unless address or certificate are other ones now."""
         fresh = VaultClient(host, port, self.identity.context(), keep=True)

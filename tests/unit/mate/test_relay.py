@@ -134,6 +134,17 @@ async def test_a_provider_error_is_told_kindly_and_as_a_code_and_leaves_no_memor
     assert house.memory.weight == 0
 
 
+async def test_a_good_answer_ends_the_trouble_that_the_owner_was_told_of() -> None:
+    house = House(
+        provider=ScriptedProvider([ProviderError(Code.BAD_KEY), ("fine",), ("fine",), ProviderError(Code.FILTERED)])
+    )
+    async with running(house):
+        for key in range(1, 6):
+            house.channel.say(key, "hello")
+            await house.channel.until_finished(key)
+    assert house.turns.said == [Code.BAD_KEY, Code.LIVE, Code.FILTERED]
+
+
 async def test_a_reply_that_takes_too_long_is_given_up_with_a_sentence() -> None:
     house = House(provider=ScriptedProvider(gate=asyncio.Event()), turn_seconds=0.01)
     async with running(house):
@@ -200,7 +211,7 @@ async def test_an_error_nobody_thought_of_stays_with_its_message() -> None:
         house.channel.say(2, "still there?", "2")
         await house.channel.until_finished(2)
     assert house.channel.replies[1].sent == [texts.for_code(Code.INTERNAL)]
-    assert house.turns.said == [Code.INTERNAL]
+    assert house.turns.said == [Code.INTERNAL, Code.LIVE]
     assert house.channel.replies[2].sent == ["You said: still there?"]
 
 

@@ -216,7 +216,10 @@ def _listening_port(pid: int) -> int:
     """Of the process's one TCP listener: /proc/PID/net/tcp, state 0A, by inode (proc(5))."""
     inodes = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        target = str(entry.readlink())
+        try:
+            target = str(entry.readlink())
+        except FileNotFoundError:
+            continue  # closed since it was listed
         if target.startswith("socket:["):
             inodes.add(target[8:-1])
     for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:

@@ -33,7 +33,7 @@ lint: setup ## ruff, mypy, import contracts, dependencies
 	@.venv/bin/deptry src
 
 test: image lint ## every check and every test
-	@$(ROOT) .venv/bin/pytest $(if $(SEED),--hypothesis-seed=$(SEED))
+	@$(ROOT) scripts/test $(if $(SEED),--hypothesis-seed=$(SEED))
 
 prove: image ## try the claims on a throw-away platform (PROVE="--claim no-storage --json")
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.prove $(PROVE)

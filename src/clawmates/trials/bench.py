@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -22,10 +21,12 @@ from clawmates.node.engines.podman import PodmanEngine
 from clawmates.node.engines.podman_files import PodmanFiles
 from clawmates.node.spec import container_spec
 from clawmates.selfhost import bots
+from clawmates.selfhost.accounts import SERVICES
 from clawmates.simulator.model import Service
 from clawmates.trials import bench_gateway, bench_messages, bench_vault
+from clawmates.trials.measure import MIB, available, pss
 from clawmates.trials.running import run as run_trial
-from clawmates.trials.throwaway import Bot, Throwaway, TrialError, throwaway
+from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.wire.desired import BotSpec, DesiredState
 from clawmates.wire.names import ChannelKind
 
@@ -39,23 +40,12 @@ POLL_SECONDS = 75.0
 START_SECONDS = 30.0
 FLOOR_FIRST_SLOT = 900_000
 FLOOR = "import asyncio, ssl, h11, signal; ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT); signal.pause()"
-MIB = 1 << 20
 
 
 def say(text: str) -> None:
     """Progress, beside the figures."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
-
-
-def available() -> int:
-    """Bytes that the kernel could still give (MemAvailable, proc(5)), with caches dropped first."""
-    os.sync()
-    Path("/proc/sys/vm/drop_caches").write_text("3\n")
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    raise TrialError("this kernel does not say MemAvailable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +134,6 @@ def _bare(trial: Throwaway, number: int) -> ContainerSpec:
 async def bench() -> dict[str, float]:
     """All figures, by flat keys; units stand in the names."""
     figures: dict[str, float] = {}
-    empty = 0
     async with throwaway() as trial:
         figures["image_mib"] = trial.release.image.size / MIB
         say("starting from nothing, one bot at a time")
@@ -157,11 +146,9 @@ async def bench() -> dict[str, float]:
         figures |= await bench_vault.figures(trial)
         await _no_bots(trial)
         say("memory")
+        figures["fixed_mib"] = sum(pss(trial.platform.supervisor.pid(name)) for name in SERVICES) / MIB
         with_platform = available()
         figures["idle_mib_per_bot_20"] = await idle(trial, with_platform)
-        await trial.platform.close()
-        empty = available()
-        figures["fixed_mib"] = (empty - with_platform) / MIB
     say("the gateway, beside a plain relay")
     figures |= await bench_gateway.figures()
     figures["cold_start_s_p50"] = median(starts)

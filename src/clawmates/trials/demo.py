@@ -9,7 +9,6 @@ import sys
 import textwrap
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawmates.proofs.report import table
@@ -19,6 +18,7 @@ from clawmates.proofs.trial import Options
 from clawmates.selfhost.accounts import account_of, separation
 from clawmates.selfhost.shown import isolation_table
 from clawmates.simulator.model import Service
+from clawmates.trials.measure import MIB, pss
 from clawmates.trials.running import run as run_trial
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.wire.gateway_client import GatewayClient
@@ -142,14 +142,7 @@ async def _show_memory(trial: Throwaway, bot: BotStatus) -> None:
     say(f"  the bot's container  {bot.memory_bytes / 2**20:6.1f} MiB (its cgroup: all of it, kernel memory too)")
     for name, pid in (await trial.live.processes()).items():
         if name in {"vault", "gateway", "node"}:
-            say(f"  {name:<20} {_pss(pid):6.1f} MiB (proportional set size)")
-
-
-def _pss(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+            say(f"  {name:<20} {pss(pid) / MIB:6.1f} MiB (proportional set size)")
 
 
 async def _show_flows(trial: Throwaway) -> None:

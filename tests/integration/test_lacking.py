@@ -69,7 +69,7 @@ class Home:
     async def init(self) -> None:
         bot = ("--bot", "home", "--channel", "terminal", "--provider", "openai")
         model = ("--model", RELEASED.providers[0].models[0].id)
-        where = ("--run", str(self.run), "--stdin")
+        where = ("--run", str(self.run), "--listen", "127.0.0.1:0", "--stdin")
         code, _, said = await self.command("selfhost", "init", *bot, *model, *where, given=json.dumps(SECRETS))
         assert code == 0, said
 
@@ -174,11 +174,16 @@ async def _load(home: Home) -> None:
     engine.close()
 
 
+def _decided(now: dict[str, Any]) -> bool:
+    """Whether node has looked at the bot and made up its mind."""
+    return bool(now["bots"]) and all(bot["state"] != "starting" for bot in now["bots"])
+
+
 async def test_a_machine_without_user_namespaces(home: Home) -> None:
     await home.init()
     await _load(home)
     async with up_with_user_namespaces(home, 0):
-        tried = await home.until(lambda now: [bot["state"] for bot in now["bots"]] != ["starting"])
+        tried = await home.until(_decided)
         assert [bot["code"] for bot in tried["bots"]] == [Trouble.NO_USER_NAMESPACES]
         await home.until_told(Trouble.NO_USER_NAMESPACES)
         await stays_cool(home)
@@ -189,7 +194,7 @@ async def test_where_there_are_user_namespaces_the_code_is_another(home: Home) -
     await home.init()
     await _load(home)
     async with up_with_user_namespaces(home, 1000):
-        tried = await home.until(lambda now: [bot["state"] for bot in now["bots"]] != ["starting"])
+        tried = await home.until(_decided)
         assert [bot["code"] for bot in tried["bots"]] != [Trouble.NO_USER_NAMESPACES]
 
 

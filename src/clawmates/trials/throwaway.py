@@ -32,7 +32,7 @@ from clawmates.wire.release import Release
 from clawmates.wire.status import BotState, BotStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -121,6 +121,12 @@ class Throwaway:
         names = {spec.id for spec in specs}
         kept = tuple(one for one in now.bots if one.id not in names)
         bots.write(self.state, DesiredState(revision=now.revision + 1, bots=(*kept, *specs)))
+
+    def resume(self, names: Collection[str]) -> None:
+        """Lets paused bots run, all at once."""
+        now = bots.read(self.state)
+        listed = tuple(replace(one, paused=False) if one.id in names else one for one in now.bots)
+        bots.write(self.state, DesiredState(revision=now.revision + 1, bots=listed))
 
     async def until_live(self, *names: str, seconds: float = LIVE_SECONDS) -> tuple[BotStatus, ...]:
         """Waits until these bots are live; raises :class:`TrialError` with what they are instead."""

@@ -1,0 +1,194 @@
+"""Every figure of ``make bench``, declared once: what it says, beside which floor, and what was promised.
+
+The table on the screen and ``docs/performance.md`` are made from this list. Keys are flat and their unit stands in the
+name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Group(StrEnum):
+    """Where a figure stands on the page."""
+
+    MESSAGES = "What a message costs"
+    MEMORY = "What a bot takes"
+    STARTS = "How soon a bot is there"
+    GATEWAY = "The gateway"
+    VAULT = "The vault"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One measured number; ``floor`` is the key of what was measured beside it in the same run."""
+
+    key: str
+    says: str
+    group: Group
+    floor: str = ""
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def held(self, value: float) -> bool | None:
+        """Whether a value keeps what was promised; ``None`` where nothing was."""
+        if self.at_most is not None:
+            return value <= self.at_most
+        return None if self.at_least is None else value >= self.at_least
+
+    @property
+    def target(self) -> str:
+        """``≤ 14``, or nothing."""
+        if self.at_most is not None:
+            return f"≤ {self.at_most:g}"
+        return "" if self.at_least is None else f"≥ {self.at_least:g}"
+
+
+def _fleet(stage: int, at_most: float | None = 14.0) -> tuple[Figure, ...]:
+    return (
+        Figure(
+            key=f"idle_mib_per_bot_{stage}",
+            says=f"MiB of host memory for an idle bot among {stage}, everything counted",
+            group=Group.MEMORY,
+            floor=f"floor_idle_mib_{stage}",
+            at_most=at_most,
+        ),
+        Figure(
+            key=f"gateway_kib_per_bot_{stage}",
+            says=f"KiB that the gateway grows by for each of {stage} bots",
+            group=Group.MEMORY,
+        ),
+        Figure(
+            key=f"node_kib_per_bot_{stage}",
+            says=f"KiB that node grows by for each of {stage} bots",
+            group=Group.MEMORY,
+        ),
+    )
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure(
+        key="overhead_ms_p50",
+        says="ms that we add to a message, median: its update → the provider's request, and the last byte → the reply",
+        group=Group.MESSAGES,
+        floor="floor_overhead_ms_p50",
+    ),
+    Figure(
+        key="overhead_ms_p95",
+        says="the same, 95th percentile",
+        group=Group.MESSAGES,
+        floor="floor_overhead_ms_p95",
+        at_most=15.0,
+    ),
+    Figure(
+        key="overhead_ratio_p50",
+        says="median overhead by that of the bare script in the same run",
+        group=Group.MESSAGES,
+        at_most=1.5,
+    ),
+    Figure(
+        key="cpu_ms_per_message",
+        says="ms of CPU a message, mate and gateway together",
+        group=Group.MESSAGES,
+        floor="floor_cpu_ms_per_message",
+    ),
+    Figure(key="cpu_ratio", says="CPU a message by that of the bare script", group=Group.MESSAGES, at_most=2.5),
+    Figure(
+        key="first_message_ms",
+        says="ms that we add to the first message after a start",
+        group=Group.MESSAGES,
+        at_most=50.0,
+    ),
+    Figure(
+        key="first_token_ms_p95",
+        says="ms from the provider's first byte to the first draft in the chat, 95th percentile",
+        group=Group.MESSAGES,
+        at_most=60.0,
+    ),
+    Figure(
+        key="loaded_overhead_ms_p95",
+        says="ms that we add to a message while 300 bots answer one message a second in all, 95th percentile",
+        group=Group.MESSAGES,
+        at_most=50.0,
+    ),
+    *_fleet(20),
+    *_fleet(100),
+    *_fleet(300),
+    Figure(
+        key="after30_mib",
+        says="MiB of a bot after thirty messages",
+        group=Group.MEMORY,
+        at_most=16.0,
+    ),
+    Figure(
+        key="fixed_mib",
+        says="MiB of vault, gateway and node together, without bots (proportional set size)",
+        group=Group.MEMORY,
+    ),
+    Figure(key="image_mib", says="MiB of the container image, all layers", group=Group.MEMORY, at_most=60.0),
+    Figure(
+        key="cold_start_s_p50",
+        says="s from the change of `desired.json` to the first `getUpdates`, median",
+        group=Group.STARTS,
+        floor="floor_start_s_p50",
+        at_most=1.0,
+    ),
+    Figure(
+        key="bots_started_per_s",
+        says="bots a second, 200 at once on a host that has 100",
+        group=Group.STARTS,
+        floor="floor_started_per_s_300",
+        at_least=3.0,
+    ),
+    Figure(
+        key="gateway_ratio",
+        says="bytes a second through the gateway by those through a plain relay, one connection",
+        group=Group.GATEWAY,
+        at_least=0.5,
+    ),
+    Figure(
+        key="gateway_ratio_50",
+        says="the same with 50 connections",
+        group=Group.GATEWAY,
+        at_least=0.5,
+    ),
+    Figure(
+        key="connect_ms_p95",
+        says="ms that a connection takes over one through the plain relay, 95th percentile",
+        group=Group.GATEWAY,
+        at_most=3.0,
+    ),
+    Figure(
+        key="gateway_heal_s",
+        says="s from the gateway's death until the last of five mates polls again",
+        group=Group.GATEWAY,
+        at_most=2.0,
+    ),
+    Figure(
+        key="vault_releases_per_s",
+        says="releases a second: a ticket, and its redemption on a connection of its own",
+        group=Group.VAULT,
+        floor="floor_vault_hellos_per_s",
+        at_least=200.0,
+    ),
+)
+BY_KEY = {figure.key: figure for figure in FIGURES}
+
+
+def table(found: dict[str, float]) -> str:
+    """All figures of a run as a person reads them; a missed target is said, not hidden."""
+    return "\n".join(f"  {key:<28} {value:>9.3f}{_verdict(key, value)}" for key, value in sorted(found.items()))
+
+
+def missed(found: dict[str, float]) -> tuple[Figure, ...]:
+    """The figures that do not keep what was promised."""
+    return tuple(figure for figure in FIGURES if figure.key in found and figure.held(found[figure.key]) is False)
+
+
+def _verdict(key: str, value: float) -> str:
+    figure = BY_KEY.get(key)
+    held = figure.held(value) if figure is not None else None
+    if figure is None or held is None:
+        return ""
+    return f"  (target {figure.target}: {'met' if held else 'MISSED'})"

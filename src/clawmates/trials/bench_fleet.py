@@ -35,6 +35,9 @@ LIVE_SECONDS = 240.0
 GONE_SECONDS = 300.0
 LOADED_MESSAGES = 120
 MESSAGES_PER_SECOND = 1.0
+FIRST_MESSAGES_PER_SECOND = 4.0
+WARM_SECONDS = 60.0
+"""After so long a mate has closed the connections that it kept (:mod:`clawmates.mate.web`)."""
 KIB = 1 << 10
 
 
@@ -111,17 +114,18 @@ async def _second_polls(trial: Throwaway, fresh: list[Bot]) -> None:
 
 
 async def _loaded(trial: Throwaway, crowd: list[Bot]) -> dict[str, float]:
-    """One message after the other begins at the given pace, each to another bot; answers overlap as they like."""
-    say(f"  {LOADED_MESSAGES} messages, {MESSAGES_PER_SECOND:g} a second, each to another of {len(crowd)} bots")
+    """The steady state: every bot has answered before, and its connection to the provider has gone cold since.
+
+    One message after the other begins at the given pace, each to another bot; answers overlap as they like.
+    """
+    say(f"  a first message to each of {len(crowd)} bots, {FIRST_MESSAGES_PER_SECOND:g} a second, which does not count")
     await trial.simulator.set_style(first_byte_ms=FIRST_BYTE_MS, gap_ms=GAP_MS, words=WORDS)
+    await _paced(trial, crowd, FIRST_MESSAGES_PER_SECOND)
+    await asyncio.sleep(WARM_SECONDS)
+    say(f"  {LOADED_MESSAGES} messages, {MESSAGES_PER_SECOND:g} a second, each to another of {len(crowd)} bots")
     written_to = random.Random(1).sample(crowd, min(LOADED_MESSAGES, len(crowd)))  # noqa: S311 - chooses, guards nothing
-    async with asyncio.TaskGroup() as group:
-        tasks = []
-        for number, bot in enumerate(written_to):
-            tasks.append(group.create_task(_overhead_ms(trial, bot, number)))
-            await asyncio.sleep(1 / MESSAGES_PER_SECOND)
+    overheads = await _paced(trial, written_to, MESSAGES_PER_SECOND)
     await trial.simulator.set_style()
-    overheads = [task.result() for task in tasks]
     return {
         "loaded_messages": float(len(overheads)),
         "loaded_overhead_ms_p50": percentile(overheads, 0.5),
@@ -129,15 +133,27 @@ async def _loaded(trial: Throwaway, crowd: list[Bot]) -> dict[str, float]:
     }
 
 
-async def _overhead_ms(trial: Throwaway, bot: Bot, number: int) -> float:
+async def _paced(trial: Throwaway, written_to: list[Bot], per_second: float) -> list[float]:
+    """A message to each of them; milliseconds that we added to each."""
+    async with asyncio.TaskGroup() as group:
+        tasks = []
+        for bot in written_to:
+            tasks.append(group.create_task(_overhead_ms(trial, bot)))
+            await asyncio.sleep(1 / per_second)
+    return [task.result() for task in tasks]
+
+
+async def _overhead_ms(trial: Throwaway, bot: Bot) -> float:
     """What we added to one message, by the stand-ins' journals: as in :mod:`clawmates.trials.bench_messages`."""
     last = (await trial.simulator.status()).last_openai
-    update = await trial.simulator.say(bot.token, PERSON, f"Message {number}, please.")
-    reply = await trial.simulator.wait_reply(bot.token, PERSON, timeout=SECONDS)
+    sent = await trial.simulator.sent(bot.token, PERSON)
+    before = sent[-1].message_id if sent else 0
+    update = await trial.simulator.say(bot.token, PERSON, "A message, please.")
+    reply = await trial.simulator.wait_reply(bot.token, PERSON, after=before, timeout=SECONDS)
     polls = await trial.simulator.journal(Service.TELEGRAM, method="getUpdates", caller=bot.username)
     handed = min(call.answered for call in polls if update in call.updates)
     asked = await trial.simulator.journal(Service.OPENAI, method=RESPONSES, after=last)
-    # Messages begin a second apart, so the first request behind the hand-over is this one's.
+    # Messages begin far enough apart: the first request behind the hand-over is this one's.
     request = min((call for call in asked if call.received >= handed), key=lambda call: call.received)
     return (request.received - handed + reply.received - request.answered) * 1000
 

@@ -21,7 +21,7 @@ from clawmates.base.files import write_atomic
 from clawmates.base.paths import State
 from clawmates.base.settings import Settings, load
 from clawmates.base.shape import encode_json
-from clawmates.node import keeper as keeping
+from clawmates.node import host as hosting
 from clawmates.node.engines.podman import PodmanEngine
 from clawmates.node.node import Node, podman
 from clawmates.node.spec import container_spec
@@ -59,7 +59,7 @@ def sealed_sleeper(monkeypatch: pytest.MonkeyPatch) -> None:
     def quiet_container(*arguments: Any, **named: Any) -> ContainerSpec:
         return replace(container_spec(*arguments, **named), command=SEALED)
 
-    monkeypatch.setattr(keeping, "container_spec", quiet_container)
+    monkeypatch.setattr(hosting, "container_spec", quiet_container)
 
 
 @dataclass

@@ -14,6 +14,7 @@ from clawmates.base.settings import Settings, SettingsError, vault_address
 from clawmates.node.events import NodeEvent
 from clawmates.node.heads import HeadsError, HeadsFile
 from clawmates.node.identity import NodeIdentity
+from clawmates.node.leases import Renewal
 from clawmates.wire import vault_calls
 from clawmates.wire.audit import COUNTERSIGN_SECONDS, Head, Witness, head_bytes, witness_bytes
 from clawmates.wire.codes import Trouble
@@ -43,7 +44,7 @@ class Counterpart:
     clock: Clock
     log: EventLog
     bots: Callable[[], tuple[str, ...]] = tuple
-    leased: Callable[[tuple[Lease, ...]], None] = lambda _leases: None
+    leased: Callable[[Renewal], None] = lambda _renewal: None
     diverged: bool = False
     """Shown in the status, until the chains agree again."""
     _heads: HeadsFile | None = None
@@ -113,14 +114,14 @@ class Counterpart:
         return Witness(head=head, line=line, at=at, certificate=certificate.decode(), signature=sign(key, data))
 
     async def _renew(self, vault: VaultClient) -> None:
-        wanted = self.bots()
+        wanted, asked_at = self.bots(), self.clock.monotonic()
         leases: list[Lease] = []
         for start in range(0, len(wanted), MAX_RENEWED):
             answer = await vault_calls.renew(vault, LeaseRenewal(bots=wanted[start : start + MAX_RENEWED]))
             leases += answer.leases
         ending = [lease.seconds / 3 for lease in leases if lease.seconds is not None]
         self._pause = max(SHORTEST_SECONDS, min([float(COUNTERSIGN_SECONDS), *ending]))
-        self.leased(tuple(leases))
+        self.leased(Renewal(bots=wanted, leases=tuple(leases), asked_at=asked_at))
 
     def _say(self, *, diverged: bool) -> None:
         if diverged and not self.diverged:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from clawmates.node.engines.base import EngineError
 from clawmates.node.engines.fake import FakeEngine, Machine, facts_as_asked
 from clawmates.node.events import Happening
 from clawmates.node.keeper import Keeper
+from clawmates.node.leases import Leases, Renewal
 from clawmates.node.steps import Steps
 from clawmates.node.tickets import BotFrozenError, FakeVault, TicketDeniedError, VaultDownError
 from clawmates.wire.boot import BOOT_FILE, Boot
@@ -113,6 +115,10 @@ class World:
         self.clock.seconds += seconds
         self.keeper.changed.set()
         await self.rest()
+
+    def renewed(self, *leases: Lease, bots: tuple[str, ...] = ("anna",)) -> None:
+        """The vault was asked now, and answered with these."""
+        self.keeper.leased(Renewal(bots=bots, leases=leases, asked_at=self.clock.seconds))
 
     def hold(self, name: str = "anna") -> Hold:
         return self.keeper.holds[name]
@@ -372,7 +378,7 @@ async def test_a_frozen_bot_says_so_and_starts_by_itself_once_it_is_let_go(world
         assert len(world.vault.requests) == asked + 1, "asked now and then, and no container for it"
         assert len(world.engine.started) <= 1
         world.vault.failing = None
-        world.keeper.leased((Lease(bot="anna", seconds=None, frozen=False),))
+        world.renewed(Lease(bot="anna", seconds=None, frozen=False))
         await world.until(lambda: world.hold().running is not None)
         assert world.hold().code == ""
 
@@ -380,11 +386,72 @@ async def test_a_frozen_bot_says_so_and_starts_by_itself_once_it_is_let_go(world
 async def test_a_bot_that_is_frozen_while_it_runs_says_so_until_it_is_let_go(world: World) -> None:
     async with world.kept():
         await world.running()
-        world.keeper.leased((Lease(bot="anna", seconds=None, frozen=True),))
+        world.renewed(Lease(bot="anna", seconds=None, frozen=True))
         assert (world.hold().state, world.hold().code) == (BotState.DEGRADED, Trouble.FROZEN)
-        world.keeper.leased((Lease(bot="anna", seconds=None, frozen=False),))
+        world.renewed(Lease(bot="anna", seconds=None, frozen=False))
         assert (world.hold().state, world.hold().code) == (BotState.LIVE, "")
     assert Trouble.FROZEN in {line["code"] for line in world.lines()}
+
+
+async def test_a_bot_whose_lease_has_ended_is_stopped_and_comes_back_with_a_new_one(world: World) -> None:
+    async with world.kept():
+        await world.running(bot("anna"), bot("ben"))
+        world.renewed(Lease(bot="anna", seconds=90, frozen=False), Lease(bot="ben", seconds=None, frozen=False))
+        world.renewed()
+        await world.until(lambda: not world.hold().leftover and world.hold().code == Trouble.LEASE_ENDED)
+        assert world.hold().state is BotState.REFUSED
+        assert world.hold("ben").running is not None
+        await world.after(600)
+        assert world.hold().running is None
+        world.renewed(Lease(bot="anna", seconds=90, frozen=False))
+        await world.until(lambda: world.hold().running is not None)
+
+
+async def test_a_vault_that_is_away_ends_no_lease_before_its_own_seconds_are_over(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.vault.failing = VaultDownError()
+        world.renewed(Lease(bot="anna", seconds=90, frozen=False))
+        await world.after(89.9)
+        assert world.hold().state is BotState.LIVE
+        await world.after(0.1)
+        await world.until(lambda: world.hold().running is None)
+        assert world.hold().code == Trouble.LEASE_ENDED
+
+
+async def test_an_endless_lease_outlives_every_silence(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.renewed(Lease(bot="anna", seconds=None, frozen=False))
+        await world.after(10**9)
+        assert world.hold().running is not None
+
+
+async def test_a_lease_ends_also_while_the_release_cannot_be_believed(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.keeper.may_run(Trouble.RELEASE_UNSIGNED, "")
+        world.renewed(Lease(bot="anna", seconds=5, frozen=False))
+        await world.after(5)
+        await world.until(lambda: world.hold().running is None)
+
+
+async def test_a_node_that_was_restarted_while_the_vault_is_away_remembers_leases(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.renewed(Lease(bot="anna", seconds=90, frozen=False))
+    world.node_restarts()
+    await world.keeper.adopt()
+    async with world.kept():
+        world.may_run()
+        world.want(bot())
+        await world.rest()
+        assert world.hold().running is not None
+        await world.after(90)
+        await world.until(lambda: world.hold().running is None)
+        world.want()
+        await world.until(lambda: "anna" not in world.keeper.holds)
+        assert Leases.open(world.run.node.parent / "leases.json").ends("anna") == math.inf
 
 
 async def test_what_a_mate_had_written_at_its_start_is_shown_and_survives_node(world: World) -> None:

@@ -15,6 +15,7 @@ from clawmates.base.x509 import Authority, Names
 from clawmates.node import witness as witness_module
 from clawmates.node.hold import Hold
 from clawmates.node.identity import NodeIdentity
+from clawmates.node.leases import Renewal
 from clawmates.node.witness import Counterpart
 from clawmates.wire import vault_calls
 from clawmates.wire.audit import COUNTERSIGN_SECONDS
@@ -63,7 +64,7 @@ async def test_leases_are_renewed_in_time_and_in_parts(
     state: State, monkeypatch: pytest.MonkeyPatch, seconds: tuple[int | None, ...], pause: float
 ) -> None:
     asked: list[int] = []
-    told: list[tuple[Lease, ...]] = []
+    told: list[Renewal] = []
 
     async def renew(_vault: object, renewal: LeaseRenewal) -> Leases:
         asked.append(len(renewal.bots))
@@ -78,7 +79,8 @@ async def test_leases_are_renewed_in_time_and_in_parts(
     node.leased = told.append
     await node._renew(None)  # type: ignore[arg-type]
     assert asked == [1] * len(seconds)
-    assert [lease.seconds for lease in told[0]] == list(seconds)
+    assert [lease.seconds for lease in told[0].leases] == list(seconds)
+    assert told[0].bots == node.bots()
     assert node._pause == pause <= COUNTERSIGN_SECONDS
 
 

@@ -1,0 +1,79 @@
+"""What node knows of its host: shared by those who listen, decide and act."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clawmates.base.clock import Clock, stamp
+from clawmates.base.eventlog import EventLog
+from clawmates.base.paths import Run
+from clawmates.node.events import Happening, NodeEvent
+from clawmates.node.hold import Hold, free_slot
+from clawmates.node.leases import Leases
+from clawmates.node.spec import container_spec
+from clawmates.node.steps import Steps
+from clawmates.wire.codes import Trouble
+from clawmates.wire.release import Release
+
+if TYPE_CHECKING:
+    from clawmates.node.engines.base import ContainerSpec
+    from clawmates.wire.desired import BotSpec
+
+REMEMBERED_ENDS = 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class Host:
+    """All bots of one host. ``jitter`` gives numbers in [0, 1)."""
+
+    steps: Steps
+    folders: Run
+    memory_mib: int
+    clock: Clock
+    jitter: Callable[[], float]
+    log: EventLog
+    release: Release | Trouble = Trouble.RELEASE_MISSING
+    image: str = ""
+    """Config digest of the signed image that the engine holds."""
+    instance: str = ""
+    """The gateway that answers; empty when none does."""
+    holds: dict[str, Hold] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    sweep: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the engine may have left something behind."""
+    ended: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED_ENDS))
+    """Ids of containers that have ended while nobody could be told."""
+    leases: Leases = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.leases = Leases.open(self.folders.node.parent / "leases.json")
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.clock.monotonic()
+
+    @property
+    def at(self) -> str:
+        """The time, as it is shown."""
+        return stamp(self.clock.now())
+
+    def fresh_hold(self, bot: str, *, leftover: bool = False) -> Hold:
+        """Begins to hold a bot, in the lowest slot that nobody has."""
+        slot = free_slot({hold.slot for hold in self.holds.values()})
+        hold = self.holds[bot] = Hold(bot=bot, slot=slot, leftover=leftover, since=self.at)
+        return hold
+
+    def container(self, spec: BotSpec, release: Release, hold: Hold, generation: int) -> ContainerSpec:
+        """The sealed container of one life of a bot."""
+        return container_spec(
+            spec, release, self.folders, slot=hold.slot, generation=generation, memory_mib=self.memory_mib
+        )
+
+    def say(self, code: Happening | Trouble, hold: Hold, *, milliseconds: int = 0) -> None:
+        """Writes down what has happened to a bot."""
+        self.log.write(NodeEvent(code=code, number=hold.generation, milliseconds=milliseconds), bot=hold.bot)

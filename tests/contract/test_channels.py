@@ -449,8 +449,9 @@ class AlwaysGo:
     def __init__(self) -> None:
         self.ended: list[TurnEnd] = []
 
-    async def begin(self, turn: str) -> TurnAnswer:
+    async def begin(self, turn: str, chat: str) -> TurnAnswer:
         assert turn
+        assert chat
         return TurnAnswer(verdict=Verdict.GO)
 
     async def end(self, end: TurnEnd) -> None:
@@ -469,7 +470,7 @@ async def test_telegram_stop_closes_the_call_to_the_provider_and_keeps_what_was_
         turns, held = AlwaysGo(), credentials()
         channel = Telegram(TelegramApi(there.web(), held), turns.say, lambda: 1.0)
         brain = Brain(OpenAI(there.web(), held), "gpt-5-mini", "", 100_000, 10_000)
-        relay = Relay(channel, turns, Memory(asyncio.get_running_loop().time), lambda: brain)
+        relay = Relay(channel, turns, Memory(asyncio.get_running_loop().time), lambda: brain, held.pseudonym)
         task = asyncio.create_task(relay.run())
         try:
             async with asyncio.timeout(30):

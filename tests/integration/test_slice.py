@@ -150,8 +150,15 @@ async def test_kill_9_loses_no_message_and_the_person_gets_one_answer(trial: Thr
     await trial.simulator.set_style()
     reply = await trial.simulator.wait_reply(TELEGRAM.token, PERSON, after=sent, timeout=SECONDS)
     assert "survive this" in reply.text
+    assert reply.text.endswith(f"\n\n{texts.of('').forgotten}")
     assert (await status(trial)).pid != old.pid
-    assert "after that" in await ask(trial, "after that")
+    last = (await trial.simulator.status()).last_openai
+    second = await ask(trial, "after that")
+    assert "after that" in second
+    assert texts.of("").forgotten not in second, "it is said once"
+    (told,) = await trial.simulator.journal(Service.OPENAI, after=last)
+    assert "survive this" in told.body
+    assert texts.of("").forgotten not in told.body
     answers = [message for message in await trial.simulator.sent(TELEGRAM.token, PERSON) if message.message_id > sent]
     assert len(answers) == 2
 
@@ -165,7 +172,9 @@ async def test_the_container_is_as_tight_as_asked_and_says_so(trial: Throwaway) 
 async def test_a_gateway_restart_is_healed(trial: Throwaway) -> None:
     first = (await GatewayClient(trial.live.run.gateway).status()).instance
     os.kill(trial.platform.supervisor.pid("gateway"), signal.SIGKILL)
-    assert "after the gateway" in await ask(trial, "after the gateway")
+    said = await ask(trial, "after the gateway")
+    assert "after the gateway" in said
+    assert texts.of("").forgotten not in said, "the mate has forgotten nothing"
     assert (await GatewayClient(trial.live.run.gateway).status()).instance != first
     assert (await status(trial)).restarts <= 1
 

@@ -174,8 +174,12 @@ class Door:
                 return Reply.error(404, "not-found")
 
     def _begin(self, begin: TurnBegin) -> Reply:
+        met = self.ledger.met(begin.chat)
         verdict = self.ledger.begin(begin, self.spec.limits, self.spec.config.output_tokens)
-        return Reply.json(TurnAnswer(verdict=verdict))
+        if not begin.chat:
+            # A mate that does not name chats is from before there was more to say than the verdict.
+            return Reply.json({"verdict": verdict})
+        return Reply.json(TurnAnswer(verdict=verdict, met=met))
 
     def _event(self, event: Event) -> Reply:
         if not self._bucket.take(self._clock.monotonic()):

@@ -2,7 +2,8 @@
 
 A mate begins a turn once for each time it tries to answer the message, so a turn that begins again without having
 ended is one that the mate did not survive. Ids are hashed with a key born with the process: they may hold a
-messenger's own ids, and nobody can test a guess against what a memory image shows.
+messenger's own ids, and nobody can test a guess against what a memory image shows. So are the names of chats, which the
+mate has hashed once already under a secret of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from clawmates.gateway.bucket import Bucket
+from clawmates.gateway.chats import Chats
 from clawmates.gateway.quota import Usage
 from clawmates.wire.door import TurnBegin, TurnEnd, Verdict
 
@@ -37,12 +39,17 @@ class _Open:
     at: float
     reserved: int = 0
     """Tokens it may cost."""
+    chat: bytes = b""
+    """In which chat it is, where the mate said so."""
 
 
 class Ledger:
     """The turns of one bot."""
 
-    __slots__ = ("_bucket", "_clock", "_ended", "_key", "_open", "_usage", "input_tokens", "output_tokens", "turns")
+    __slots__ = (
+        *("_bucket", "_chats", "_clock", "_ended", "_key", "_open", "_usage"),
+        *("input_tokens", "output_tokens", "turns"),
+    )
 
     def __init__(self, key: bytes, clock: Clock, turns_per_minute: int) -> None:
         """``key`` is random, :data:`KEY_BYTES` long and lives as long as the process."""
@@ -50,6 +57,7 @@ class Ledger:
         self._clock = clock
         self._bucket = Bucket(turns_per_minute, turns_per_minute / 60, clock.monotonic())
         self._usage = Usage(clock.now())
+        self._chats = Chats()
         # Both in the order of their last change, so that what is to be forgotten stands in front.
         self._open: dict[bytes, _Open] = {}
         self._ended: dict[bytes, float] = {}
@@ -72,6 +80,10 @@ class Ledger:
         recent = takewhile(lambda turn: turn.at > oldest, reversed(self._open.values()))
         return sum(turn.reserved for turn in recent)
 
+    def met(self, chat: str) -> bool:
+        """Whether a turn of this chat has ended within a day; of a chat without a name nothing is known."""
+        return bool(chat) and self._chats.met(self._hash(chat), self._clock.monotonic())
+
     def begin(self, begin: TurnBegin, limits: Limits, most_tokens: int = 0) -> Verdict:
         """What to do with a message. A turn counts once, however often it begins.
 
@@ -84,6 +96,7 @@ class Ledger:
             return Verdict.DONE
         turn = self._open.pop(name, None) or _Open(0, now)
         turn.at = now
+        turn.chat = self._hash(begin.chat) if begin.chat else b""
         self._open[name] = turn
         if turn.attempts:
             turn.attempts = min(turn.attempts, MAX_ATTEMPTS) + 1
@@ -105,8 +118,11 @@ class Ledger:
         name = self._hash(end.turn)
         if name in self._ended:
             return
-        if self._open.pop(name, None) is None:
+        turn = self._open.pop(name, None)
+        if turn is None:
             self._count(messages=1)
+        elif turn.chat:
+            self._chats.note(turn.chat, now)
         self._ended[name] = now
         self.input_tokens += end.input_tokens
         self.output_tokens += end.output_tokens

@@ -1,4 +1,4 @@
-"""What the assistant remembers: a window per chat, in RAM, bounded, and forgotten."""
+"""What the assistant remembers: a window per chat, in RAM, bounded, and forgotten; and whom it has met."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ BYTES_PER_TOKEN = 3
 """A cautious estimate: English runs near four, German and code near three."""
 BYTE_BUDGET = 2 << 20
 IDLE_SECONDS = 24 * 3600.0
+CHATS_KNOWN = 2_000
 
 
 @dataclass(slots=True)
@@ -35,6 +36,19 @@ class Memory:
     byte_budget: int = BYTE_BUDGET
     idle_seconds: float = IDLE_SECONDS
     _windows: OrderedDict[str, _Window] = field(default_factory=OrderedDict)
+    _known: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    """Chats that there is nothing to tell about a life before this one; the latest, and longer than their windows."""
+
+    def meet(self, chat: str) -> None:
+        """This life knows the chat from now on, whatever is forgotten of it."""
+        self._known[chat] = None
+        self._known.move_to_end(chat)
+        while len(self._known) > CHATS_KNOWN:
+            self._known.popitem(last=False)
+
+    def knows(self, chat: str) -> bool:
+        """Whether this life has met the chat; what an earlier life knew of any other is gone."""
+        return chat in self._known or chat in self._windows
 
     def window(self, chat: str, newest: Message, token_budget: int) -> tuple[Message, ...]:
         """The newest messages that fit ``token_budget``, ending in ``newest``, which is always there."""

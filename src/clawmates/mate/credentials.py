@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from clawmates.mate.errors import BootError
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clawmates.wire.vault import Release
+
+_KEY_BYTES = 64
+"""The longest key that BLAKE2b takes."""
+_NAME_BYTES = 16
 
 
 @dataclass(slots=True)
@@ -40,6 +45,18 @@ class Credentials:
         if host not in item.hosts:
             raise BootError(Code.HOST_NOT_ALLOWED)
         return item.value.reveal()
+
+    def pseudonym(self, chat: str) -> str:
+        """A name for a chat that is the same in the bot's next life and tells nobody outside whose it is.
+
+        A keyed hash (RFC 7693) under the channel's own credential; empty where a channel has none: its chats do not
+        outlive the mate.
+        """
+        token = self._items.get(ItemName.CHANNEL_TOKEN)
+        if token is None:
+            return ""
+        key = token.value.reveal().encode()[:_KEY_BYTES]
+        return blake2b(chat.encode(), key=key, person=b"clawmates-chat", digest_size=_NAME_BYTES).hexdigest()
 
     @property
     def prompt(self) -> str:

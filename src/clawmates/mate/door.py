@@ -36,9 +36,9 @@ class Door:
     path: str = SOCKET
     _calls: list[Connection] = field(default_factory=list)
 
-    async def begin(self, turn: str) -> TurnAnswer:
-        """Asks what to do with a turn; raises :class:`DoorError` when the gateway stays away."""
-        answer = await self._call("POST", "/turn/begin", encode_json(TurnBegin(turn=turn)))
+    async def begin(self, turn: str, chat: str) -> TurnAnswer:
+        """Asks what to do with a turn of a chat; raises :class:`DoorError` when the gateway stays away."""
+        answer = await self._call("POST", "/turn/begin", encode_json(TurnBegin(turn=turn, chat=chat)))
         return self._read(answer, lambda raw: decode_json(TurnAnswer, raw, MAX_ANSWER))
 
     async def end(self, end: TurnEnd) -> None:

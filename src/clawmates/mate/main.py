@@ -111,7 +111,7 @@ async def _boot(door: Door, folder: BootFolder) -> Mate:
 async def _talk(mate: Mate, stop: asyncio.Event) -> None:
     channel = _channel(mate.config, mate)
     loop = asyncio.get_running_loop()
-    relay = Relay(channel, mate.door, Memory(loop.time), lambda: mate.brain)
+    relay = Relay(channel, mate.door, Memory(loop.time), lambda: mate.brain, mate.credentials.pseudonym)
     gc.collect()
     gc.freeze()
     async with asyncio.TaskGroup() as group:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     class Turns(Protocol):
         """What the relay needs of the door."""
 
-        async def begin(self, turn: str) -> TurnAnswer:
-            """Asks what to do with a turn."""
+        async def begin(self, turn: str, chat: str) -> TurnAnswer:
+            """Asks what to do with a turn of a chat."""
             ...
 
         async def end(self, end: TurnEnd) -> None:
@@ -60,12 +60,16 @@ class _Answer:
 
 @dataclass(slots=True)
 class Relay:
-    """Takes messages from a channel and answers them. ``brain`` is asked anew for every message."""
+    """Takes messages from a channel and answers them.
+
+    ``brain`` is asked anew for every message; ``pseudonym`` gives the name by which the gateway knows a chat.
+    """
 
     channel: Channel
     turns: Turns
     memory: Memory
     brain: Callable[[], Brain]
+    pseudonym: Callable[[str], str]
     turn_seconds: float = TURN_SECONDS
     usage: Usage = field(default_factory=Usage)
     _waiting: dict[str, deque[Inbound]] = field(default_factory=dict)
@@ -163,8 +167,10 @@ class Relay:
         if asked is not None:
             await self._obey(inbound, asked)
             return
-        verdict = (await self.turns.begin(inbound.turn)).verdict
-        match verdict:
+        told = await self.turns.begin(inbound.turn, self.pseudonym(inbound.chat))
+        if not told.met:
+            self.memory.meet(inbound.chat)
+        match told.verdict:
             case Verdict.DONE:
                 return
             case Verdict.GO:
@@ -174,11 +180,12 @@ class Relay:
             case Verdict.GIVE_UP:
                 await self._apologise(inbound, Code.GAVE_UP)
             case _:
-                assert_never(verdict)
+                assert_never(told.verdict)
 
     async def _obey(self, inbound: Inbound, asked: Command) -> None:
         if asked is Command.NEW:
             self.memory.forget(inbound.chat)
+            self.memory.meet(inbound.chat)
         brain = self.brain()
         said = answer(asked, inbound, model=brain.model, host=brain.provider.host, spent=self.usage.of(inbound.chat))
         async with self.channel.reply(inbound) as reply:
@@ -190,11 +197,14 @@ class Relay:
             async with self.channel.reply(inbound) as reply:
                 answered = await self._compose(writing, reply)
                 said = Text(answered.text)
-                await reply.send(said.text)
+                used = answered.finished
+                # Below the answer: read with it, and no part of what the provider is told later.
+                lost = used is not None and not self.memory.knows(inbound.chat)
+                await reply.send(below(said.text, texts.of(inbound.language).forgotten) if lost else said.text)
         finally:
             del self._writing[inbound.chat]
-        used = answered.finished
         if used is not None:
+            self.memory.meet(inbound.chat)
             self.memory.remember(inbound.chat, writing.inbound.message, Message(Author.ASSISTANT, (said,)))
             self.usage.count(inbound.chat, used.input_tokens, used.output_tokens)
             await self._recover()

@@ -25,6 +25,7 @@ from clawmates.wire.names import ChannelKind, ItemName, check_bot_id, check_host
 SOCKET = "/run/door/door.sock"
 CONFIG_WAIT_SECONDS = 50.0
 MAX_TURN_ID = 128
+MAX_CHAT_NAME = 128
 MAX_TOKENS = 1 << 40
 PARK_WAIT_SECONDS = 50.0
 PARK_PROTOCOL = "clawmates-call"
@@ -70,10 +71,14 @@ class TurnBegin:
     turn: str
     tokens: int = 0
     """What it may cost: set aside until its end. 0 is the longest answer that the configuration allows."""
+    chat: str = ""
+    """Where it was said: a name of at most 128 characters, the same after a crash, that tells nobody who it is."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.turn) <= MAX_TURN_ID:
             raise ValueError("a turn id has 1 to 128 characters")
+        if len(self.chat) > MAX_CHAT_NAME:
+            raise ValueError("a chat's name has at most 128 characters")
         if not 0 <= self.tokens <= MAX_TOKENS:
             raise ValueError("token counts are out of range")
 
@@ -83,6 +88,8 @@ class TurnAnswer:
     """The gateway's verdict on a turn."""
 
     verdict: Verdict
+    met: bool = False
+    """Whether a turn of this chat has ended within the last 24 h, maybe by a mate before this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

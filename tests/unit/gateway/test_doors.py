@@ -161,6 +161,18 @@ class TestTurns:
         await house.client.put(house.spec())
         assert await begin(house, "1") == "go"
 
+    async def test_tells_whether_a_chat_was_answered_of_late(self, house: House) -> None:
+        await house.client.put(house.spec())
+        for turn, met in (("1", False), ("2", True)):
+            status, answer = await house.call("POST", "/turn/begin", TurnBegin(turn=turn, chat="a"))
+            assert (status, json.loads(answer)) == (200, {"verdict": "go", "met": met})
+            await house.call("POST", "/turn/end", TurnEnd(turn=turn))
+
+    async def test_a_mate_that_names_no_chats_reads_what_it_always_read(self, house: House) -> None:
+        await house.client.put(house.spec())
+        _status, answer = await house.call("POST", "/turn/begin", {"turn": "1"})
+        assert json.loads(answer) == {"verdict": "go"}
+
     async def test_ledger_survives_the_mate_but_not_the_bot(self, house: House) -> None:
         await house.client.put(house.spec())
         await house.call("POST", "/turn/end", TurnEnd(turn="1"))
@@ -185,6 +197,7 @@ class TestBadInput:
             ("POST", "/turn/begin", {"turn": ""}, 400),
             ("POST", "/turn/begin", {"turn": "x" * 129}, 400),
             ("POST", "/turn/begin", {"turn": 1}, 400),
+            ("POST", "/turn/begin", {"turn": "1", "chat": "x" * 129}, 400),
             ("POST", "/turn/begin", {"turn": "1", "text": "what the person said"}, 400),
             ("POST", "/turn/begin", None, 400),
             ("POST", "/turn/end", {"turn": "1", "input_tokens": -1}, 400),

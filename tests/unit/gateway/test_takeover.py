@@ -155,11 +155,14 @@ async def test_it_can_lie_about_turns(house: House, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(Ledger, "begin", lambda *_, lie=lie: lie)
         status, answer = await house.call("POST", "/turn/begin", {"turn": "1"})
         assert (status, json.loads(answer)) == (200, {"verdict": lie.value})
+    monkeypatch.setattr(Ledger, "met", lambda *_: True)
+    status, answer = await house.call("POST", "/turn/begin", {"turn": "1", "chat": "a"})
+    assert (status, json.loads(answer)) == (200, {"verdict": lie.value, "met": True})
 
 
 def test_the_door_gives_nothing_that_is_run() -> None:
-    """All that comes through the door beside opaque bytes: a verdict, and numbers and names."""
-    assert {field.name for field in fields(TurnAnswer)} == {"verdict"}
+    """All that comes through the door beside opaque bytes: verdicts, and numbers and names."""
+    assert {field.name for field in fields(TurnAnswer)} == {"verdict", "met"}
     assert {field.name for field in fields(MateConfig)} == {
         *("revision", "channel", "channel_hosts", "provider", "provider_hosts", "model"),
         *("context_tokens", "output_tokens", "temperature", "items", "fallback"),

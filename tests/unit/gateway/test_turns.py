@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clawmates.base.shape import decode
-from clawmates.gateway import turns
+from clawmates.gateway import chats, turns
 from clawmates.gateway.bucket import Bucket
 from clawmates.gateway.quota import Usage
 from clawmates.gateway.turns import KEPT_SECONDS, KEY_BYTES, MAX_TURNS, Ledger
@@ -90,6 +90,64 @@ class TestWay:
 
     def test_lone_surrogates_are_an_id_like_any_other(self, clock: ManualClock) -> None:
         assert begin(ledger(clock), "\ud800") is Verdict.GO
+
+
+class TestChats:
+    @staticmethod
+    def talk(book: Ledger, turn: str, chat: str) -> bool:
+        """Whether the chat was met before, and one more turn of it."""
+        met = book.met(chat)
+        book.begin(TurnBegin(turn=turn, chat=chat), FREE)
+        end(book, turn)
+        return met
+
+    def test_met_once_a_turn_has_ended(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        book.begin(TurnBegin(turn="1", chat="a"), FREE)
+        assert not book.met("a"), "nothing was answered yet"
+        end(book, "1")
+        assert book.met("a")
+        assert not book.met("b")
+        assert not book.met("")
+
+    def test_a_turn_that_killed_a_mate_still_knows_its_chat(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        for _ in range(3):
+            book.begin(TurnBegin(turn="1", chat="a"), FREE)
+        end(book, "1")
+        assert book.met("a")
+
+    def test_for_a_day(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        assert not self.talk(book, "1", "a")
+        clock.forward(chats.KEPT_SECONDS - 1)
+        assert self.talk(book, "2", "a")
+        clock.forward(chats.KEPT_SECONDS - 1)
+        assert book.met("a"), "the last turn counts"
+        clock.forward(2)
+        assert not book.met("a")
+
+    def test_bounded_the_longest_silent_give_way(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        self.talk(book, "first", "first")
+        for number in range(chats.MAX_CHATS):
+            self.talk(book, str(number), str(number))
+            assert len(book._chats) <= chats.MAX_CHATS
+        assert not book.met("first")
+        assert book.met("0")
+
+    def test_kept_only_as_keyed_hashes(self, clock: ManualClock) -> None:
+        book, other = ledger(clock), Ledger(b"o" * KEY_BYTES, clock, 60)
+        for one in (book, other):
+            self.talk(one, "1", "name-of-a-chat")
+        kept = book._chats._answered.keys()
+        assert b"name-of-a-chat" not in kept
+        assert kept.isdisjoint(other._chats._answered)
+
+    def test_of_a_turn_without_a_chat_nothing_is_kept(self, clock: ManualClock) -> None:
+        book = ledger(clock)
+        self.talk(book, "1", "")
+        assert len(book._chats) == 0
 
 
 class TestForgetting:

@@ -27,12 +27,15 @@ class ScriptedTurns:
     said: list[Code] = field(default_factory=list)
     deaf: bool = False
     broken: bool = False
+    met: bool = False
+    chats: list[str] = field(default_factory=list)
 
-    async def begin(self, turn: str) -> TurnAnswer:
+    async def begin(self, turn: str, chat: str) -> TurnAnswer:
         self.begun.append(turn)
+        self.chats.append(chat)
         if self.broken:
             raise DoorError(Code.INTERNAL)
-        return TurnAnswer(verdict=self.verdicts.get(turn, Verdict.GO))
+        return TurnAnswer(verdict=self.verdicts.get(turn, Verdict.GO), met=self.met)
 
     async def end(self, end: TurnEnd) -> None:
         if self.deaf:
@@ -53,7 +56,9 @@ class House:
 
     def relay(self) -> Relay:
         brain = Brain(self.provider, "model", "be kind", 1000, 100)
-        return Relay(self.channel, self.turns, self.memory, lambda: brain, turn_seconds=self.turn_seconds)
+        return Relay(
+            self.channel, self.turns, self.memory, lambda: brain, lambda chat: f"hash of {chat}", self.turn_seconds
+        )
 
 
 @asynccontextmanager

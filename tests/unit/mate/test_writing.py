@@ -63,7 +63,7 @@ class House:
     said: list[Code] = field(default_factory=list)
     verdict: Verdict = Verdict.GO
 
-    async def begin(self, turn: str) -> TurnAnswer:
+    async def begin(self, turn: str, chat: str) -> TurnAnswer:
         assert turn
         return TurnAnswer(verdict=self.verdict)
 
@@ -81,7 +81,7 @@ class House:
 async def running() -> AsyncIterator[House]:
     house = House()
     brain = Brain(house.provider, "model", "", 1000, 100)
-    task = asyncio.create_task(Relay(house.channel, house, house.memory, lambda: brain).run())
+    task = asyncio.create_task(Relay(house.channel, house, house.memory, lambda: brain, str).run())
     try:
         async with asyncio.timeout(10):
             yield house

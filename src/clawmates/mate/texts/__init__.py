@@ -33,6 +33,8 @@ class Texts:
     """Stands below an answer."""
     stopped: str
     """Stands below what there is of an answer, or alone."""
+    forgotten: str
+    """Stands below the first answer in a chat that a life before this one has talked in."""
     codes: Mapping[Code, str]
     otherwise: str
     """For every code that has no sentence of its own."""

@@ -40,6 +40,7 @@ ENGLISH = Texts(
     empty_answer="The AI provider sent an empty answer. Please try once more.",
     cut_at_length="\n\n[The answer reached its greatest length.]",
     stopped="[Stopped.]",
+    forgotten="[I was restarted and remember nothing of what we said before this message.]",
     codes={
         Code.BAD_KEY: "My AI provider refused my key. My owner has been told.",
         Code.NO_CREDIT: "My account with the AI provider has run out of credit. My owner has been told.",

@@ -42,6 +42,7 @@ GERMAN = Texts(
     empty_answer="Der KI-Anbieter hat eine leere Antwort geschickt. Bitte versuch es noch einmal.",
     cut_at_length="\n\n[Die Antwort hat ihre größte Länge erreicht.]",
     stopped="[Abgebrochen.]",
+    forgotten="[Ich wurde neu gestartet und weiß nichts mehr von dem, was wir vor dieser Nachricht gesagt haben.]",
     codes={
         Code.BAD_KEY: "Mein KI-Anbieter hat meinen Schlüssel abgelehnt. Mein Besitzer weiß Bescheid.",
         Code.NO_CREDIT: "Mein Konto beim KI-Anbieter ist leer. Mein Besitzer weiß Bescheid.",

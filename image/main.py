@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.files import write_atomic
 from clawmates.base.shape import ShapeError, decode_json, encode_json
-from clawmates.node.release import FORMAT, ReleaseError, check_archive
+from clawmates.node.release import check_archive
 from clawmates.selfhost import signing
 from clawmates.wire.release import Image, Release
+from clawmates.wire.releases import FORMAT, ReleaseError
 from image import catalogue, contents, oci, packages, rootfs, wheels
 
 if TYPE_CHECKING:

@@ -21,13 +21,13 @@ from typing import Any
 
 import pytest
 from tests.support.vault import SECRETS, Running, furnished, refusal, running
-from tests.unit.vault.conftest import FakeClock, House
+from tests.unit.vault.conftest import FakeClock, House, catalogue_in, masters_in
 from tests.unit.vault.test_destruction import Loot
 
 from clawmates import vault
 from clawmates.trials import disk
 from clawmates.vault import rotation
-from clawmates.vault.masters import Masters, MasterSettings
+from clawmates.vault.masters import Masters
 from clawmates.vault.store import open_store
 from clawmates.wire import upkeep_calls
 from clawmates.wire.audit import KeyKind
@@ -48,9 +48,9 @@ BOTS = {"b1": "acme", "b2": "acme", "b3": "other"}
 
 def open_house(root: Path) -> House:
     clock = FakeClock()
-    settings, copy = MasterSettings("file:master.key"), str(root / "away" / "keys.db")
+    copy = str(root / "away" / "keys.db")
     store = open_store(
-        root / "vault", region="local", master=settings, random=os.urandom, now=clock.now(), keys_copy=copy
+        masters_in(root / "vault"), region="local", catalogue=catalogue_in(root), now=clock.now(), keys_copy=copy
     )
     return House(root / "vault", store, clock, keys_copy=copy)
 
@@ -355,8 +355,7 @@ async def test_a_full_disk_during_rotations(small: Path) -> None:
 
 async def test_a_full_disk_under_the_copy_of_the_keys(small: Path) -> None:
     with furnished() as house:
-        listen = f'[platform]\nrun = "{house.root}/run"\n[vault]\nlisten = "127.0.0.1:0"\n'
-        house.state.config.write_text(f'{listen}keys_copy = "{small}/keys.db"\n')
+        house.configure(more=f'keys_copy = "{small}/keys.db"\n')
         async with running(house, weaken=RETRY) as one:
             cli = one.cli
             for bot in ("b1", "b2"):

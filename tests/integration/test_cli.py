@@ -24,10 +24,10 @@ from tests.support.standins import KEY, StandIns, stand_ins
 
 from clawmates.base.paths import Run
 from clawmates.base.settings import load
-from clawmates.node.release import load as load_release
 from clawmates.selfhost import layout
 from clawmates.selfhost.install import to_toml
 from clawmates.trials.throwaway import RELEASE
+from clawmates.wire.releases import load as load_release
 
 pytestmark = pytest.mark.timeout(300)
 

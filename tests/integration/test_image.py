@@ -16,8 +16,9 @@ import pytest
 
 from clawmates.node.engines.podman_files import PodmanFiles
 from clawmates.node.engines.runtime import choose_runtime, unified_cgroups
-from clawmates.node.release import check_archive, load
+from clawmates.node.release import check_archive
 from clawmates.wire.release import Release
+from clawmates.wire.releases import load
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20

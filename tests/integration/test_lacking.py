@@ -19,10 +19,10 @@ from tests.support.standins import KEY
 from clawmates.base.paths import Run, State
 from clawmates.node.engines.podman import PodmanEngine
 from clawmates.node.engines.podman_files import PodmanFiles
-from clawmates.node.release import load as load_release
 from clawmates.selfhost import layout
 from clawmates.trials.throwaway import RELEASE
 from clawmates.wire.codes import REMEDY, Trouble
+from clawmates.wire.releases import load as load_release
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

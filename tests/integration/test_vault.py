@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.support import releases
 from tests.support.vault import (
+    HOSTS,
     KEY,
     SECRETS,
     VAULT_NAMES,
@@ -57,7 +60,7 @@ async def test_a_credentials_life(house: House) -> None:
         ticket = await vault.take()
         released = await redeem(connection, ticket)
         assert {item.name: item.value.reveal() for item in released.items} == SECRETS
-        assert {item.name: item.hosts for item in released.items}[KEY] == ("api.example",)
+        assert {item.name: item.hosts for item in released.items}[KEY] == ("api.openai.com",)
         assert connection.reusable
         assert await refusal(redeem(connection, ticket)) is VaultRefusal.TICKET_REUSED
         await connection.close()
@@ -153,6 +156,26 @@ async def test_a_role_or_region_that_does_not_fit_is_refused(house: House) -> No
             assert await refusal(vault.client(name, "other").ticket(request)) is VaultRefusal.NOT_ALLOWED
     async with running(house, weaken=LET_ALL_IN) as vault:
         assert (await vault.client("eu/control/cli", "other").intake_key()).region == "local"
+
+
+async def test_a_credential_for_a_host_outside_the_signed_catalogue_is_refused(house: House) -> None:
+    async def bring(vault: Running, version: int, *hosts: str) -> None:
+        intake = await vault.cli.intake_key()
+        binding = replace(_BINDING, key_id=intake.key_id, version=version, hosts=hosts)
+        await vault.cli.put("b1", KEY, version, seal(intake.public, binding, Secret("x")))
+
+    async with running(house) as vault:
+        await vault.fill()
+        assert await refusal(bring(vault, 2, "evil.example")) is VaultRefusal.HOSTS_NOT_LISTED
+        await bring(vault, 2, *HOSTS[KEY])
+        (house.state.release / "release.sig").unlink()
+        assert await refusal(bring(vault, 3, *HOSTS[KEY])) is VaultRefusal.RELEASE_MISSING
+        releases.publish(house.state.release, key=Ed25519PrivateKey.from_private_bytes(b"s" * 32))
+        assert await refusal(bring(vault, 3, *HOSTS[KEY])) is VaultRefusal.RELEASE_UNSIGNED
+        releases.publish(house.state.release)
+        await bring(vault, 3, *HOSTS[KEY])
+    async with running(house, weaken="import clawmates.vault.catalogue as c; c.lists = lambda *_: True") as vault:
+        await bring(vault, 4, "evil.example")
 
 
 async def test_another_authoritys_certificate_is_refused_in_the_handshake(house: House) -> None:
@@ -375,4 +398,4 @@ def _service_calls(client: VaultClient) -> Iterator[Awaitable[object]]:
     yield client.ticket(TicketRequest(bot="b1", generation=1, items={}))
 
 
-_BINDING = Binding(key_id="k", region="local", tenant="acme", bot="b1", name=KEY, version=1, hosts=("api.example",))
+_BINDING = Binding(key_id="k", region="local", tenant="acme", bot="b1", name=KEY, version=1, hosts=("api.openai.com",))

@@ -43,10 +43,7 @@ def house() -> Iterator[House]:
 
 
 def configure(house: House, **vault: str) -> None:
-    settings = {"listen": "127.0.0.1:0", **vault}
-    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
-    text = f'[platform]\nrun = "{house.root}/run"\n[vault]\n{lines}'
-    house.state.config.write_text(text)
+    house.configure(more="".join(f"{name} = {json.dumps(value)}\n" for name, value in vault.items()))
 
 
 async def until_quiet(client: VaultClient) -> KeysStatus:

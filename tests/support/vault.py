@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support import releases
 
 from clawmates.base.http.client import Connection
 from clawmates.base.paths import State
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 KEY, TOKEN, PROMPT = ItemName.PROVIDER_KEY, ItemName.CHANNEL_TOKEN, ItemName.PROMPT
 SECRETS = {KEY: "sk-canary-7d1e0bb4c2", TOKEN: "424242:canary-AAf9", PROMPT: "canary: speak like a pirate, ünïcode"}
+HOSTS = {KEY: ("api.openai.com",), TOKEN: ("api.telegram.org",)}
 VAULT_NAMES = Names(dns=("vault", "localhost"), uri=("clawmates://local/vault/vault",))
 
 
@@ -56,9 +58,10 @@ class House:
         paths[1].write_bytes(pair.key)
         return paths
 
-    def configure(self, listen: str = "127.0.0.1:0", region: str = "local") -> None:
-        text = f'[platform]\nregion = "{region}"\nrun = "{self.root}/run"\n[vault]\nlisten = "{listen}"\n'
-        self.state.config.write_text(text)
+    def configure(self, listen: str = "127.0.0.1:0", region: str = "local", *, more: str = "") -> None:
+        """``more`` stands in ``[vault]``."""
+        text = f'[platform]\nregion = "{region}"\nrun = "{self.root}/run"\n[vault]\nlisten = "{listen}"\n{more}'
+        self.state.config.write_text(f'{text}[node]\nrelease_key = "{releases.PUBLIC}"\n')
 
     def tls(self, identity: tuple[Path, Path] | None = None) -> ssl.SSLContext:
         return client_context(authority=self.state.authority, identity=identity)
@@ -99,7 +102,7 @@ class Running:
         await cli.assign(bot, Assignment(tenant="acme", node="node-1"))
         intake = await cli.intake_key()
         for name, text in SECRETS.items():
-            hosts = () if name is PROMPT else ("api.example",)
+            hosts = HOSTS.get(name, ())
             binding = Binding(
                 key_id=intake.key_id, region="local", tenant="acme", bot=bot, name=name, version=1, hosts=hosts
             )
@@ -125,6 +128,7 @@ def furnished() -> Iterator[House]:
     house.state.authority.write_bytes(house.authority.pair.certificate)
     house.certify("vault", VAULT_NAMES)
     house.configure()
+    releases.publish(house.state.release)
     try:
         yield house
     finally:

@@ -20,6 +20,7 @@ from clawmates.selfhost.layout import LayoutError
 from clawmates.selfhost.platform import AlreadyRunningError
 from clawmates.wire.node_client import NodeUnreachableError
 from clawmates.wire.reading import ReadingError
+from clawmates.wire.vault import VaultRefusal
 from clawmates.wire.vault_client import VaultError, VaultUnreachableError
 
 
@@ -57,6 +58,18 @@ _KNOWN: dict[type[Exception], tuple[str, str, Exit]] = {
     VaultUnreachableError: ("vault-unreachable", "See `clawmates status` and `clawmates logs`.", Exit.UNREACHABLE),
     ConsoleError: ("console-unreachable", "See `clawmates status`.", Exit.UNREACHABLE),
 }
+_REMEDY: dict[VaultRefusal, str] = {
+    VaultRefusal.HOSTS_NOT_LISTED: (
+        "A credential may name the hosts of one messenger or provider of the signed release. To use another host, add"
+        " it to image/catalogue.toml, run `make image`, then `clawmates selfhost init` with that release."
+    ),
+    VaultRefusal.RELEASE_MISSING: "Bring the signed release back with `clawmates selfhost init --release FOLDER`.",
+    VaultRefusal.RELEASE_UNSIGNED: (
+        "The release is not signed by [node] release_key: run `clawmates doctor`, then bring a signed one with"
+        " `clawmates selfhost init --release FOLDER`."
+    ),
+}
+"""What to do about a refusal that an owner can do something about."""
 EXPECTED: tuple[type[Exception], ...] = (CommandError, VaultError, OSError, *_KNOWN)
 
 
@@ -65,9 +78,8 @@ def as_command_error(error: Exception) -> CommandError:
     if isinstance(error, CommandError):
         return error
     if isinstance(error, VaultError):
-        return CommandError(
-            f"the vault refused: {error.refusal.value}.", code=f"vault-{error.refusal.value}", exit_code=Exit.FAILED
-        )
+        code, remedy = error.refusal.value, _REMEDY.get(error.refusal, "")
+        return CommandError(f"the vault refused: {code}.", code=f"vault-{code}", remedy=remedy)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return CommandError(f"{where}{error.strerror}.", code="input-output", remedy="Nothing was changed by it.")

@@ -18,12 +18,12 @@ from clawmates.base.secret import Secret
 from clawmates.base.settings import Settings, Vault
 from clawmates.cli.answers import CommandError, Exit, succeed
 from clawmates.cli.options import answered, json_option, settings_of, state_option
-from clawmates.node.release import ReleaseError
-from clawmates.node.release import load as load_release
 from clawmates.selfhost import bots
 from clawmates.selfhost.install import Plan, install, vault_of
 from clawmates.wire.door import OLLAMA_HOST
 from clawmates.wire.names import ChannelKind, ItemName
+from clawmates.wire.releases import ReleaseError
+from clawmates.wire.releases import load as load_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable

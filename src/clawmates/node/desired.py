@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawmates.base.shape import ShapeError, decode_json
-from clawmates.node import release as releases
 from clawmates.wire.codes import Trouble
 from clawmates.wire.desired import DesiredState
+from clawmates.wire.releases import RELEASE_FILE, SIGNATURE_FILE, ReleaseError, ReleaseMissingError, load
 
 if TYPE_CHECKING:
     from clawmates.wire.release import Release
@@ -60,13 +60,13 @@ class ReleaseFolder:
 
     def look(self) -> Release | Trouble | None:
         """The release now; ``None`` when it has not changed since the last look."""
-        fresh = mark(self.path / "release.json", self.path / "release.sig")
+        fresh = mark(self.path / RELEASE_FILE, self.path / SIGNATURE_FILE)
         if fresh == self._mark:
             return None
         self._mark = fresh
         try:
-            return releases.load(self.path, self.public_key)
-        except releases.ReleaseMissingError:
+            return load(self.path, self.public_key)
+        except ReleaseMissingError:
             return Trouble.RELEASE_MISSING
-        except releases.ReleaseError:
+        except ReleaseError:
             return Trouble.RELEASE_UNSIGNED

@@ -13,7 +13,6 @@ from clawmates.base.eventlog import EventLog
 from clawmates.base.notify import ready
 from clawmates.base.paths import State
 from clawmates.base.settings import Settings, SettingsError
-from clawmates.node import release as releases
 from clawmates.node.boot import BootFolders, in_memory
 from clawmates.node.desired import DesiredFile, ReleaseFolder
 from clawmates.node.engines.base import ContainerSpec, Engine, EngineError, Running
@@ -23,6 +22,7 @@ from clawmates.node.events import Happening, NodeEvent
 from clawmates.node.facts import Facts, read_facts, read_memory
 from clawmates.node.gateway import GatewayControl
 from clawmates.node.keeper import Keeper
+from clawmates.node.release import check_archive
 from clawmates.node.serving import serving
 from clawmates.node.steps import Steps
 from clawmates.node.tickets import TicketOffice
@@ -30,6 +30,7 @@ from clawmates.node.witness import Counterpart
 from clawmates.wire.codes import Trouble
 from clawmates.wire.names import Role, ServiceName
 from clawmates.wire.release import Release
+from clawmates.wire.releases import ReleaseError
 from clawmates.wire.revoked import read_revoked
 from clawmates.wire.status import NodeStatus
 
@@ -221,7 +222,7 @@ class Node:
         engine, image = keeper.steps.engine, release.image
         try:
             if not await engine.has(image.config):
-                archive = await asyncio.to_thread(releases.check_archive, self.state.release, image)
+                archive = await asyncio.to_thread(check_archive, self.state.release, image)
                 await engine.load(archive)
             if await engine.has(image.config):
                 keeper.may_run(release, image.config)
@@ -229,7 +230,7 @@ class Node:
             trouble = Trouble.IMAGE_MISSING
         except EngineError as error:
             trouble = error.trouble
-        except releases.ReleaseError:
+        except ReleaseError:
             trouble = Trouble.IMAGE_MISSING
         keeper.may_run(trouble, "")
 

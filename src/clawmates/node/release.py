@@ -1,70 +1,28 @@
-"""Reads a release directory and believes nothing in it that the pinned key did not sign.
+"""The image archive beside a signed release: the one that it names, or none.
 
-``release.json`` and ``release.sig`` as :mod:`clawmates.wire.release` defines them, beside them the OCI archive
-(OCI image layout 1.0, one manifest). Signature: Ed25519 (RFC 8032).
+An OCI image layout 1.0 in a tar, with one manifest; what signs the release is read by :mod:`clawmates.wire.releases`.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import tarfile
 from typing import IO, TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from clawmates.base.shape import ShapeError, decode_json
-from clawmates.wire.release import SIGNED_PREFIX, Image, Release
+from clawmates.wire.releases import ReleaseError, ReleaseMissingError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 1
+    from clawmates.wire.release import Image
+
 _SMALL = 1 << 20
 _CHUNK = 1 << 20
 
 
-class ReleaseError(Exception):
-    """The release cannot be used."""
-
-
-class ReleaseMissingError(ReleaseError):
-    """There is no release, or a file of it is gone."""
-
-
-class KeyNotPinnedError(ReleaseError):
-    """The configuration names no key that signs releases."""
-
-
-class NotSignedError(ReleaseError):
-    """The release is not signed by the pinned key."""
-
-
-class ReleaseUnreadableError(ReleaseError):
-    """The release is signed but not of a format that this node knows."""
-
-
 class ArchiveMismatchError(ReleaseError):
     """The image archive is not the one that the release names."""
-
-
-def load(directory: Path, public_key: str) -> Release:
-    """The release in ``directory``, signed by ``public_key`` (Base64); raises :class:`ReleaseError`.
-
-    The image archive is not read; see :func:`check_archive`.
-    """
-    document = _read(directory / "release.json")
-    signature = _read(directory / "release.sig")
-    _check_signature(public_key, document, signature)
-    try:
-        release = decode_json(Release, document)
-    except ShapeError as error:
-        raise ReleaseUnreadableError(f"release.json: {error}") from None
-    if release.format != FORMAT:
-        raise ReleaseUnreadableError(f"release.json has format {release.format}, this node reads {FORMAT}")
-    return release
 
 
 def check_archive(directory: Path, image: Image) -> Path:
@@ -81,19 +39,6 @@ def check_archive(directory: Path, image: Image) -> Path:
     except (OSError, tarfile.TarError, KeyError, TypeError, ValueError, IndexError):
         raise ArchiveMismatchError(f"{path} is not an OCI archive with one image") from None
     return path
-
-
-def _check_signature(public_key: str, document: bytes, signature: bytes) -> None:
-    if not public_key:
-        raise KeyNotPinnedError("node.release_key is not set; without it nothing runs")
-    try:
-        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
-    except ValueError:
-        raise KeyNotPinnedError("node.release_key is not an Ed25519 public key in Base64") from None
-    try:
-        key.verify(base64.b64decode(signature.strip(), validate=True), SIGNED_PREFIX + document)
-    except (ValueError, InvalidSignature):
-        raise NotSignedError(NotSignedError.__doc__) from None
 
 
 def _check_members(tar: tarfile.TarFile, image: Image) -> None:
@@ -145,11 +90,3 @@ def _open(tar: tarfile.TarFile, name: str) -> IO[bytes]:
     if stream is None:
         raise ArchiveMismatchError("a document in the archive is not a plain file")
     return stream
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(_SMALL)
-    except OSError as error:
-        raise ReleaseMissingError(f"cannot read {path}: {error.strerror}") from None

@@ -16,8 +16,6 @@ from clawmates.base.settings import Settings
 from clawmates.node.engines.base import EngineError
 from clawmates.node.facts import FactsUnavailableError, read_facts
 from clawmates.node.isolation import judge
-from clawmates.node.release import ReleaseError
-from clawmates.node.release import load as load_release
 from clawmates.node.spec import FIRST_UID, UIDS, container_spec, mounts
 from clawmates.proofs.platform import ChatError, ProofError
 from clawmates.selfhost import bots
@@ -25,6 +23,8 @@ from clawmates.selfhost.console import Console, ConsoleError
 from clawmates.selfhost.containers import podman_of
 from clawmates.selfhost.talk import console_of
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
+from clawmates.wire.releases import ReleaseError
+from clawmates.wire.releases import load as load_release
 from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
 
 LIVE_AGAIN_SECONDS = 60.0

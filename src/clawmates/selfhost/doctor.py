@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawmates.base.settings import Settings, SettingsError, address, load
-from clawmates.node import release as releases
 from clawmates.node.boot import in_memory
 from clawmates.node.engines.base import EngineMissingError
 from clawmates.node.engines.podman_files import SECCOMP_SOURCE
 from clawmates.node.engines.runtime import SEARCH_PATH, choose_runtime, here_unified
+from clawmates.wire import releases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

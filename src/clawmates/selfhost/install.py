@@ -15,10 +15,11 @@ from clawmates.base.paths import State
 from clawmates.base.settings import Settings, SettingsError, load, vault_address
 from clawmates.base.shape import encode, encode_json
 from clawmates.base.tls import client_context
-from clawmates.node.release import ReleaseError, check_archive
-from clawmates.node.release import load as load_release
+from clawmates.node.release import check_archive
 from clawmates.selfhost import layout, pki, services
 from clawmates.selfhost.supervisor import Phase, Supervisor
+from clawmates.wire.releases import ReleaseError
+from clawmates.wire.releases import load as load_release
 from clawmates.wire.vault_client import VaultClient, VaultUnreachableError
 
 if TYPE_CHECKING:

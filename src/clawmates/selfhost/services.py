@@ -41,10 +41,12 @@ class Service:
 
 
 def vault(state: State, listener: socket.socket | None) -> Service:
-    """The vault reads its certificate and writes its own folder, its log, and the copy of its keys."""
+    """The vault reads its certificate and the release, and writes its own folder, its log, and the copy of its keys."""
     with_keys = load(state.config).vault.keys_copy if state.config.exists() else ""
     copy = (Path(with_keys).parent,) if with_keys else ()
-    return Service("vault", (state.config, state.pki), (state.vault, state.log, *copy), state.config, listener)
+    return Service(
+        "vault", (state.config, state.pki, state.release), (state.vault, state.log, *copy), state.config, listener
+    )
 
 
 def gateway(state: State, settings: Settings) -> Service:

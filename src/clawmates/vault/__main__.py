@@ -19,11 +19,12 @@ from clawmates.base.hardening import HardeningError, harden, quiet_loop
 from clawmates.base.notify import inherited_sockets
 from clawmates.base.settings import Settings, SettingsError, address, load, state_of
 from clawmates.vault.app import build_app
+from clawmates.vault.catalogue import Catalogue
 from clawmates.vault.certificate import ServingCertificate
 from clawmates.vault.checks import StartError, keep_out_of_swap
 from clawmates.vault.confine import confine, reach_of
 from clawmates.vault.master import MasterUnavailableError
-from clawmates.vault.masters import MasterSettings
+from clawmates.vault.masters import Masters, MasterSettings
 from clawmates.vault.notary import Notary
 from clawmates.vault.revocations import Revocations
 from clawmates.vault.service import Condition, Vault
@@ -68,13 +69,11 @@ async def _serve(settings: Settings, state: State, *, memory_locked: bool) -> No
     listening = inherited_sockets() or [_listen(settings.vault.listen)]
     revocations = Revocations(state.revoked)
     store = open_store(
-        state.vault,
+        Masters(state.vault, _master(settings), os.urandom, reread=lambda: _reread(state.config, settings)),
         region=region,
-        master=_master(settings),
-        random=os.urandom,
+        catalogue=Catalogue(state.release, settings.node.release_key),
         now=clock.now(),
         keys_copy=settings.vault.keys_copy,
-        reread=lambda: _reread(state.config, settings),
     )
     events = EventLog(state.log, "vault", clock)
     vault = Vault(store, region=region, clock=clock, random=os.urandom, events=events)

@@ -86,7 +86,7 @@ def reach_of(state: State, settings: Vault) -> Reach | None:
     elsewhere = tuple(path.parent for path in files if path.is_absolute())
     abroad = len(files) < len(masters)
     copy = (Path(settings.keys_copy).parent,) if settings.keys_copy else ()
-    own = (state.config, state.authority, state.identity("vault")[0].parent, state.revoked.parent)
+    own = (state.config, state.authority, state.identity("vault")[0].parent, state.revoked.parent, state.release)
     return Reach(
         reads=(*runtime(), *own, *read_for(masters), *((Path("/etc"), Path("/usr/share")) if abroad else ())),
         writes=(state.vault, state.log, *elsewhere, *copy),

@@ -45,7 +45,7 @@ class MasterSettings:
 
 @dataclass(slots=True)
 class Masters:
-    """The master keys of one vault. ``reread`` looks into the configuration again."""
+    """The master keys of one vault, whose files lie in ``folder``. ``reread`` looks into the configuration again."""
 
     folder: Path
     settings: MasterSettings

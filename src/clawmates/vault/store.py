@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, assert_never
 from clawmates.base.secret import Secret
 from clawmates.vault import destruction as destructions
 from clawmates.vault import rotation
+from clawmates.vault.catalogue import Catalogue
 from clawmates.vault.checks import StartError, private_folder
 from clawmates.vault.chores import Owed, finish_destruction, settle_debts
 from clawmates.vault.database import create_database, open_database
 from clawmates.vault.envelope import Layer, Random, fresh_key, lock, unlock
-from clawmates.vault.intake import binding_of, objection, open_sealed, sealed_bytes
+from clawmates.vault.intake import SENT_TO_HOSTS, binding_of, objection, open_sealed, sealed_bytes
 from clawmates.vault.keycopy import CopyError, KeyCopy
 from clawmates.vault.keys import KeyStore, create_keys, open_keys
 from clawmates.vault.leases import Term, runs
 from clawmates.vault.master import MasterUnavailableError
-from clawmates.vault.masters import Masters, MasterSettings, NoNewMasterError
+from clawmates.vault.masters import Masters, NoNewMasterError
 from clawmates.vault.records import KEPT_VERSIONS, SCHEMA, Bot, Record, RecordStore
 from clawmates.vault.tickets import Grant
 from clawmates.wire.audit import KeyKind
@@ -35,7 +36,7 @@ from clawmates.wire.receipt import DestroyedItem, KeysCopy, SignedReceipt, Subje
 from clawmates.wire.vault import MAX_ITEM_BYTES, Binding, OpenItem, VaultRefusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
 
@@ -79,6 +80,7 @@ class Store:
     random: Random
     masters: Masters
     copy: KeyCopy
+    catalogue: Catalogue
     owed: Owed = field(default_factory=Owed)
 
     def intake_key(self) -> PublicIntakeKey:
@@ -118,6 +120,8 @@ class Store:
             if same is not None and same.received == received and same.binding == binding:
                 return
             raise RefusedError(VaultRefusal.VERSION_EXISTS)
+        if name in SENT_TO_HOSTS and (unlisted := self.catalogue.objection(name, item.hosts)):
+            raise RefusedError(unlisted)
         private = self.keys.intake_private(item.key_id, now)
         if private is None:
             raise RefusedError(VaultRefusal.UNKNOWN_KEY)
@@ -301,24 +305,15 @@ class Store:
         return OpenItem(name=name, version=version, hosts=record.binding.hosts, value=Secret(value.reveal().decode()))
 
 
-def open_store(
-    folder: Path,
-    *,
-    region: str,
-    master: MasterSettings,
-    random: Random,
-    now: datetime,
-    keys_copy: str = "",
-    reread: Callable[[], MasterSettings] | None = None,
-) -> Store:
+def open_store(masters: Masters, *, region: str, catalogue: Catalogue, now: datetime, keys_copy: str = "") -> Store:
     """Opens the vault's folder, or makes it at the very first start.
 
-    ``reread`` looks at the master key's settings again when it is to be rotated. Raises :class:`StartError`, and
-    :class:`~clawmates.vault.master.MasterUnavailableError` when the token or service does not answer.
+    Raises :class:`StartError`, and :class:`~clawmates.vault.master.MasterUnavailableError` when the token or service
+    does not answer.
     """
+    folder, random = masters.folder, masters.random
     private_folder(folder)
     keys_path, records_path = folder / "keys.db", folder / "vault.db"
-    masters = Masters(folder, master, random, reread or (lambda: master))
     copy = KeyCopy.at(keys_copy)
     try:
         if not keys_path.exists():
@@ -340,7 +335,7 @@ def open_store(
     except (StartError, MasterUnavailableError):
         keys.database.close()
         raise
-    return Store(keys, records, random, masters, copy)
+    return Store(keys, records, random, masters, copy, catalogue)
 
 
 def _require_no_records(path: Path) -> None:

@@ -11,17 +11,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clawmates.base.shape import encode_json
-from clawmates.node.release import (
-    ArchiveMismatchError,
+from clawmates.node.release import ArchiveMismatchError, check_archive
+from clawmates.wire.names import ChannelKind
+from clawmates.wire.release import SIGNED_PREFIX, Channel, Image, Model, Provider, Release
+from clawmates.wire.releases import (
     KeyNotPinnedError,
     NotSignedError,
     ReleaseMissingError,
     ReleaseUnreadableError,
-    check_archive,
     load,
 )
-from clawmates.wire.names import ChannelKind
-from clawmates.wire.release import SIGNED_PREFIX, Channel, Image, Model, Provider, Release
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 LAYER = b"the one layer"

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support import releases
 
 from clawmates.base.secret import Secret
+from clawmates.vault.catalogue import Catalogue
 from clawmates.vault.chores import Step, step
-from clawmates.vault.masters import MasterSettings
+from clawmates.vault.masters import Masters, MasterSettings
 from clawmates.vault.service import Vault, VaultEvent
 from clawmates.vault.store import Store, open_store
 from clawmates.vault.tickets import Grant
@@ -22,8 +24,10 @@ from clawmates.wire.vault import Assignment, Binding, IntakeKey, SealedItem, sea
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from clawmates.vault.envelope import Random
+
 REGION = "local"
-HOSTS = ("api.openai.com",)
+HOSTS = {ItemName.PROVIDER_KEY: ("api.openai.com",), ItemName.CHANNEL_TOKEN: ("api.telegram.org",)}
 
 
 @dataclass
@@ -76,13 +80,11 @@ class House:
     def reopen(self, *, region: str = REGION, master_key: str = "file:master.key") -> None:
         self.store.close()
         self.store = open_store(
-            self.folder,
+            Masters(self.folder, MasterSettings(master_key, self.old_master_key), os.urandom, lambda: self.wanted),
             region=region,
-            master=MasterSettings(master_key, self.old_master_key),
-            random=os.urandom,
+            catalogue=self.store.catalogue,
             now=self.clock.now(),
             keys_copy=self.keys_copy,
-            reread=lambda: self.wanted,
         )
 
     def assign(self, bot: str, tenant: str = "acme", node: str = "node-1") -> None:
@@ -102,7 +104,7 @@ class House:
         hosts: tuple[str, ...] | None = None,
     ) -> Binding:
         if hosts is None:
-            hosts = HOSTS if name in {ItemName.PROVIDER_KEY, ItemName.CHANNEL_TOKEN} else ()
+            hosts = HOSTS.get(name, ())
         return Binding(
             key_id=self.store.intake_key().id,
             region=REGION,
@@ -135,11 +137,21 @@ def events() -> Events:
     return Events()
 
 
+def masters_in(folder: Path, key: str = "file:master.key", random: Random = os.urandom) -> Masters:
+    settings = MasterSettings(key)
+    return Masters(folder, settings, random, lambda: settings)
+
+
+def catalogue_in(folder: Path) -> Catalogue:
+    """A signed release in a folder of its own."""
+    releases.publish(folder / "release")
+    return Catalogue(folder / "release", releases.PUBLIC)
+
+
 @pytest.fixture
 def house(tmp_path: Path, clock: FakeClock) -> Iterator[House]:
     folder = tmp_path / "vault"
-    master = MasterSettings("file:master.key")
-    store = open_store(folder, region=REGION, master=master, random=os.urandom, now=clock.now())
+    store = open_store(masters_in(folder), region=REGION, catalogue=catalogue_in(tmp_path), now=clock.now())
     house = House(folder, store, clock)
     yield house
     house.store.close()

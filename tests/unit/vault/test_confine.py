@@ -100,7 +100,7 @@ def test_the_vault_reaches_its_own_places_and_calls_nobody(tmp_path: Path) -> No
     assert set(reach.writes) == {state.vault, state.log}
     assert not reach.connect
     assert state.pki not in reach.reads
-    assert {state.authority, state.config, state.pki / "vault"} <= set(reach.reads)
+    assert {state.authority, state.config, state.pki / "vault", state.release} <= set(reach.reads)
     elsewhere = reach_of(state, Vault(master_key="file:/media/key/master.key"))
     assert elsewhere is not None
     assert Path("/media/key") in elsewhere.writes

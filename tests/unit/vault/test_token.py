@@ -13,14 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pkcs11.exceptions import DeviceRemoved, PKCS11Error
 from tests.support.softhsm import MODULE, PIN, SoftToken
-from tests.unit.vault.conftest import FakeClock, House
+from tests.unit.vault.conftest import FakeClock, House, catalogue_in, masters_in
 
 from clawmates.base.secret import Secret
 from clawmates.vault import token as module
 from clawmates.vault.checks import StartError
 from clawmates.vault.envelope import EnvelopeError, Layer
 from clawmates.vault.master import MasterUnavailableError
-from clawmates.vault.masters import MasterSettings
 from clawmates.vault.store import open_store
 from clawmates.vault.token import TokenMaster, open_token
 from clawmates.vault.token_uri import parse
@@ -203,7 +202,7 @@ def test_a_whole_vault_under_a_token_and_a_change_of_keys_inside_it(hsm: SoftTok
     clock = FakeClock(datetime.now(UTC))
     first, second = hsm.uri(), hsm.uri("token=vault;object=master-2")
     folder = tmp_path / "vault"
-    store = open_store(folder, region="local", master=MasterSettings(first), random=os.urandom, now=clock.now())
+    store = open_store(masters_in(folder, first), region="local", catalogue=catalogue_in(tmp_path), now=clock.now())
     house = House(folder, store, clock)
     house.assign("b1")
     house.put("b1", ItemName.PROVIDER_KEY, 1, "sk-one")

@@ -3,114 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
-import pty
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
-import termios
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.support.standins import KEY, StandIns, stand_ins
-
-from clawmates.base.paths import Run
-from clawmates.base.settings import load
-from clawmates.selfhost import layout
-from clawmates.selfhost.install import to_toml
-from clawmates.trials.throwaway import RELEASE
-from clawmates.wire.releases import load as load_release
+from tests.support.home import (
+    MODEL,
+    Home,
+    a_home,
+    at_a_terminal,
+    processes_of,
+    until_printed,
+    until_shown,
+    up,
+    with_stand_ins,
+)
+from tests.support.standins import KEY, stand_ins
 
 pytestmark = pytest.mark.timeout(300)
-
-CLAWMATES = [sys.executable, "-I", "-m", "clawmates.cli.main"]
-MODEL = load_release(RELEASE, (RELEASE / "release.pub").read_text().strip()).providers[0].models[0].id
-SECRETS = {"provider-key": KEY, "prompt": "You are a canary."}
-
-
-@dataclass(frozen=True)
-class Home:
-    state: Path
-    run: Path
-
-    def run_command(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        line = [*CLAWMATES, *arguments, "--state", str(self.state)]
-        return subprocess.run(line, input=given, capture_output=True, text=True, check=False, timeout=120)
-
-    def json(self, *arguments: str, given: str = "", code: int = 0) -> Any:
-        done = self.run_command(*arguments, "--json", given=given)
-        assert done.returncode == code, (done.stdout, done.stderr)
-        answer = json.loads(done.stdout)
-        assert answer["ok"] is (code == 0)
-        return answer["data"] if code == 0 else answer["error"]
-
-    def init(
-        self, *, secrets: dict[str, str] = SECRETS, model: str = MODEL, channel: str = "terminal", code: int = 0
-    ) -> Any:
-        options = ["--bot", "home", "--channel", channel, "--provider", "openai", "--model", model, "--stdin"]
-        return self.json(
-            "selfhost",
-            "init",
-            "--run",
-            str(self.run),
-            "--listen",
-            "127.0.0.1:0",
-            *options,
-            given=json.dumps(secrets),
-            code=code,
-        )
 
 
 @pytest.fixture
 def home() -> Iterator[Home]:
-    with tempfile.TemporaryDirectory(prefix="cm-", dir="/var/tmp") as folder:
-        run = Path("/run") / Path(folder).name
-        yield Home(Path(folder) / "state", run)
-        layout.remove_run(Run(run))
-
-
-def with_stand_ins(home: Home, there: StandIns) -> None:
-    old = load(home.state / "clawmates.toml")
-    hosts = {"api.telegram.org": "telegram", "api.openai.com": "openai"}
-    sections: dict[str, dict[str, object]] = {
-        "platform": {"run": str(home.run)},
-        "vault": {"listen": "127.0.0.1:0"},
-        "gateway": {"unsafe_resolve": {host: f"127.0.0.1:{there.ports[name]}" for host, name in hosts.items()}},
-        "node": {"release_key": old.node.release_key, "unsafe_extra_ca": str(there.authority)},
-    }
-    (home.state / "clawmates.toml").write_text(to_toml(sections))
-
-
-@asynccontextmanager
-async def up(home: Home) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *CLAWMATES, "up", "--state", str(home.state), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            await process.communicate()
-
-
-async def until_printed(process: asyncio.subprocess.Process, words: str) -> str:
-    assert process.stdout is not None
-    seen = ""
-    async with asyncio.timeout(60):
-        while words not in seen:
-            line = await process.stdout.readline()
-            assert line, f"it ended before it said {words!r}: {seen}"
-            seen += line.decode()
-    return seen
+    with a_home() as made:
+        yield made
 
 
 @pytest.mark.parametrize("command", [["status"], ["logs"], ["restart"], ["bot", "list"], ["prove"]])
@@ -224,45 +144,7 @@ async def test_a_platform_from_its_first_minute_to_its_last(home: Home) -> None:
         assert (await asyncio.to_thread(home.json, "remove", "--all", "--yes"))["removed"] == []
         assert not home.run.exists()
         assert not home.state.exists()
-        assert not _processes_of(home)
-
-
-@asynccontextmanager
-async def up_at_a_terminal(home: Home) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """``clawmates up`` with a controlling terminal of its own; gives the terminal's other end."""
-    ours, theirs = pty.openpty()
-
-    def take_terminal() -> None:
-        os.setsid()
-        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-
-    process = await asyncio.create_subprocess_exec(
-        *CLAWMATES,
-        "up",
-        "--state",
-        str(home.state),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        preexec_fn=take_terminal,
-    )
-    os.close(theirs)
-    try:
-        yield process, ours
-    finally:
-        os.close(ours)
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def until_shown(terminal: int, words: str) -> str:
-    loop = asyncio.get_running_loop()
-    seen = ""
-    async with asyncio.timeout(60):
-        while words not in seen:
-            seen += (await loop.run_in_executor(None, os.read, terminal, 4096)).decode(errors="replace")
-    return seen
+        assert not processes_of(home)
 
 
 async def test_ctrl_c_at_a_terminal_leaves_no_container(home: Home) -> None:
@@ -270,14 +152,14 @@ async def test_ctrl_c_at_a_terminal_leaves_no_container(home: Home) -> None:
         await there.simulator.add_key(KEY)
         await asyncio.to_thread(home.init)
         with_stand_ins(home, there)
-        async with up_at_a_terminal(home) as (process, terminal):
+        async with at_a_terminal(home, "up") as (process, terminal):
             await until_shown(terminal, "live")
-            assert await asyncio.to_thread(_processes_of, home)
+            assert await asyncio.to_thread(processes_of, home)
             os.write(terminal, b"\x03")
             await until_shown(terminal, "stopping")
             async with asyncio.timeout(60):
                 assert await process.wait() == 0
-        assert not _processes_of(home)
+        assert not processes_of(home)
 
 
 async def test_remove_stops_what_a_killed_up_left_running(home: Home) -> None:
@@ -285,13 +167,13 @@ async def test_remove_stops_what_a_killed_up_left_running(home: Home) -> None:
         await there.simulator.add_key(KEY)
         await asyncio.to_thread(home.init)
         with_stand_ins(home, there)
-        async with up_at_a_terminal(home) as (process, terminal):
+        async with at_a_terminal(home, "up") as (process, terminal):
             await until_shown(terminal, "live")
             process.kill()
             await process.wait()
-        assert await asyncio.to_thread(_processes_of, home)
+        assert await asyncio.to_thread(processes_of, home)
         assert (await asyncio.to_thread(home.json, "remove", "--all", "--yes"))["removed"] == ["home"]
-        assert not _processes_of(home)
+        assert not processes_of(home)
         assert not home.state.exists()
 
 
@@ -310,14 +192,3 @@ def test_usage_errors_are_json_too_when_asked(home: Home) -> None:
     done = home.run_command("bot", "add", "--json", "--channel", "signal")
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"]["code"] == "usage"
-
-
-def _processes_of(home: Home) -> list[str]:
-    """Processes whose command line names this platform's runtime folder."""
-    mark = os.fsencode(home.run)
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if mark in (folder / "cmdline").read_bytes():
-                found.append(folder.name)
-    return found

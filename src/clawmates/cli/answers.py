@@ -11,9 +11,9 @@ import click
 
 from clawmates.base.settings import SettingsError
 from clawmates.base.shape import encode
-from clawmates.selfhost.bots import BotError
 from clawmates.selfhost.console import ConsoleError
 from clawmates.selfhost.containers import StillRunningError
+from clawmates.selfhost.draft import BotError
 from clawmates.selfhost.enrolment import EnrolmentError
 from clawmates.selfhost.install import InstallError
 from clawmates.selfhost.layout import LayoutError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
 import sys
 from contextlib import suppress
@@ -14,58 +14,38 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clawmates.base.paths import DEFAULT_RUN
-from clawmates.base.secret import Secret
-from clawmates.base.settings import Settings, Vault
-from clawmates.cli.answers import CommandError, Exit, succeed
+from clawmates.base.settings import Vault
+from clawmates.cli.answers import EXPECTED, CommandError, Exit, as_command_error, succeed
+from clawmates.cli.bot_options import bot_options, said
+from clawmates.cli.dialogue import BACK, Dialogue, Terminal
+from clawmates.cli.interview import Facts, Interview, language_here
 from clawmates.cli.options import answered, json_option, settings_of, state_option
+from clawmates.cli.running import run_platform
 from clawmates.selfhost import bots
-from clawmates.selfhost.install import Plan, install, vault_of
-from clawmates.wire.door import OLLAMA_HOST
-from clawmates.wire.names import ChannelKind, ItemName
+from clawmates.selfhost.draft import BotError, Draft, check
+from clawmates.selfhost.install import Plan
+from clawmates.selfhost.making import add_bot, make_platform
+from clawmates.selfhost.wish import fill
 from clawmates.wire.releases import ReleaseError
 from clawmates.wire.releases import load as load_release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from clawmates.base.paths import State
-    from clawmates.wire.release import Provider, Release
+    from clawmates.selfhost.wish import Wish
+    from clawmates.wire.desired import BotSpec
+    from clawmates.wire.release import Release
 
 CHECKOUT_RELEASE = Path(__file__).resolve().parents[3] / "build" / "release"
-_QUESTIONS = {
-    ItemName.CHANNEL_TOKEN: "Bot token (from @BotFather; not shown)",
-    ItemName.PROVIDER_KEY: "API key (not shown)",
-}
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What was given on the command line; ``None`` is asked for."""
+class Asked:
+    """A draft, and the dialogue it came from, if there was one."""
 
-    name: str | None
-    channel: str | None
-    provider: str | None
-    model: str | None
-    stdin: bool
-
-
-def bot_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that describe one bot."""
-    for option in reversed(
-        (
-            click.option("--bot", "name", help="The bot's name here: a-z, 0-9 and '-'."),
-            click.option("--channel", type=click.Choice(["telegram", "terminal"]), help="Where you talk to it."),
-            click.option("--provider", help="The AI provider, as the release's catalogue calls it."),
-            click.option("--model", help="The provider's model."),
-            click.option(
-                "--stdin",
-                is_flag=True,
-                help='Read secrets from standard input, as JSON: {"channel-token": …, "provider-key": …, "prompt": …}.',
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+    draft: Draft
+    dialogue: Dialogue | None
 
 
 @click.command()
@@ -88,17 +68,28 @@ def bot_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @bot_options
 @json_option
 @answered
-async def init(state: State, run: Path, release: Path, listen: str, as_json: bool, **wish: Any) -> None:  # noqa: FBT001 - click's way
+def init(
+    state: State,
+    run: Path,
+    release: Path,
+    listen: str,
+    as_json: bool,  # noqa: FBT001 - click's way
+    **options: Any,
+) -> None:
     """Make a platform on this host, with a first bot.
 
     Without options it asks. The token and the key are sealed to the vault at once; they are never written anywhere
-    in the clear and never appear on a command line.
+    in the clear and never appear on a command line. Ctrl-C at any time leaves nothing behind.
     """
     need_root()
     plan = Plan(state=state, release=release, settings={"platform": {"run": str(run)}, "vault": {"listen": listen}})
-    settings, catalogue = install(plan, datetime.now(UTC))
-    await _add(state, settings, catalogue, Wish(**wish), as_json=as_json)
-    if not as_json:
+    catalogue = _release_in(release)
+    asked = _ask(state, catalogue, said(options), options, opening="A bot of your own, in about a minute")
+    spec = _until_made(asked, lambda draft: make_platform(plan, draft, datetime.now(UTC)))
+    succeed(spec, as_json=as_json, text=_made(spec, catalogue, asked.dialogue))
+    if asked.dialogue is not None and asked.dialogue.agreed("Start it now, in this terminal?"):
+        asyncio.run(run_platform(state, leave_bots=False, newcomer=spec.id))
+    elif not as_json:
         click.echo(f"\nStart it with:  clawmates up{_state_hint(state)}")
 
 
@@ -107,101 +98,85 @@ async def init(state: State, run: Path, release: Path, listen: str, as_json: boo
 @bot_options
 @json_option
 @answered
-async def add(state: State, as_json: bool, **wish: Any) -> None:  # noqa: FBT001
-    """Add a bot, or give one of the same name a new token, key, model or prompt."""
+def add(state: State, as_json: bool, **options: Any) -> None:  # noqa: FBT001
+    """Add a bot, or change what one of the same name has: only what you say is changed.
+
+    *none* takes a limit, a temperature or a fallback away again.
+    """
     need_root()
     settings = settings_of(state)
+    catalogue = _release_in(state.release, settings.node.release_key)
+    asked = _ask(state, catalogue, said(options), options, opening="One more bot")
+    spec = _until_made(asked, lambda draft: add_bot(state, settings, catalogue, draft))
+    succeed(spec, as_json=as_json, text=_made(spec, catalogue, asked.dialogue))
+
+
+def _release_in(folder: Path, public: str = "") -> Release:
+    """The signed release there; a platform's own pins its key, a first one is pinned by :func:`init`."""
     try:
-        catalogue = load_release(state.release, settings.node.release_key)
+        return load_release(folder, public or (folder / "release.pub").read_text().strip())
+    except FileNotFoundError:
+        sentence = f"there is no release in {folder}."
     except ReleaseError as error:
-        raise CommandError(
-            f"{error}.", code="bad-release", remedy="Run `make image`.", exit_code=Exit.CONFIGURATION
-        ) from None
-    await _add(state, settings, catalogue, Wish(**wish), as_json=as_json)
+        sentence = f"{error}."
+    raise CommandError(sentence, code="bad-release", remedy="Run `make image`.", exit_code=Exit.CONFIGURATION)
 
 
-async def _add(state: State, settings: Settings, release: Release, wish: Wish, *, as_json: bool) -> None:
-    draft = _from_stdin(wish) if wish.stdin else _by_dialogue(wish, release)
-    bots.check(draft, release)
-    async with vault_of(state, settings) as vault:
-        spec = await bots.seal_in(draft, state, release, vault, settings.node.name)
-    bots.put(state, spec)
-    provider = release.provider(spec.provider)
-    text = f"✓ {spec.id}: {spec.channel.value}, {spec.provider} {spec.model}. Its secrets are sealed in the vault."
-    if provider is not None:
-        text += f"\n  {provider.name} keeps: {provider.keeps} (inference: {provider.inference_region})"
-    succeed(spec, as_json=as_json, text=text)
+def _ask(state: State, release: Release, wish: Wish, options: dict[str, Any], *, opening: str) -> Asked:
+    """The draft, from what was said, or from a dialogue where somebody is there to hold one."""
+
+    def find(name: str) -> BotSpec | None:
+        return bots.read(state).bot(name)
+
+    before = find(wish.name) if options["name"] else None
+    enough = options["stdin"] or (before is not None and not wish.silent)
+    if enough or not sys.stdin.isatty():
+        return Asked(_from_words(wish, find(wish.name), release, given=enough), None)
+    dialogue = Dialogue(Terminal())
+    dialogue.title(f"ClawMates · {opening}")
+    dialogue.note(f"Enter takes what stands in [brackets], {BACK} goes one step back, Ctrl-C leaves without a trace.")
+    facts = Facts(release, find, language_here())
+    wished = Interview(dialogue, facts, said=wish, named=bool(options["name"]), wish=wish).hold()
+    return Asked(fill(wished, find(wished.name)), dialogue)
 
 
-def _from_stdin(wish: Wish) -> bots.Draft:
-    secrets: dict[ItemName, Secret[str]] = {}
+def _from_words(wish: Wish, before: BotSpec | None, release: Release, *, given: bool) -> Draft:
     try:
-        given = json.loads(sys.stdin.buffer.read(1 << 20))
-        for name, value in given.items():
-            secrets[ItemName(name)] = Secret(str.strip(value))
-        dropped = frozenset(name for name, secret in secrets.items() if not secret and name.is_document)
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        known = ", ".join(name.value for name in ItemName)
+        draft = fill(wish, before)
+        check(draft, release)
+    except BotError as error:
+        if given:
+            raise
         raise CommandError(
-            f"standard input is not a JSON object of strings, by the names: {known}.",
-            code="bad-input",
-            remedy='Give {"channel-token": "…", "provider-key": "…", "prompt": "…"}.',
+            f"nobody is there to answer questions, and {error}",
+            code="usage",
+            remedy="Give --channel, --provider, --model, and the secrets with --stdin.",
             exit_code=Exit.USAGE,
         ) from None
-    missing = [f"--{name}" for name in ("channel", "provider", "model") if getattr(wish, name) is None]
-    if missing:
-        raise CommandError(f"with --stdin, also give {', '.join(missing)}.", code="usage", exit_code=Exit.USAGE)
-    return bots.Draft(
-        name=wish.name or "home",
-        channel=ChannelKind(str(wish.channel)),
-        provider=str(wish.provider),
-        model=str(wish.model),
-        secrets={name: secret for name, secret in secrets.items() if name not in dropped},
-        dropped=dropped,
-    )
+    return draft
 
 
-def _by_dialogue(wish: Wish, release: Release) -> bots.Draft:
-    if not sys.stdin.isatty():
-        raise CommandError(
-            "nobody is there to answer questions.",
-            code="usage",
-            remedy="Give --channel, --provider, --model and --stdin.",
-            exit_code=Exit.USAGE,
-        )
-    name = wish.name or click.prompt("A name for the bot", default="home")
-    channel = ChannelKind(
-        wish.channel or click.prompt("Where do you talk to it", type=click.Choice(["telegram", "terminal"]))
-    )
-    provider = _provider(wish, release)
-    model = wish.model or click.prompt(
-        f"Model of {provider.name}",
-        type=click.Choice([model.id for model in provider.models]),
-        default=provider.models[0].id,
-    )
-    secrets: dict[ItemName, Secret[str]] = {}
-    for item, question in _QUESTIONS.items():
-        if item is ItemName.CHANNEL_TOKEN and channel is not ChannelKind.TELEGRAM:
-            continue
-        if item is ItemName.PROVIDER_KEY and provider.hosts == (OLLAMA_HOST,):
-            continue
-        secrets[item] = Secret(click.prompt(question, hide_input=True).strip())
-    prompt = click.prompt("Who should the assistant be (its system prompt; empty for none)", default="")
-    if prompt:
-        secrets[ItemName.PROMPT] = Secret(prompt)
-    dropped = frozenset[ItemName]() if prompt else frozenset({ItemName.PROMPT})
-    return bots.Draft(name=name, channel=channel, provider=provider.id, model=model, secrets=secrets, dropped=dropped)
+def _until_made(asked: Asked, make: Callable[[Draft], Coroutine[Any, Any, BotSpec]]) -> BotSpec:
+    """After a dialogue what was typed is not lost to something that can be put right."""
+    while True:
+        try:
+            return asyncio.run(make(asked.draft))
+        except EXPECTED as error:
+            if asked.dialogue is None:
+                raise
+            known = as_command_error(error)
+            asked.dialogue.trouble(f"{known} {known.remedy}".strip())
+            if not asked.dialogue.agreed("Put it right in another terminal. Try again now?"):
+                raise
 
 
-def _provider(wish: Wish, release: Release) -> Provider:
-    known = {provider.id: provider for provider in release.providers}
-    if wish.provider is None:
-        for provider in release.providers:
-            click.echo(f"  {provider.id}: keeps {provider.keeps} (read {provider.verified})")
-    chosen = wish.provider or click.prompt("AI provider", type=click.Choice(list(known)), default=next(iter(known)))
-    if chosen not in known:
-        raise bots.BotError(f"this release has no provider {chosen!r}; it has: {', '.join(known)}.")
-    return known[chosen]
+def _made(spec: BotSpec, release: Release, dialogue: Dialogue | None) -> str:
+    """What was done; in a dialogue, what the provider keeps was said already."""
+    text = f"✓ {spec.id}: {spec.channel.value}, {spec.provider} {spec.model}. Its secrets are sealed in the vault."
+    provider = release.provider(spec.provider)
+    if provider is not None and dialogue is None:
+        text += f"\n  {provider.name} keeps: {provider.keeps} (inference: {provider.inference_region})"
+    return text
 
 
 def need_root() -> None:

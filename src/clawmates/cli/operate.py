@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
-from clawmates.base.shape import encode
 from clawmates.cli.answers import CommandError, succeed
 from clawmates.cli.init import add, need_root
 from clawmates.cli.options import answered, json_option, settings_of, state_option
@@ -17,6 +17,7 @@ from clawmates.cli.prompt import prompt
 from clawmates.selfhost import bots, layout
 from clawmates.selfhost.containers import stop_all
 from clawmates.selfhost.install import vault_of
+from clawmates.selfhost.listing import Row, row_text
 from clawmates.selfhost.shown import isolation_table, status_text
 from clawmates.wire.codes import REMEDY
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
@@ -100,11 +101,11 @@ async def remove(state: State, bot: str | None, everything: bool, yes: bool, as_
     if bool(bot) == everything:
         raise click.UsageError("name a bot, or give --all")
     what = f"bot {bot!r} and its credentials" if bot else f"everything in {state.root}"
-    if not yes and not click.confirm(f"Destroy {what}? This cannot be undone"):
+    names = [bots.find(bots.read(state), bot).id] if bot else [one.id for one in bots.read(state).bots]
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError(f"nobody is there to agree: give --yes to destroy {what}")
+    if not yes and not click.confirm(f"Destroy {what}? This cannot be undone", err=True):
         raise click.Abort
-    names = [bot] if bot else [one.id for one in bots.read(state).bots]
-    for name in names:
-        bots.find(bots.read(state), name)
     async with vault_of(state, settings) as vault:
         for name in names:
             try:
@@ -146,14 +147,15 @@ def bot() -> None:
 @json_option
 @answered
 async def list_bots(state: State, as_json: bool) -> None:  # noqa: FBT001
-    """List the bots that should run."""
-    settings_of(state)
-    desired = bots.read(state)
-    text = "\n".join(
-        f"{one.id:<12} {one.channel.value:<9} {one.provider} {one.model}{'  paused' if one.paused else ''}"
-        for one in desired.bots
-    )
-    succeed({"bots": encode(desired.bots)}, as_json=as_json, text=text or "no bots yet: `clawmates bot add`")
+    """List the bots that should run, with their quotas, and where the platform runs, how they are."""
+    settings, desired = settings_of(state), bots.read(state)
+    try:
+        running = {one.bot: one for one in (await NodeClient(settings.run.node).status()).bots}
+    except (NodeUnreachableError, PermissionError):
+        running = {}
+    rows = [Row.of(spec, running.get(spec.id)) for spec in desired.bots]
+    text = "\n".join(row_text(row) for row in rows)
+    succeed({"bots": rows}, as_json=as_json, text=text or "no bots yet: `clawmates bot add`")
 
 
 @bot.command("pause")

@@ -46,13 +46,18 @@ def settings_of(state: State) -> Settings:
     return load(state.config)
 
 
-def answered(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Runs an async command and turns expected errors into answers."""
+def answered(command: Callable[..., Coroutine[Any, Any, None] | None]) -> Callable[..., None]:
+    """Runs a command and turns expected errors into answers.
+
+    One that asks questions is no coroutine: an event loop would keep Ctrl-C from what waits for a line.
+    """
 
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
         try:
-            asyncio.run(command(*arguments, **options))
+            running = command(*arguments, **options)
+            if running is not None:
+                asyncio.run(running)
         except EXPECTED as error:
             fail(as_command_error(error), as_json=bool(options.get("as_json")))
         except KeyboardInterrupt:

@@ -21,6 +21,7 @@ from clawmates.proofs.platform import ChatError, ProofError
 from clawmates.selfhost import bots
 from clawmates.selfhost.console import Console, ConsoleError
 from clawmates.selfhost.containers import podman_of
+from clawmates.selfhost.draft import BotError
 from clawmates.selfhost.talk import console_of
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
 from clawmates.wire.releases import ReleaseError
@@ -73,7 +74,7 @@ class LivePlatform:
             release = load_release(self.state.release, self.settings.node.release_key)
             facts = read_facts(status.pid, mounts(self.run, bot))
             wanted = bots.find(bots.read(self.state), bot)
-        except (ReleaseError, FactsUnavailableError, bots.BotError) as error:
+        except (ReleaseError, FactsUnavailableError, BotError) as error:
             raise ProofError(f"the isolation of bot {bot} cannot be read: {error}") from None
         outside = facts.uid_map[0].outside if facts.uid_map else 0
         spec = container_spec(

@@ -2,98 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clawmates.base.files import write_atomic
-from clawmates.base.secret import Secret
 from clawmates.base.shape import ShapeError, decode_json, encode_json
+from clawmates.selfhost.draft import BotError, Draft, check_text
 from clawmates.wire import vault_calls
 from clawmates.wire.desired import BotSpec, DesiredState
-from clawmates.wire.door import OLLAMA_HOST
-from clawmates.wire.names import ChannelKind, ItemName, check_bot_id
 from clawmates.wire.reading import Reader
 from clawmates.wire.sealing import seal
-from clawmates.wire.vault import MAX_ITEM_BYTES, Assignment, Binding, IntakeKey, VaultRefusal
+from clawmates.wire.vault import Assignment, Binding, IntakeKey, VaultRefusal
 from clawmates.wire.vault_client import VaultError
 
 if TYPE_CHECKING:
     from clawmates.base.paths import State
+    from clawmates.base.secret import Secret
+    from clawmates.wire.names import ItemName
     from clawmates.wire.release import Release
     from clawmates.wire.vault_client import VaultClient
 
 TENANT = "self"
 MOST_LEFTOVERS = 20
-TELEGRAM_TOKEN = re.compile(r"\d{6,16}:[A-Za-z0-9_-]{30,64}")
-
-
-class BotError(Exception):
-    """A bot cannot be made or changed as asked; the text says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A bot to be: its public part, and its secrets by name."""
-
-    name: str
-    channel: ChannelKind
-    provider: str
-    model: str
-    secrets: Mapping[ItemName, Secret[str]]
-    dropped: frozenset[ItemName] = frozenset()
-    """What the bot should no longer have (an empty prompt, say)."""
-
-    def keeps(self, name: ItemName) -> bool:
-        """Whether an item that the bot has had stays with it."""
-        return name not in self.dropped and (
-            name is not ItemName.CHANNEL_TOKEN or self.channel is not ChannelKind.TERMINAL
-        )
-
-    def hosts(self, release: Release) -> Mapping[ItemName, tuple[str, ...]]:
-        """The only hosts that each secret may be sent to, from the release's catalogue."""
-        channel, provider = release.channel(self.channel), release.provider(self.provider)
-        return {
-            ItemName.CHANNEL_TOKEN: channel.hosts if channel else (),
-            ItemName.PROVIDER_KEY: provider.hosts if provider else (),
-        }
-
-
-def check(draft: Draft, release: Release) -> None:
-    """Raises :class:`BotError` for anything that could not work."""
-    try:
-        check_bot_id(draft.name)
-    except ValueError as error:
-        raise BotError(f"{draft.name!r} is no name for a bot: {error}.") from None
-    if release.channel(draft.channel) is None:
-        raise BotError(f"this release has no channel {draft.channel.value!r}.")
-    provider = release.provider(draft.provider)
-    if provider is None:
-        known = ", ".join(one.id for one in release.providers)
-        raise BotError(f"this release has no provider {draft.provider!r}; it has: {known}.")
-    if provider.model(draft.model) is None:
-        known = ", ".join(model.id for model in provider.models)
-        raise BotError(f"{provider.name} has no model {draft.model!r} in this release; it has: {known}.")
-    _check_secrets(draft, needs_key=provider.hosts != (OLLAMA_HOST,))
-
-
-def _check_secrets(draft: Draft, *, needs_key: bool) -> None:
-    token = draft.secrets.get(ItemName.CHANNEL_TOKEN)
-    if draft.channel is ChannelKind.TELEGRAM and (token is None or not TELEGRAM_TOKEN.fullmatch(token.reveal())):
-        raise BotError("that is no Telegram bot token: copy the whole line '123456789:AA…' that @BotFather gave you.")
-    key = draft.secrets.get(ItemName.PROVIDER_KEY)
-    if (key is not None or needs_key) and not _is_key(key):
-        raise BotError("that is no API key: copy it whole from the provider's page, without spaces.")
-    for name, secret in draft.secrets.items():
-        if any("\ud800" <= character <= "\udfff" for character in secret.reveal()):
-            raise BotError(f"the {name.value} holds half a character (a lone surrogate): type it anew.")
-        if len(secret.reveal().encode()) > MAX_ITEM_BYTES:
-            raise BotError(f"the {name.value} is larger than {MAX_ITEM_BYTES // 1024} KiB: make it shorter.")
-
-
-def _is_key(key: Secret[str] | None) -> bool:
-    return key is not None and key.reveal().isascii() and len(key.reveal()) >= 8 and " " not in key.reveal()
 
 
 def read(state: State) -> DesiredState:
@@ -161,8 +91,7 @@ async def _put(vault: VaultClient, key: IntakeKey, binding: Binding, secret: Sec
 
 async def replace_document(spec: BotSpec, name: ItemName, text: Secret[str], vault: VaultClient) -> BotSpec:
     """Seals a new version of a document; returns the bot as it should run then. Raises the client's errors."""
-    if len(text.reveal().encode()) > MAX_ITEM_BYTES:
-        raise BotError(f"the {name.value} is larger than {MAX_ITEM_BYTES // 1024} KiB: make it shorter.")
+    check_text(name, text)
     key = await vault.intake_key()
     binding = Binding(
         key_id=key.key_id,
@@ -205,14 +134,21 @@ async def seal_in(draft: Draft, state: State, release: Release, vault: VaultClie
             hosts=hosts.get(name, ()),
         )
         versions[name] = await _put(vault, key, binding, secret)
-    fresh = BotSpec(
-        id=draft.name,
-        tenant=TENANT,
+    spec = replace(
+        before or BotSpec(id=draft.name, tenant=TENANT, channel=draft.channel, provider="", model="", items={}),
         channel=draft.channel,
         provider=draft.provider,
         model=draft.model,
         items=versions,
     )
-    if before is None:
-        return fresh
-    return replace(before, channel=fresh.channel, provider=fresh.provider, model=fresh.model, items=fresh.items)
+    if draft.limits is not None:
+        spec = replace(spec, limits=draft.limits)
+    if draft.tuning is not None:
+        tuning = draft.tuning
+        spec = replace(
+            spec,
+            temperature=tuning.temperature,
+            max_output_tokens=tuning.max_output_tokens,
+            fallback=tuning.fallback,
+        )
+    return spec

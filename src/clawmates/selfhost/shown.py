@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clawmates.selfhost.qr import qr_code
 from clawmates.wire.codes import REMEDY
 from clawmates.wire.status import BotState
 
@@ -32,6 +33,16 @@ def bot_line(bot: BotStatus) -> str:
         if bot.code in REMEDY:
             line += f"\n             {REMEDY[bot.code]}"
     return line
+
+
+def greeting(bot: BotStatus) -> str:
+    """What to do with a bot that is live for the first time; a code to scan where it lives in a messenger."""
+    if bot.channel == "terminal":
+        return f"\n  {bot.bot} is live. Talk to it in another terminal:  clawmates chat {bot.bot}\n"
+    if not bot.username:
+        return f"\n  {bot.bot} is live: write to it.\n"
+    link = f"https://t.me/{bot.username}"
+    return f"\n  {bot.bot} is live. Scan this, or open {link}, and write to it.\n\n{qr_code(link)}\n"
 
 
 def isolation_table(bot: BotStatus) -> str:

@@ -20,6 +20,7 @@ from clawmates.base.secret import Secret
 from clawmates.proofs.live import LivePlatform
 from clawmates.proofs.platform import ProofError
 from clawmates.selfhost import bots, layout
+from clawmates.selfhost.draft import Draft, check
 from clawmates.selfhost.install import Plan, install, vault_of
 from clawmates.selfhost.platform import Platform
 from clawmates.selfhost.supervisor import Phase, Supervisor
@@ -109,10 +110,10 @@ class Throwaway:
                     await self.simulator.add_key(bot.key)
                 if known and bot.channel is ChannelKind.TELEGRAM:
                     await self.simulator.add_bot(bot.token, bot.username)
-                draft = bots.Draft(
+                draft = Draft(
                     name=bot.name, channel=bot.channel, provider=PROVIDER, model=model, secrets=_secrets(bot, prompt)
                 )
-                bots.check(draft, self.release)
+                check(draft, self.release)
                 node = self.platform.settings.node.name
                 spec = await bots.seal_in(draft, self.state, self.release, vault, node)
                 specs.append(replace(spec, paused=paused))

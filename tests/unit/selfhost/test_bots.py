@@ -8,7 +8,7 @@ import pytest
 from clawmates.base.paths import State
 from clawmates.base.secret import Secret
 from clawmates.selfhost import bots
-from clawmates.selfhost.bots import BotError, Draft
+from clawmates.selfhost.draft import BotError, Draft, check
 from clawmates.wire.desired import BotSpec
 from clawmates.wire.names import ChannelKind, ItemName
 from clawmates.wire.release import Channel, Image, Model, Provider, Release
@@ -47,7 +47,7 @@ SPEC = BotSpec(id="home", tenant="self", channel=ChannelKind.TELEGRAM, provider=
 
 
 def test_a_good_draft_passes() -> None:
-    bots.check(DRAFT, RELEASE)
+    check(DRAFT, RELEASE)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_cannot_work_is_refused_with_the_remedy_and_without_the_secret(
 ) -> None:
     draft = replace(DRAFT, **change)  # type: ignore[arg-type]
     with pytest.raises(BotError, match=words) as error:
-        bots.check(draft, RELEASE)
+        check(draft, RELEASE)
     for secret in draft.secrets.values():
         assert secret.reveal() not in str(error.value)
 
@@ -78,9 +78,9 @@ def test_what_cannot_work_is_refused_with_the_remedy_and_without_the_secret(
 def test_a_local_model_needs_no_key() -> None:
     local = replace(RELEASE, providers=(replace(RELEASE.providers[0], hosts=("ollama",)),))
     without = replace(DRAFT, secrets={ItemName.CHANNEL_TOKEN: Secret(TOKEN)})
-    bots.check(without, local)
+    check(without, local)
     with pytest.raises(BotError, match="no API key"):
-        bots.check(without, RELEASE)
+        check(without, RELEASE)
 
 
 def test_each_secret_is_bound_to_its_own_hosts() -> None:

@@ -1,0 +1,161 @@
+"""``selfhost init`` and ``bot add`` as a newcomer meets them: at a terminal, and by flags."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+from tests.support.home import MODEL, Home, a_home, at_a_terminal, processes_of, until_shown, with_stand_ins
+from tests.support.standins import KEY, stand_ins
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with a_home() as made:
+        yield made
+
+
+async def answer(terminal: int, *talk: tuple[str, str]) -> str:
+    seen = ""
+    for question, line in talk:
+        seen += await until_shown(terminal, question)
+        os.write(terminal, line.encode() + b"\n")
+    return seen
+
+
+INIT = ("selfhost", "init", "--listen", "127.0.0.1:0", "--run")
+TALK = (
+    ("[home] ", "newcomer"),
+    ("> [1] ", "2"),
+    ("> [1] ", "1"),
+    ("> [1] ", MODEL),
+    ("  > ", KEY),
+    ("> [1] ", "editor"),
+)
+
+
+async def test_a_newcomer_answers_the_questions_and_has_a_bot_that_runs(home: Home) -> None:
+    async with stand_ins() as there:
+        await there.simulator.add_key(KEY)
+        await there.simulator.add_model(MODEL)
+        async with at_a_terminal(home, *INIT, str(home.run)) as (process, terminal):
+            seen = await answer(terminal, *TALK, ("> [y] ", "y"))
+            seen += await until_shown(terminal, "Start it now")
+            with_stand_ins(home, there)
+            os.write(terminal, b"y\n")
+            seen += await until_shown(terminal, "newcomer is live. Talk to it in another terminal")
+            assert KEY not in seen
+            chat = await asyncio.to_thread(home.run_command, "chat", given="hello there\n")
+            assert "hello there" in chat.stdout
+            os.write(terminal, b"\x03")
+            await until_shown(terminal, "stopping")
+            async with asyncio.timeout(60):
+                assert await process.wait() == 0
+    assert not processes_of(home)
+
+
+@pytest.mark.parametrize(("answers", "waits"), [(0, "[home]"), (4, "is not shown"), (6, "> [y]")])
+async def test_ctrl_c_leaves_without_a_trace(home: Home, answers: int, waits: str) -> None:
+    async with at_a_terminal(home, *INIT, str(home.run)) as (process, terminal):
+        await answer(terminal, *TALK[:answers])
+        await until_shown(terminal, waits)
+        os.write(terminal, b"\x03")
+        async with asyncio.timeout(20):
+            assert await process.wait() == 1
+    assert not home.state.exists()
+    assert not home.run.exists()
+
+
+async def test_ctrl_c_while_it_is_made_leaves_no_half_of_it(home: Home) -> None:
+    async with at_a_terminal(home, *INIT, str(home.run)) as (process, terminal):
+        await answer(terminal, *TALK, ("> [y] ", "y"))
+        async with asyncio.timeout(20):
+            while not (home.state / "vault" / "keys.db").exists():  # noqa: ASYNC110 - what another process makes
+                await asyncio.sleep(0.01)
+        os.write(terminal, b"\x03")
+        async with asyncio.timeout(20):
+            assert await process.wait() == 1
+    assert not home.state.exists()
+    assert not home.run.exists()
+    assert not processes_of(home)
+
+
+def test_what_was_in_the_folder_before_stays_when_init_fails(home: Home) -> None:
+    home.state.mkdir()
+    (home.state / "mine.txt").write_text("mine")
+    (home.state / "pki").write_text("in the way")
+    error = home.init(code=4)
+    assert "pki" in error["message"]
+    assert (home.state / "mine.txt").read_text() == "mine"
+
+
+def test_a_failed_init_can_simply_be_repeated(home: Home) -> None:
+    home.run.parent.mkdir(exist_ok=True)
+    home.run.write_text("in the way")
+    home.init(code=4)
+    assert not home.state.exists()
+    home.run.unlink()
+    assert home.init()["id"] == "home"
+
+
+def test_by_flags_every_part_of_a_bot_can_be_said_and_changed_alone(home: Home) -> None:
+    first = home.init()
+    options = ["--bot", "home", "--messages-per-day", "20", "--tokens-trial", "1000", "--trial-ends", "2030-01-31"]
+    more = ["--fallback", "anthropic/claude-haiku-5-5", "--max-output-tokens", "500", "--stdin"]
+    spec = home.json("bot", "add", *options, *more, given=json.dumps({"fallback-key": "sk-ant-0123456789"}))
+    assert spec["limits"] == {
+        **first["limits"],
+        "messages_per_day": 20,
+        "tokens_trial": 1000,
+        "trial_ends": "2030-01-31T00:00:00+00:00",
+    }
+    assert spec["fallback"] == {"provider": "anthropic", "model": "claude-haiku-5-5"}
+    assert spec["items"] == {"prompt": 1, "provider-key": 1, "fallback-key": 1}
+
+    spec = home.json("bot", "add", "--bot", "home", "--messages-per-day", "none")
+    assert spec["limits"]["messages_per_day"] is None
+    assert spec["limits"]["tokens_trial"] == 1000
+    assert spec["max_output_tokens"] == 500
+
+    spec = home.json("bot", "add", "--bot", "home", "--fallback", "none")
+    assert spec["fallback"] is None
+    assert "fallback-key" not in spec["items"]
+
+    spec = home.json("bot", "add", "--bot", "home", "--template", "tutor-de")
+    assert spec["items"]["prompt"] == 2
+    assert "Nachhilfe" in home.json("bot", "prompt", "home")["prompt"]
+
+    local = ["--bot", "local", "--channel", "terminal", "--provider", "ollama", "--model", "llama3.2:3b"]
+    spec = home.json("bot", "add", *local, "--temperature", "0.2")
+    assert (spec["items"], spec["temperature"]) == ({}, 0.2)
+    rows = home.json("bot", "list")["bots"]
+    assert [row["id"] for row in rows] == ["home", "local"]
+    shown = home.run_command("bot", "list").stdout
+    assert "tokens trial 1000" in shown
+    assert "temperature 0.2" in shown
+
+    assert "--yes" in home.json("bot", "rm", "local", code=2)["message"]
+    assert home.json("bot", "rm", "local", "--yes")["removed"] == ["local"]
+    assert home.json("bot", "rm", "local", "--yes", code=2)["code"] == "bad-bot"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--fallback", "anthropic"], "PROVIDER/MODEL"),
+        (["--messages-per-day", "-1"], "-1"),
+        (["--temperature", "3"], "3"),
+        (["--trial-ends", "soon"], "2027-01-31"),
+        (["--template", "pirate"], "everyday"),
+    ],
+)
+def test_a_wrong_option_is_a_sentence(home: Home, options: list[str], words: str) -> None:
+    done = home.run_command("selfhost", "init", "--run", str(home.run), *options)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not home.state.exists()

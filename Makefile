@@ -50,7 +50,7 @@ egress: setup ## every way out that must be closed, counted by a resolver of our
 fuzz: setup ## coverage-guided fuzzing of the handshake parser (make fuzz SECONDS=n)
 	@$(PYTHON) tests/fuzz/hello.py --seconds $(FUZZ_SECONDS)
 
-fresh: ## clone into a bare Debian root and run `make demo` and `make test` there
+fresh: ## clone into a bare Debian root; `make demo`, a second image build to compare, and `make test` there
 	@$(ROOT) scripts/fresh
 
 clean: ## remove what was built here

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
-import json
 import os
 import platform
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.files import write_atomic
 from clawmates.base.shape import ShapeError, decode_json, encode_json
-from clawmates.node.release import check_archive
+from clawmates.node.release import check_archive, check_sbom
 from clawmates.selfhost import signing
-from clawmates.wire.release import Image, Release
+from clawmates.wire.release import Image, Release, Sbom
 from clawmates.wire.releases import FORMAT, ReleaseError
-from image import catalogue, contents, oci, packages, rootfs, wheels
+from image import answers, catalogue, contents, oci, packages, rebuild, rootfs, sbom, wheels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +40,17 @@ class BuildError(Exception):
     """The image cannot be built."""
 
 
+BROKEN = (
+    packages.PackageError,
+    wheels.WheelError,
+    rootfs.RootError,
+    rebuild.RebuildError,
+    BuildError,
+    ShapeError,
+    ReleaseError,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     """What is remembered of a finished build."""
@@ -49,6 +58,7 @@ class Built:
     inputs: str
     """Hash over everything that went in."""
     image: Image
+    sbom: Sbom
     packages: tuple[str, ...]
     """``name version`` of every package."""
 
@@ -67,18 +77,20 @@ def run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     places = Places(options.out, options.cache, options.key or options.out.parent / "release.key")
     try:
+        if options.check:
+            return answers.compared(rebuild.check(ROOT, places.out), as_json=options.json)
         with _alone(places.cache):
             if options.update_lock:
                 _update_lock(places.cache)
             built = build(places, fresh=options.fresh)
-            public = release(places, built.image, options.number)
+            public = release(places, built, options.number)
     except packages.MissingToolError as error:
-        return _failed("missing", str(error), 4, as_json=options.json)
-    except (packages.PackageError, wheels.WheelError, rootfs.RootError, BuildError, ShapeError, ReleaseError) as error:
-        return _failed("build", str(error), 1, as_json=options.json)
+        return answers.failed("missing", str(error), 4, as_json=options.json)
+    except BROKEN as error:
+        return answers.failed("build", str(error), 1, as_json=options.json)
     except (signing.SigningError, OSError) as error:
-        return _failed("files", str(error), 78, as_json=options.json)
-    _report(built, public, places, as_json=options.json)
+        return answers.failed("files", str(error), 78, as_json=options.json)
+    answers.report(built, public, places, as_json=options.json)
     return 0
 
 
@@ -92,18 +104,25 @@ def build(places: Places, *, fresh: bool = False) -> Built:
     if not fresh and (known := _known(places, inputs)):
         return known
     debs = packages.obtain(declared.wanted, lock, places.cache / "debs", declared.suite)
-    third = [wheel.read_bytes() for wheel in wheels.download(requirements, places.cache / "wheels")]
+    pinned = {wheel.name: wheel.read_bytes() for wheel in wheels.download(requirements, places.cache / "wheels")}
     mate = wheels.build_wheel(sources, _version())
     write_atomic(places.cache / f"clawmates_mate-{_version()}-py3-none-any.whl", mate, mode=0o644, sync=False)
     content = rootfs.unpack(packages.members(debs.files[name]) for name in sorted(declared.packages))
     tools = rootfs.unpack(packages.members(debs.files[name]) for name in sorted(declared.tools))
-    root = rootfs.assemble(content, tools, wheels.modules_of([*third, mate]), declared)
+    root = rootfs.assemble(content, tools, wheels.modules_of([*pinned.values(), mate]), declared)
     created = datetime.fromtimestamp(declared.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     archive = oci.archive(oci.layer(root, declared.created), START, _architecture(), created)
     if archive.size > LIMIT:
         raise BuildError(f"the image holds {archive.size / MIB:.1f} MiB, more than {LIMIT // MIB}")
+    listed = sbom.document(
+        sbom.Subject(version=_version(), digest=archive.digest, created=declared.created),
+        declared,
+        debs.packages,
+        (sbom.Wheel.of(name, hashlib.sha256(data).hexdigest()) for name, data in pinned.items()),
+    )
     places.out.mkdir(parents=True, exist_ok=True)
     write_atomic(places.out / ARCHIVE, archive.data, mode=0o644)
+    write_atomic(places.out / sbom.FILE, listed, mode=0o644)
     built = Built(
         inputs=inputs,
         image=Image(
@@ -113,16 +132,24 @@ def build(places: Places, *, fresh: bool = False) -> Built:
             size=archive.size,
             unpinned=debs.unpinned,
         ),
+        sbom=Sbom(file=sbom.FILE, digest=f"sha256:{hashlib.sha256(listed).hexdigest()}"),
         packages=tuple(f"{package.name} {package.version}" for package in debs.packages),
     )
     write_atomic(places.cache / "built.json", encode_json(built), mode=0o644, sync=False)
     return built
 
 
-def release(places: Places, image: Image, number: int) -> str:
-    """Signs the image and the catalogue; returns the public key. Keeps a release that says the same already."""
+def release(places: Places, built: Built, number: int) -> str:
+    """Signs the image, its list of parts and the catalogue; returns the public key."""
     known = catalogue.load(ROOT / "image" / "catalogue.toml")
-    document = Release(format=FORMAT, number=number, image=image, channels=known.channels, providers=known.providers)
+    document = Release(
+        format=FORMAT,
+        number=number,
+        image=built.image,
+        channels=known.channels,
+        providers=known.providers,
+        sbom=built.sbom,
+    )
     key = signing.key_at(places.key)
     signing.write(places.out, document, key)
     return signing.public_text(key)
@@ -134,6 +161,7 @@ def _known(places: Places, inputs: str) -> Built | None:
         if built.inputs != inputs:
             return None
         check_archive(places.out, built.image)
+        check_sbom(places.out, built.sbom)
     except (OSError, ShapeError, ReleaseError):
         return None
     return built
@@ -153,40 +181,6 @@ def _update_lock(cache: Path) -> None:
     declared = contents.load()
     found = packages.obtain(declared.wanted, (), cache / "debs", declared.suite)
     write_atomic(packages.LOCK, packages.write_lock(found.packages).encode(), mode=0o644)
-
-
-def _report(built: Built, public: str, places: Places, *, as_json: bool) -> None:
-    image = built.image
-    data = {
-        "digest": image.digest,
-        "config": image.config,
-        "size_mib": round(image.size / MIB, 1),
-        "packages": list(built.packages),
-        "unpinned": list(image.unpinned),
-        "public_key": public,
-        "directory": str(places.out),
-    }
-    if as_json:
-        print(json.dumps({"ok": True, "data": data}))  # noqa: T201 - the command's answer
-        return
-    pinned = f"NOT PINNED: {', '.join(image.unpinned)}" if image.unpinned else "all pinned"
-    lines = [
-        f"image       {image.digest}",
-        f"size        {data['size_mib']} MiB",
-        f"packages    {len(built.packages)}, {pinned}",
-        *(f"            {package}" for package in built.packages),
-        f"signed by   {public}",
-        f"release     {places.out}",
-    ]
-    print("\n".join(lines))  # noqa: T201 - the command's answer
-
-
-def _failed(code: str, message: str, status: int, *, as_json: bool) -> int:
-    if as_json:
-        remedy = message.partition("remedy: ")[2]
-        print(json.dumps({"ok": False, "error": {"code": code, "message": message, "remedy": remedy}}))  # noqa: T201 - the answer
-    sys.stderr.write(f"image/build: {message}\n")
-    return status
 
 
 @contextmanager
@@ -222,6 +216,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", type=Path, help="signing key, made on first use (default: beside --out)")
     parser.add_argument("--number", type=int, default=1, help="number of the release")
     parser.add_argument("--fresh", action="store_true", help="build even when nothing changed")
+    parser.add_argument("--check", action="store_true", help="build again from nothing, elsewhere, and compare")
     parser.add_argument("--update-lock", action="store_true", help="pin the newest packages, then build")
     parser.add_argument("--json", action="store_true", help="JSON alone on stdout")
     return parser

@@ -16,6 +16,7 @@ from clawmates.selfhost.containers import StillRunningError
 from clawmates.selfhost.draft import BotError
 from clawmates.selfhost.enrolment import EnrolmentError
 from clawmates.selfhost.install import InstallError
+from clawmates.selfhost.keyfile import KeyFileError
 from clawmates.selfhost.layout import LayoutError
 from clawmates.selfhost.platform import AlreadyRunningError
 from clawmates.wire.node_client import NodeUnreachableError
@@ -48,6 +49,7 @@ class CommandError(Exception):
 _KNOWN: dict[type[Exception], tuple[str, str, Exit]] = {
     BotError: ("bad-bot", "See `clawmates bot add --help`.", Exit.USAGE),
     SettingsError: ("bad-configuration", "Correct the file named above.", Exit.CONFIGURATION),
+    KeyFileError: ("bad-key", "", Exit.CONFIGURATION),
     InstallError: ("cannot-install", "", Exit.MISSING),
     LayoutError: ("cannot-install", "Run `clawmates doctor`.", Exit.MISSING),
     EnrolmentError: ("cannot-enrol", "", Exit.USAGE),

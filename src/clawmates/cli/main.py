@@ -16,6 +16,7 @@ from clawmates.cli.keys import receipt
 from clawmates.cli.node import node
 from clawmates.cli.operate import bot, logs, remove, restart, status
 from clawmates.cli.prove import prove
+from clawmates.cli.release import release
 from clawmates.cli.up import up
 from clawmates.cli.vault import vault
 
@@ -43,7 +44,7 @@ selfhost.add_command(init)
 for command in (up, status, logs, restart, remove):
     clawmates.add_command(command)
     selfhost.add_command(command)
-for command in (chat, doctor, bot, prove, vault, audit, node, receipt):
+for command in (chat, doctor, bot, prove, vault, audit, node, receipt, release):
     clawmates.add_command(command)
 
 

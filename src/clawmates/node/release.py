@@ -15,7 +15,7 @@ from clawmates.wire.releases import ReleaseError, ReleaseMissingError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clawmates.wire.release import Image
+    from clawmates.wire.release import Image, Sbom
 
 _SMALL = 1 << 20
 _CHUNK = 1 << 20
@@ -23,6 +23,10 @@ _CHUNK = 1 << 20
 
 class ArchiveMismatchError(ReleaseError):
     """The image archive is not the one that the release names."""
+
+
+class SbomMismatchError(ReleaseError):
+    """The list of the image's parts is not the one that the release names."""
 
 
 def check_archive(directory: Path, image: Image) -> Path:
@@ -38,6 +42,19 @@ def check_archive(directory: Path, image: Image) -> Path:
         raise ReleaseMissingError(f"{path} is missing") from None
     except (OSError, tarfile.TarError, KeyError, TypeError, ValueError, IndexError):
         raise ArchiveMismatchError(f"{path} is not an OCI archive with one image") from None
+    return path
+
+
+def check_sbom(directory: Path, sbom: Sbom) -> Path:
+    """The path of the list of the image's parts, its digest computed anew. Raises :class:`ReleaseError`."""
+    path = directory / sbom.file
+    try:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ReleaseMissingError(f"cannot read {path}: {error.strerror}") from None
+    if f"sha256:{found}" != sbom.digest:
+        raise SbomMismatchError(SbomMismatchError.__doc__)
     return path
 
 

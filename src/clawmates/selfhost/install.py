@@ -15,7 +15,7 @@ from clawmates.base.paths import State
 from clawmates.base.settings import Settings, SettingsError, load, vault_address
 from clawmates.base.shape import encode, encode_json
 from clawmates.base.tls import client_context
-from clawmates.node.release import check_archive
+from clawmates.node.release import check_archive, check_sbom
 from clawmates.selfhost import layout, pki, services
 from clawmates.selfhost.supervisor import Phase, Supervisor
 from clawmates.wire.releases import ReleaseError
@@ -71,11 +71,14 @@ def adopt_release(folder: Path, state: State, settings: Settings) -> Release:
     try:
         release = load_release(folder, settings.node.release_key)
         archive = check_archive(folder, release.image)
+        sbom = check_sbom(folder, release.sbom) if release.sbom is not None else None
     except ReleaseError as error:
         raise InstallError(f"the release in {folder} cannot be used: {error}. Run `make image`.") from None
     if folder.resolve() == state.release.resolve():
         return release
     _link(archive, state.release / release.image.archive)
+    if sbom is not None:
+        write_atomic(state.release / sbom.name, sbom.read_bytes(), mode=0o644)
     for name in RELEASE_FILES:
         write_atomic(state.release / name, (folder / name).read_bytes(), mode=0o644)
     return release

@@ -87,13 +87,15 @@ def write(directory: Path, release: Release, key: Ed25519PrivateKey) -> None:
 
     ``release.pub`` makes copying the pin easy; nobody trusts it for lying beside the signature.
     """
-    document = encode_json(release)
-    for name, data in (
-        (RELEASE_FILE, document),
-        (SIGNATURE_FILE, sign(key, document).encode() + b"\n"),
-        (PUBLIC_FILE, public_text(key).encode() + b"\n"),
-    ):
-        write_atomic(directory / name, data, mode=0o644)
+    write_atomic(directory / RELEASE_FILE, encode_json(release), mode=0o644)
+    sign_file(directory, key)
+
+
+def sign_file(directory: Path, key: Ed25519PrivateKey) -> None:
+    """Signs the very bytes of the ``release.json`` that is in ``directory``."""
+    document = (directory / RELEASE_FILE).read_bytes()
+    write_atomic(directory / SIGNATURE_FILE, sign(key, document).encode() + b"\n", mode=0o644)
+    write_atomic(directory / PUBLIC_FILE, public_text(key).encode() + b"\n", mode=0o644)
 
 
 def public_pem(key: Ed25519PrivateKey) -> bytes:

@@ -38,6 +38,22 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sbom:
+    """The list of what the image is made of (CycloneDX 1.6, JSON)."""
+
+    file: str
+    """File name beside ``release.json``."""
+    digest: str
+    """``sha256:…`` of that file."""
+
+    def __post_init__(self) -> None:
+        if not _DIGEST.fullmatch(self.digest):
+            raise ValueError("a digest is sha256: and 64 hex digits")
+        if "/" in self.file or self.file.startswith("."):
+            raise ValueError("a list is a plain file name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """One messenger and the hosts that it lives on."""
 
@@ -94,6 +110,7 @@ class Release:
     image: Image
     channels: tuple[Channel, ...]
     providers: tuple[Provider, ...]
+    sbom: Sbom | None = None
 
     def provider(self, name: str) -> Provider | None:
         """The provider of that id."""

@@ -11,6 +11,7 @@ SHOWN = {
     "It can:": (TAKEOVER, "test_it_can_cut_and_see_and_send_elsewhere"),
     "stop or slow traffic;": (TAKEOVER, "test_it_can_cut_and_see_and_send_elsewhere"),
     "see which bot talks to which host, when, and how much;": (U + "test_tunnel.py", "test_counted"),
+    "count a bot's chats;": (U + "test_turns.py", "test_kept_only_as_keyed_hashes"),
     "connect anywhere;": (U + "test_tunnel.py", "test_weakened_check_would_dial_it"),
     "lie about quotas, turns and events, so that a message is answered twice or not at all;": (
         TAKEOVER,

@@ -30,6 +30,14 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wheels:
+    """``[wheels]``: what is kept of them; shell patterns of dotted module names, and of names within the archives."""
+
+    modules: tuple[str, ...]
+    extensions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
     """The whole file."""
 
@@ -41,6 +49,7 @@ class Contents:
     tools: Mapping[str, str]
     keep: Keep
     drop: Drop
+    wheels: Wheels
 
     @property
     def wanted(self) -> tuple[str, ...]:

@@ -104,12 +104,14 @@ def build(places: Places, *, fresh: bool = False) -> Built:
     if not fresh and (known := _known(places, inputs)):
         return known
     debs = packages.obtain(declared.wanted, lock, places.cache / "debs", declared.suite)
-    pinned = {wheel.name: wheel.read_bytes() for wheel in wheels.download(requirements, places.cache / "wheels")}
+    fetched = {wheel.name: wheel.read_bytes() for wheel in wheels.download(requirements, places.cache / "wheels")}
+    pinned = {name: wheel for name, wheel in fetched.items() if wheels.taken(wheel, declared.wheels)}
+    kept = wheels.kept(pinned.values(), declared.wheels)
     mate = wheels.build_wheel(sources, _version())
     write_atomic(places.cache / f"clawmates_mate-{_version()}-py3-none-any.whl", mate, mode=0o644, sync=False)
     content = rootfs.unpack(packages.members(debs.files[name]) for name in sorted(declared.packages))
     tools = rootfs.unpack(packages.members(debs.files[name]) for name in sorted(declared.tools))
-    root = rootfs.assemble(content, tools, wheels.modules_of([*pinned.values(), mate]), declared)
+    root = rootfs.assemble(content, tools, kept | wheels.modules_of([mate]), declared)
     created = datetime.fromtimestamp(declared.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     archive = oci.archive(oci.layer(root, declared.created), START, _architecture(), created)
     if archive.size > LIMIT:

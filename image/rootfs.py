@@ -95,12 +95,17 @@ def keeps_module(path: str, contents: Contents) -> bool:
 def assemble(
     packages: Mapping[str, Entry], tools: Mapping[str, Entry], code: Mapping[str, bytes], contents: Contents
 ) -> dict[str, Entry]:
-    """Path → entry of the whole image. ``code`` is archive name → source. Raises :class:`RootError`."""
+    """Path → entry of the whole image. ``code`` is archive name → source, or extension module as it is.
+
+    Raises :class:`RootError`.
+    """
     root = {path: entry for path, entry in packages.items() if keeps(path, contents)}
     sources = {
         path: entry.data for path, entry in packages.items() if entry.kind is Kind.FILE and keeps_module(path, contents)
     }
-    sources |= {f"{CODE}/{name}": data for name, data in code.items()}
+    modules = {name: data for name, data in code.items() if name.endswith(".py")}
+    sources |= {f"{CODE}/{name}": data for name, data in modules.items()}
+    root |= {f"{CODE}/{name}": Entry(Kind.FILE, data) for name, data in code.items() if name not in modules}
     with tempfile.TemporaryDirectory(prefix="clawmates-root-") as folder:
         bench = Bench(Path(folder), {**packages, **tools})
         root |= {f"{path}c": Entry(Kind.FILE, data) for path, data in bench.compiled(sources).items()}
@@ -110,7 +115,7 @@ def assemble(
     root |= {path: Entry(Kind.FOLDER) for path in _FOLDERS}
     root |= {path: Entry(Kind.LINK, target.encode()) for path, target in _LINKS.items()}
     with tempfile.TemporaryDirectory(prefix="clawmates-root-") as folder:
-        Bench(Path(folder), root).imports(sorted(code))
+        Bench(Path(folder), root).imports(sorted(modules))
     return root
 
 

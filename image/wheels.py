@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import base64
+import fnmatch
 import hashlib
 import io
+import platform
 import re
 import subprocess
 import sys
@@ -16,8 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from image.contents import Wheels
+
 PACKAGE = "clawmates"
-THIRD_PARTY = frozenset({"h11"})
+THIRD_PARTY: Mapping[str, str] = {"h11": PACKAGE, "cryptography": f"{PACKAGE}.mate.handover.child"}
+"""What else the image holds, and who alone may import it: a module of ours, and those below it."""
+PYTHON = "3.11"
+"""The image's, whatever the building host's is."""
+GLIBC = ("2_34", "2_28", "2_17")
+"""Of the manylinux wheels that run on the image's C library, the best first (PEP 600)."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -39,7 +48,9 @@ def download(requirements: Path, cache: Path) -> tuple[Path, ...]:
     if not kept:
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps"]
-        command += ["--only-binary=:all:", "--dest", str(folder), "--requirement", str(requirements)]
+        command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", PYTHON]
+        command += [f"--platform=manylinux_{glibc}_{platform.machine()}" for glibc in GLIBC]
+        command += ["--dest", str(folder), "--requirement", str(requirements)]
         done = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL)  # noqa: S603 - fixed program
         if done.returncode:
             said = "\n".join(done.stderr.decode(errors="replace").splitlines()[-5:])
@@ -75,9 +86,14 @@ def mate_sources(src: Path) -> dict[str, bytes]:
             top = name.partition(".")[0]
             if top == PACKAGE:
                 waiting.add(name)
-            elif top not in sys.stdlib_module_names and top not in THIRD_PARTY:
-                raise WheelError(f"{module} imports {top}, which is not in the image")
+            elif top not in sys.stdlib_module_names and not _may_import(module, top):
+                raise WheelError(f"{module} imports {top}, which is not in the image for it")
     return {file.relative_to(src).as_posix(): file.read_bytes() for _, file in sorted(seen.items())}
+
+
+def _may_import(module: str, top: str) -> bool:
+    allowed = THIRD_PARTY.get(top)
+    return allowed is not None and f"{module}.".startswith(f"{allowed}.")
 
 
 def imported(source: str, module: str) -> frozenset[str]:
@@ -141,6 +157,37 @@ def modules_of(wheels: Iterable[bytes]) -> dict[str, bytes]:
                 if name.endswith(".py") and "/tests/" not in name:
                     found[name] = archive.read(name)
     return found
+
+
+def kept(wheels: Iterable[bytes], keep: Wheels) -> dict[str, bytes]:
+    """Archive name → bytes of what the image takes out of foreign wheels.
+
+    Raises :class:`WheelError` when they do not hold something that it is to take.
+    """
+    found: dict[str, bytes] = {}
+    for wheel in wheels:
+        found |= taken(wheel, keep)
+    for pattern in (*keep.extensions, *keep.modules):
+        if not any(fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(_dotted(name), pattern) for name in found):
+            raise WheelError(f"no wheel holds {pattern}")
+    return found
+
+
+def taken(wheel: bytes, keep: Wheels) -> dict[str, bytes]:
+    """What the image takes out of one of them."""
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if _keeps(name, keep)}
+
+
+def _keeps(name: str, keep: Wheels) -> bool:
+    if name.endswith(".py"):
+        tests = "/tests/" in name
+        return not tests and any(fnmatch.fnmatchcase(_dotted(name), pattern) for pattern in keep.modules)
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in keep.extensions)
+
+
+def _dotted(name: str) -> str:
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _record_hash(data: bytes) -> str:

@@ -143,7 +143,7 @@ def defects(entries: Iterable[tarfile.TarInfo]) -> list[str]:
     found = []
     for entry in entries:
         name = entry.name.rpartition("/")[2]
-        if name in SHELLS | PACKAGE_MANAGERS | OTHER_INTERPRETERS:
+        if name in SHELLS | PACKAGE_MANAGERS | OTHER_INTERPRETERS and not entry.isdir():
             found.append(f"{entry.name}: a program that has no place here")
         if entry.mode & 0o7000:
             found.append(f"{entry.name}: setuid, setgid or sticky")

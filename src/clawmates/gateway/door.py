@@ -11,6 +11,7 @@ from clawmates.base.http.server import Reply
 from clawmates.gateway.bell import Bell
 from clawmates.gateway.bucket import Bucket
 from clawmates.gateway.decision import ALLOW, Decision, deny
+from clawmates.gateway.handover import Succession
 from clawmates.gateway.parking import Parking
 from clawmates.gateway.query import whole_number
 from clawmates.gateway.streams import Reader
@@ -29,6 +30,7 @@ from clawmates.wire.door import (
     TurnEnd,
 )
 from clawmates.wire.gatewayctl import DoorStatus, Flow
+from clawmates.wire.handover import MAX_SEALED
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -67,6 +69,7 @@ class Door:
         self._tunnels: dict[asyncio.Task[object], str] = {}
         self._calls: set[asyncio.Task[object]] = set()
         self._parking = Parking()
+        self._succession = Succession(self._bell.ring)
         self._share = outside.share()
         self._traffic: dict[str, Traffic] = {}
         self._refused: Counter[Refusal] = Counter()
@@ -105,7 +108,9 @@ class Door:
         task = _this_task()
         self._readers[task] = cast(Reader, reader)  # a door accepts with these: clawmates.gateway.listen
         try:
-            await server.serve(reader, writer, handle=self._handle, connect=self._upgrade, allowed=self._admit)
+            await server.serve(
+                reader, writer, handle=self._handle, connect=self._upgrade, allowed=self._admit, most=self._most_body
+            )
         finally:
             del self._readers[task]
             self._peers.pop(task, None)
@@ -156,7 +161,7 @@ class Door:
         self._peers[_this_task()] = peer.uid
         return self._knows(peer.uid)
 
-    async def _handle(self, request: Request, _peer: Peer) -> Reply:
+    async def _handle(self, request: Request, _peer: Peer) -> Reply:  # noqa: PLR0911 - one a route
         match (request.method, request.path):
             case ("POST", "/turn/begin"):
                 return self._begin(request.json(TurnBegin))
@@ -167,7 +172,10 @@ class Door:
             case ("POST", "/event"):
                 return self._event(request.json(Event))
             case ("GET", "/config"):
-                return await self._config(whole_number(request, "after"))
+                life, heard = whole_number(request, "life"), whole_number(request, "heard")
+                return await self._config(whole_number(request, "after"), life, heard)
+            case (_, path) if path.startswith("/handover/"):
+                return await self._succession.answer(request, self._while_there)
             case ("POST", "/park"):
                 return Reply.error(426, "upgrade-required")
             case _:
@@ -187,10 +195,25 @@ class Door:
         self._events.add(self.spec.bot, event)
         return Reply()
 
-    async def _config(self, after: int) -> Reply:
+    async def _config(self, after: int, life: int, heard: int) -> Reply:
+        """News of the configuration comes first: an heir can wait."""
+
+        def newer() -> bool:
+            return self.spec.config.revision > after
+
+        def heir() -> bool:
+            return self._succession.heir(life, heard) is not None
+
         with self._while_there():
-            await self._bell.until(lambda: self._draining or self.spec.config.revision > after, CONFIG_WAIT_SECONDS)
-        return Reply.json(self.spec.config) if self.spec.config.revision > after else Reply()
+            await self._bell.until(lambda: self._draining or newer() or heir(), CONFIG_WAIT_SECONDS)
+        if newer():
+            return Reply.json(self.spec.config)
+        return Reply(303) if heir() else Reply()
+
+    def _most_body(self, method: str, target: str) -> int:
+        """Large bodies are for contexts that an heir waits for, one at a time."""
+        context = (method, target.partition("?")[0]) == ("POST", "/handover/context")
+        return MAX_SEALED if context and self._succession.expects(_this_task()) else server.MAX_BODY
 
     def _decide_room(self) -> Decision:
         """Whether there may be one more tunnel."""

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from clawmates.base.secret import Secret
 
@@ -29,6 +31,7 @@ NONCE_BYTES = 12
 TAG_BYTES = 16
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _FORMAT = b"\x01"
+_KIN = b"clawmates-kin-v1\0"
 
 
 class EnvelopeError(Exception):
@@ -80,3 +83,9 @@ def receive(private: Secret[bytes], binding: Binding, sealed: bytes) -> Secret[b
     except (InvalidTag, ValueError):
         raise EnvelopeError from None
     return Secret(opened)
+
+
+def kin_of(data_key: Secret[bytes], about: bytes) -> Secret[str]:
+    """What containers of one bot know each other by (HKDF-SHA256, RFC 5869): it says nothing of the key."""
+    derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=_KIN + about).derive(data_key.reveal())
+    return Secret(derived.hex())

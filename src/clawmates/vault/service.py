@@ -210,9 +210,10 @@ class Vault:
             # Begun before anything is waited for: what ends a session from now on ends this one too.
             session = self._sessions.open(found) if redemption.session else None
             items = await self._stored(self._store.open, found, self._clock.now())
+            kin = await self._stored(self._store.kin, found) if redemption.kin else None
             released = Released(bot=found.bot, node=found.node, generation=found.generation)
             await self.audit.record(Tag.BOT_RELEASED, released)
-            return Release(items=items, session=session)
+            return Release(items=items, session=session, kin=kin)
         if found is VaultRefusal.TICKET_REUSED:
             await self._alarm(redemption.bot)
         raise RefusedError(found)

@@ -20,7 +20,7 @@ from clawmates.vault.catalogue import Catalogue
 from clawmates.vault.checks import StartError, private_folder
 from clawmates.vault.chores import Owed, finish_destruction, settle_debts
 from clawmates.vault.database import create_database, open_database
-from clawmates.vault.envelope import Layer, Random, fresh_key, lock, unlock
+from clawmates.vault.envelope import Layer, Random, fresh_key, kin_of, lock, unlock
 from clawmates.vault.intake import SENT_TO_HOSTS, binding_of, objection, open_sealed, sealed_bytes
 from clawmates.vault.keycopy import CopyError, KeyCopy
 from clawmates.vault.keys import KeyStore, create_keys, open_keys
@@ -179,6 +179,13 @@ class Store:
         self.check(grant, now)
         bot = self._bot(grant.bot)
         return tuple(self._open(bot, name, version) for name, version in grant.items)
+
+    def kin(self, grant: Grant) -> Secret[str] | None:
+        """What the bot's containers know each other by; ``None`` without a channel token. For a grant just opened."""
+        version = dict(grant.items).get(ItemName.CHANNEL_TOKEN)
+        record = self.records.record(self._bot(grant.bot), ItemName.CHANNEL_TOKEN, version) if version else None
+        data_key = self.keys.data_key(record.binding) if record is not None else None
+        return kin_of(data_key, record.binding.encode()) if record is not None and data_key is not None else None
 
     def renew(self, node: str, bots: Iterable[str], now: datetime) -> tuple[Lease, ...]:
         """Renews the running leases of a node's bots; any other bot is left out of the answer."""

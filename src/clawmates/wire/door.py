@@ -6,6 +6,7 @@
 ``POST /turn/end``   :class:`TurnEnd` → 204
 ``POST /event``      :class:`~clawmates.wire.codes.Event` → 204, or 429 when there are too many
 ``GET /config``      ``?after=REVISION`` → :class:`MateConfig` at once when newer, else 204 after at most 50 s
+``/handover/…``      from one life of the bot to the next: :mod:`clawmates.wire.handover`
 ``POST /park``       with ``Upgrade: clawmates-call``: 101 once somebody calls, else 204 after at most 50 s. The mate
                      says :data:`PARK_READY` when it is ready for the caller's ClientHello, and then TLS. 502 when
                      enough are parked, 404 for a bot that nobody can call

@@ -176,15 +176,20 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redemption:
-    """A mate shows its ticket; with ``session`` it also asks for the right to keep what is born inside it."""
+    """A mate shows its ticket; with ``session`` it also asks for the right to keep what is born inside it.
+
+    With ``kin`` it asks for what only containers of this bot can have, by which they know each other.
+    """
 
     bot: str
     ticket: Secret[str]
     session: bool = False
+    kin: bool = False
 
     def plain(self) -> dict[str, object]:
         """The JSON form, opened: for the mate's request."""
-        asked: dict[str, object] = {"session": True} if self.session else {}
+        wishes = {"session": self.session, "kin": self.kin}
+        asked: dict[str, object] = {name: True for name, wish in wishes.items() if wish}
         return {"bot": self.bot, "ticket": self.ticket.reveal()} | asked
 
 
@@ -213,10 +218,16 @@ class Release:
 
     items: tuple[OpenItem, ...]
     session: Secret[str] | None = None
+    kin: Secret[str] | None = None
+    """The same for every container of the bot while its channel token stays the same; never kept, never logged.
+
+    It is derived from the data key of the token's record, so it is gone with that key. ``None`` for a bot without one.
+    """
 
     def plain(self) -> dict[str, object]:
         """The JSON form, opened."""
         opened: dict[str, object] = {"session": self.session.reveal()} if self.session else {}
+        opened |= {"kin": self.kin.reveal()} if self.kin else {}
         return {"items": [item.plain() for item in self.items]} | opened
 
 

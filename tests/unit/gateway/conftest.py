@@ -220,7 +220,7 @@ class House:
         mate = await self.knock(bot)
         try:
             answer = await mate.request(method, target, body=b"" if body is None else encode_json(body))
-            return answer.status, await answer.read(1 << 20)
+            return answer.status, await answer.read(4 << 20)
         finally:
             await mate.close()
 

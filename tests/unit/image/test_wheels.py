@@ -5,7 +5,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from image.wheels import WheelError, build_wheel, imported, mate_sources, modules_of, pinned
+from image.contents import Wheels, load
+from image.wheels import WheelError, build_wheel, imported, kept, mate_sources, modules_of, pinned
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -44,6 +45,41 @@ def test_a_package_that_is_not_in_the_image_stops_the_build(tmp_path: Path) -> N
     )
     with pytest.raises(WheelError, match=r"clawmates\.base\.far imports cryptography"):
         mate_sources(src)
+
+
+def test_only_the_child_of_a_hand_over_reaches_for_cryptography(tmp_path: Path) -> None:
+    src = tree(tmp_path, mate__handover__child="import cryptography\n")
+    assert "clawmates/mate/handover/child.py" in mate_sources(src)
+    for elsewhere in ("mate__main", "mate__handover__giving"):
+        other = tree(tmp_path / elsewhere, **{elsewhere: "import cryptography.hazmat\n"})
+        with pytest.raises(WheelError, match="imports cryptography"):
+            mate_sources(other)
+
+
+def wheel_of(**files: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name.replace("__", "/"), data)
+    return buffer.getvalue()
+
+
+def test_of_a_foreign_wheel_only_what_is_named_is_taken() -> None:
+    wheel = wheel_of(**{
+        "lib____init__.py": b"", "lib__near.py": b"", "lib__far.py": b"", "lib__tests__near.py": b"", "lib__cli": b"#!",
+        "lib__fast.so": b"ELF", "other.so": b"ELF", "lib-1.dist-info__METADATA": b"",
+    })  # fmt: skip
+    wanted = Wheels(modules=("lib.near", "lib.tests.*", "lib."), extensions=("lib/fast.so",))
+    with pytest.raises(WheelError, match=r"lib\.tests"):
+        kept([wheel], wanted)
+    wanted = Wheels(modules=("lib.near",), extensions=("lib/fast.so",))
+    assert sorted(kept([wheel], wanted)) == ["lib/fast.so", "lib/near.py"]
+
+
+def test_the_image_takes_no_program_and_no_more_of_cryptography_than_hpke_needs() -> None:
+    wanted = load().wheels
+    assert set(wanted.extensions) == {"_cffi_backend.*.so", "cryptography/hazmat/bindings/_rust.abi3.so"}
+    assert not any(pattern in {"*", "cryptography.*", "cryptography.hazmat.*"} for pattern in wanted.modules)
 
 
 def test_imports_for_type_checkers_do_not_count() -> None:

@@ -79,6 +79,7 @@ class Reply:
 
     status: int = 204
     body: bytes = b""
+    kind: str = "application/json"
 
     @classmethod
     def json(cls, value: object, status: int = 200) -> Reply:
@@ -133,8 +134,11 @@ async def serve(
     handle: Callable[[Request, Peer], Awaitable[Reply]],
     connect: Upgrade | None = None,
     allowed: Callable[[Peer], bool],
+    most: Callable[[str, str], int] = lambda _method, _target: MAX_BODY,
 ) -> None:
     """Serves one connection until either side is done; refuses peers that ``allowed`` does not know.
+
+    ``most`` says how many bytes a body may have, by method and target.
 
     A handler's :class:`ShapeError` is answered 400; any other error 500 with its type and place on stderr.
     Slow senders and slow readers are cut off, :data:`CLOSE_SECONDS` after a cancellation too.
@@ -145,7 +149,7 @@ async def serve(
         if not allowed(peer):
             return
         while True:
-            request = await _receive(reader, state)
+            request = await _receive(reader, state, most)
             if request is None:
                 return
             reply = await _answer(request, peer, Stream(reader, writer, state), handle, connect)
@@ -155,6 +159,7 @@ async def serve(
             if state.our_state is not h11.DONE or state.their_state is not h11.DONE:
                 return
             state.start_next_cycle()
+            del request, reply  # a connection that waits for its next request holds nothing of the last
     except h11.RemoteProtocolError as error:
         if state.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             with suppress(OSError, h11.ProtocolError):
@@ -198,7 +203,9 @@ async def _answer(
         return Reply.error(500, "internal")
 
 
-async def _receive(reader: asyncio.StreamReader, state: h11.Connection) -> Request | None:
+async def _receive(
+    reader: asyncio.StreamReader, state: h11.Connection, most: Callable[[str, str], int]
+) -> Request | None:
     """The next whole request; ``None`` when the peer is gone.
 
     Raises ``TimeoutError`` for one who sends too slowly, ``h11.RemoteProtocolError`` for nonsense and for too much.
@@ -210,16 +217,17 @@ async def _receive(reader: asyncio.StreamReader, state: h11.Connection) -> Reque
         event = await _next(reader, state)
     if not isinstance(event, h11.Request):
         return None
-    body = bytearray()
+    method, target, body = event.method.decode(), event.target.decode("latin-1"), bytearray()
+    limit = most(method, target)
     async with asyncio.timeout(BODY_SECONDS):
         while isinstance(piece := await _next(reader, state), h11.Data):
             body += piece.data
-            if len(body) > MAX_BODY:
+            if len(body) > limit:
                 raise h11.RemoteProtocolError("the body is too large", error_status_hint=413)
     if not isinstance(piece, h11.EndOfMessage):
         return None
     upgrade = next((value.decode("latin-1") for name, value in event.headers if name == b"upgrade"), "")
-    return Request(event.method.decode(), event.target.decode("latin-1"), bytes(body), upgrade)
+    return Request(method, target, bytes(body), upgrade)
 
 
 async def _next(reader: asyncio.StreamReader, state: h11.Connection) -> object:
@@ -231,7 +239,7 @@ async def _next(reader: asyncio.StreamReader, state: h11.Connection) -> object:
 async def _send(state: h11.Connection, writer: asyncio.StreamWriter, reply: Reply, *, head_only: bool = False) -> None:
     headers = [("Content-Length", str(len(reply.body)))] if reply.status != 204 else []
     if reply.body:
-        headers.append(("Content-Type", "application/json"))
+        headers.append(("Content-Type", reply.kind))
     out = state.send(h11.Response(status_code=reply.status, headers=headers)) or b""
     if reply.body and not head_only:
         out += state.send(h11.Data(data=reply.body)) or b""

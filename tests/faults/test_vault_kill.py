@@ -7,11 +7,13 @@ first, and at another the last, time that it reaches a line; then this process o
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,15 +29,16 @@ from tests.unit.vault.test_destruction import Loot
 from clawmates import vault
 from clawmates.trials import disk
 from clawmates.vault import rotation
+from clawmates.vault.closing import write_down
 from clawmates.vault.masters import Masters
 from clawmates.vault.store import open_store
 from clawmates.wire import upkeep_calls
-from clawmates.wire.audit import KeyKind
+from clawmates.wire.audit import Entries, KeyKind, Tag
 from clawmates.wire.names import ItemName
 from clawmates.wire.receipt import KeysCopy, check
 from clawmates.wire.upkeep import KeysStatus, RotationRequest, Trouble
 from clawmates.wire.vault import Redemption, TicketRequest, VaultRefusal
-from clawmates.wire.vault_client import VaultClient
+from clawmates.wire.vault_client import VaultClient, VaultUnreachableError
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -149,11 +152,15 @@ class After:
 
 
 @contextmanager
-def each_kill(template: Path, folder: Path, work: Work) -> Iterator[Iterator[After]]:
+def each_kill(
+    template: Path, folder: Path, work: Work, *, within: tuple[str, ...] = ("",)
+) -> Iterator[Iterator[After]]:
+    """``within`` are the modules whose lines count as steps; all of ours by default."""
     measured = folder / "measured"
     shutil.copytree(template, measured)
-    steps = steps_of(lines_of(measured, work))
-    assert len(steps) > 60, "the steps were not seen"
+    lines = lines_of(measured, work)
+    steps = [step for step in steps_of(lines) if lines[step][0].endswith(within)]
+    assert len(steps) > 40, "the steps were not seen"
 
     def run() -> Iterator[After]:
         for step in steps:
@@ -264,6 +271,79 @@ def test_a_vault_that_forgets_what_it_began_would_be_half_done(
             no_keys = not after.house.store.keys.items_of("b1")
             half_done += no_keys and after.house.store.records.bot("b1") is not None
     assert half_done > 0
+
+
+def destroyed(house: House) -> Counter[str]:
+    """How often each destruction stands in the audit chain."""
+    entries = house.ledger.entries(0)
+    return Counter(str(json.loads(entry.detail)["bot"]) for entry in entries if entry.tag == Tag.BOT_DESTROYED)
+
+
+AROUND_THE_END = ("closing.py", "destruction.py", "ledger.py")
+
+
+def destroy_and_write_down(house: House) -> None:
+    house.store.destroy_tenant("acme", house.clock.now())
+    house.work()
+
+
+def test_a_destructions_entry_is_there_once_wherever_it_was_killed(template: Path, folder: Path) -> None:
+    once = written = 0
+    with each_kill(template, folder, destroy_and_write_down, within=AROUND_THE_END) as kills:
+        for after in kills:
+            gone = {bot for bot in ("b1", "b2") if after.house.store.records.bot(bot) is None}
+            assert destroyed(after.house) == Counter(gone), "a receipt without an entry, or an entry twice"
+            once, written = once + (gone == {"b1", "b2"}), written + (gone == set())
+            destroy_and_write_down(after.house)
+            assert destroyed(after.house) == Counter(("b1", "b2"))
+    assert once > 20
+    assert written > 0
+
+
+@pytest.mark.parametrize(
+    ("seam", "forgetful", "wrong"),
+    [
+        ("clawmates.vault.destruction.without_entries", lambda _keys: (), Counter()),
+        ("clawmates.vault.ledger.Ledger.holds", lambda _self, _note: False, Counter({"b1": 2, "b2": 2})),
+    ],
+    ids=["forgets that it owes one", "does not look for it"],
+)
+def test_a_vault_that_does_not_look_would_leave_none_or_two(
+    template: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seam: str,
+    forgetful: Callable[..., object],
+    wrong: Counter[str],
+) -> None:
+    """The seeded defects: the test above is red against either."""
+
+    def work(house: House) -> None:
+        receipt = house.store.destroy_tenant("acme", house.clock.now()).receipt
+        write_down(house.store.keys, house.ledger, receipt, house.clock.now())
+
+    monkeypatch.setattr(seam, forgetful)
+    with each_kill(template, folder, work, within=AROUND_THE_END) as kills:
+        gone = [destroyed(after.house) for after in kills if after.house.store.records.bot("b1") is None]
+    assert wrong in gone
+
+
+async def test_a_killed_process_writes_the_entry_at_its_next_start() -> None:
+    """The process itself, killed between the end of a destruction and its entry."""
+    die = "import os; from clawmates.vault import service; service.write_down = lambda *_: os.kill(os.getpid(), 9)"
+    with furnished() as house:
+        async with running(house, weaken=die) as one:
+            await one.fill()
+            with pytest.raises(VaultUnreachableError):
+                await upkeep_calls.destroy_bot(one.cli, "b1")
+            await one.process.wait()
+        async with running(house) as one:
+            found = await one.cli.ask(Entries, "GET", "/v1/audit/entries/0")
+            assert [entry.tag for entry in found.entries].count(Tag.BOT_DESTROYED) == 1
+            signed = await upkeep_calls.destroy_bot(one.cli, "b1")
+            entries = (await one.cli.ask(Entries, "GET", "/v1/audit/entries/0")).entries
+            noted = [entry.detail for entry in entries if entry.tag == Tag.BOT_DESTROYED]
+            assert [json.loads(detail)["receipt"] for detail in noted] == [signed.receipt.id]
 
 
 def test_a_rotation_that_goes_in_the_wrong_order_would_lose_everything(

@@ -47,7 +47,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One step; ``receipt`` where a destruction was finished."""
+    """One step; ``receipt`` where a destruction was finished, told until its entries are in the audit chain."""
 
     step: Step
     receipt: SignedReceipt | None = None
@@ -55,8 +55,10 @@ class Done:
 
 def step(store: Store, now: datetime) -> Done | None:
     """The next piece of work; ``None`` when there is none. Raises as :class:`Store` does."""
-    for one in destructions.pending(store.keys)[:1]:
-        return Done(Step.DESTROYED, finish_destruction(store, one, now))
+    for one in destructions.without_entries(store.keys)[:1]:
+        return Done(Step.DESTROYED, one)
+    for pending in destructions.pending(store.keys)[:1]:
+        return Done(Step.DESTROYED, finish_destruction(store, pending, now))
     if done := _rotate(store):
         return Done(done)
     if store.owed.clearing or store.owed.copy:

@@ -126,11 +126,32 @@ def receipt_for(keys: KeyStore, destruction: Destruction, copy: KeysCopy, now: d
 
 
 def close(keys: KeyStore, receipt: SignedReceipt) -> None:
-    """The destruction is finished; its receipt is kept, for one who did not get the answer."""
+    """The destruction is finished; its receipt is kept, for one who did not get the answer. Its entries are owed."""
     with keys.database.transaction() as connection:
         connection.execute(
             "UPDATE destructions SET receipt = ? WHERE id = ?", (encode_json(receipt).decode(), receipt.receipt.id)
         )
+        connection.execute("INSERT INTO owed_entries VALUES (?)", (receipt.receipt.id,))
+
+
+def without_entries(keys: KeyStore) -> tuple[SignedReceipt, ...]:
+    """Receipts whose entries are not known to be in the audit chain, oldest first."""
+    rows = keys.database.connection.execute(
+        "SELECT receipt FROM destructions JOIN owed_entries ON id = destruction ORDER BY asked"
+    )
+    return tuple(decode_json(SignedReceipt, receipt.encode(), MAX_RECEIPT) for (receipt,) in rows)
+
+
+def owes_entries(keys: KeyStore, destruction: str) -> bool:
+    """Whether that one is among them."""
+    row = keys.database.connection.execute("SELECT 1 FROM owed_entries WHERE destruction = ?", (destruction,))
+    return row.fetchone() is not None
+
+
+def entered(keys: KeyStore, destruction: str) -> None:
+    """Its entries are in the chain."""
+    with keys.database.transaction() as connection:
+        connection.execute("DELETE FROM owed_entries WHERE destruction = ?", (destruction,))
 
 
 def kept_receipt(keys: KeyStore, subject: Subject, name: str) -> SignedReceipt | None:
@@ -147,5 +168,7 @@ def forget_receipts(keys: KeyStore, before: datetime) -> int:
     """Deletes receipts of destructions that were asked for before that moment; says how many."""
     with keys.database.transaction() as connection:
         return connection.execute(
-            "DELETE FROM destructions WHERE receipt IS NOT NULL AND asked < ?", (stamp(before),)
+            "DELETE FROM destructions WHERE receipt IS NOT NULL AND asked < ?"
+            " AND id NOT IN (SELECT destruction FROM owed_entries)",
+            (stamp(before),),
         ).rowcount

@@ -60,6 +60,7 @@ CREATE TABLE IF NOT EXISTS destructions (
     id TEXT PRIMARY KEY, subject TEXT NOT NULL, name TEXT NOT NULL, asked TEXT NOT NULL,
     plan TEXT NOT NULL, receipt TEXT
 ) STRICT;
+CREATE TABLE IF NOT EXISTS owed_entries (destruction TEXT PRIMARY KEY REFERENCES destructions) STRICT;
 CREATE INDEX IF NOT EXISTS pending_destructions ON destructions (asked) WHERE receipt IS NULL;
 """,
 )

@@ -1,5 +1,6 @@
-"""The audit chain as it is kept in ``vault.db``: rows are added and never changed, nor read back to decide anything.
+"""The audit chain as it is kept in ``vault.db``: rows are added and never changed.
 
+Nothing is decided by what stands there, but whether an entry stands there already (:mod:`clawmates.vault.closing`).
 Blocking, on the store's thread. Errors are ``sqlite3.Error``.
 """
 
@@ -58,6 +59,13 @@ class Ledger:
                 previous = chained(previous, number, at, note.tag.value, detail)
                 rows.append((number, at, note.tag.value, detail, previous.hex()))
             connection.executemany("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", rows)
+
+    def holds(self, note: Note) -> bool:
+        """Whether there is an entry of that tag and detail, whenever it was written. Looks through the whole chain."""
+        row = self.database.connection.execute(
+            "SELECT 1 FROM audit WHERE tag = ? AND detail = ?", (note.tag.value, encode_json(note.detail).decode())
+        )
+        return row.fetchone() is not None
 
     def head(self) -> Head:
         """How far the chain has come."""

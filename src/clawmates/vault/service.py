@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 from clawmates.vault.auditor import Auditor
 from clawmates.vault.checks import StartError
 from clawmates.vault.chores import Done, Step
+from clawmates.vault.closing import write_down
 from clawmates.vault.confine import Confinement
 from clawmates.vault.envelope import EnvelopeError
 from clawmates.vault.keycopy import CopyError
@@ -22,7 +23,7 @@ from clawmates.vault.sessions import SessionBook
 from clawmates.vault.store import RefusedError
 from clawmates.vault.tickets import Grant, TicketBook
 from clawmates.vault.upkeep import Upkeep
-from clawmates.wire.audit import Assigned, DocumentRead, Kept, OfBot, OfTenant, Origin, Released, Rotated, Started, Tag
+from clawmates.wire.audit import Assigned, DocumentRead, Kept, OfBot, Origin, Released, Rotated, Started, Tag
 from clawmates.wire.documents import SealedDocument, reading_info
 from clawmates.wire.leases import Leases
 from clawmates.wire.reading import seal_for_reader
@@ -251,14 +252,20 @@ class Vault:
         self._sessions.end(bot)
 
     async def _destroyed(self, receipt: SignedReceipt) -> None:
-        """Notes a destruction that is finished."""
+        """Notes a destruction that is finished; one that was noted before says nothing again."""
         what = receipt.receipt
         for bot in what.bots:
             self._forget(bot)
-            await self.audit.record(Tag.BOT_DESTROYED, OfBot(bot=bot))
+        now = self._clock.now()
+        try:
+            if not await self._stored(lambda: write_down(self._store.keys, self.audit.ledger, what, now)):
+                return
+        except RefusedError:
+            self.upkeep.later()
+            raise
+        for bot in what.bots:
             self._say(Happening.DESTROYED, bot)
         if what.subject is Subject.TENANT:
-            await self.audit.record(Tag.TENANT_DESTROYED, OfTenant(tenant=what.name))
             self._say(Happening.TENANT_DESTROYED, "")
 
     async def _told(self, what: Done | Trouble) -> None:

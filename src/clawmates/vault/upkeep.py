@@ -117,7 +117,12 @@ class Upkeep:
 
     async def finish(self) -> None:
         """Before anyone is served: what was being destroyed is destroyed to the end, where that can be done."""
-        while await self._run(lambda: bool(destructions.pending(self._store.keys))):
+
+        def unfinished() -> bool:
+            keys = self._store.keys
+            return bool(destructions.pending(keys) or destructions.without_entries(keys))
+
+        while await self._run(unfinished):
             try:
                 if (done := await self._run(lambda: step(self._store, self._clock.now()))) is not None:
                     await self._told(done)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from clawmates.base.shape import ShapeError, decode_json, encode_json
-from clawmates.wire.names import ItemName, check_bot_id
+from clawmates.wire.names import ItemName, check_bot_id, check_receipt_id
 
 COUNTERSIGN_SECONDS = 60
 """How often heads are exchanged: what is younger than this may be unsigned."""
@@ -102,13 +102,27 @@ class OfBot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OfTenant:
-    """Something that concerns one tenant; the id is no person's name."""
+class Destroyed:
+    """A bot's keys and records are gone; the receipt of that number says so."""
+
+    bot: str
+    receipt: str
+
+    def __post_init__(self) -> None:
+        check_bot_id(self.bot)
+        check_receipt_id(self.receipt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantDestroyed:
+    """The same of a tenant with all its bots; the id is no person's name."""
 
     tenant: str
+    receipt: str
 
     def __post_init__(self) -> None:
         check_bot_id(self.tenant)
+        check_receipt_id(self.receipt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +157,7 @@ class Rotated:
     kind: KeyKind
 
 
-Detail = Started | Assigned | Released | OfBot | OfTenant | Kept | DocumentRead | Rotated
+Detail = Started | Assigned | Released | OfBot | Destroyed | TenantDestroyed | Kept | DocumentRead | Rotated
 
 DETAILS: dict[Tag, type[Detail]] = {
     Tag.SERVICE_STARTED: Started,
@@ -151,8 +165,8 @@ DETAILS: dict[Tag, type[Detail]] = {
     Tag.BOT_RELEASED: Released,
     Tag.BOT_FROZEN: OfBot,
     Tag.BOT_UNFROZEN: OfBot,
-    Tag.BOT_DESTROYED: OfBot,
-    Tag.TENANT_DESTROYED: OfTenant,
+    Tag.BOT_DESTROYED: Destroyed,
+    Tag.TENANT_DESTROYED: TenantDestroyed,
     Tag.ITEM_KEPT: Kept,
     Tag.DOCUMENT_READ: DocumentRead,
     Tag.KEY_ROTATED: Rotated,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 BOT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+RECEIPT_ID = re.compile(r"[0-9a-f]{24}")
 HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
@@ -82,6 +83,13 @@ def check_bot_id(bot: str) -> str:
     if not BOT_ID.fullmatch(bot):
         raise ValueError("a bot's name has 1 to 40 of a-z, 0-9 and '-', and no '-' at either end")
     return bot
+
+
+def check_receipt_id(receipt: str) -> str:
+    """``receipt`` itself; raises ``ValueError`` unless it is the number of a receipt of destruction."""
+    if not RECEIPT_ID.fullmatch(receipt):
+        raise ValueError("not the number of a receipt")
+    return receipt
 
 
 def check_host(host: str) -> str:

@@ -12,6 +12,8 @@ from tests.support import releases
 from clawmates.base.secret import Secret
 from clawmates.vault.catalogue import Catalogue
 from clawmates.vault.chores import Step, step
+from clawmates.vault.closing import write_down
+from clawmates.vault.ledger import Ledger
 from clawmates.vault.masters import Masters, MasterSettings
 from clawmates.vault.service import Vault, VaultEvent
 from clawmates.vault.store import Store, open_store
@@ -75,7 +77,13 @@ class House:
         done = []
         while (one := step(self.store, self.clock.now())) is not None:
             done.append(one.step)
+            if one.receipt is not None:
+                write_down(self.store.keys, self.ledger, one.receipt.receipt, self.clock.now())
         return done
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.store.records.database)
 
     def reopen(self, *, region: str = REGION, master_key: str = "file:master.key") -> None:
         self.store.close()

@@ -33,7 +33,7 @@ class ClientHello:
     """The one host name; ``None`` without the extension or with anything but exactly one host name."""
     versions: tuple[bytes, ...]
     encrypted: bool
-    """An encrypted inner hello (ECH) could name another host than the visible one."""
+    """There is an encrypted inner hello (ECH), which could name another host than the visible one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class ServerHello:
     retry: bool
 
 
-def client_reader(host: str, *, second: bool = False) -> HelloReader:
-    """Reads what a mate sends first (or after a HelloRetryRequest: ``second``)."""
-    return HelloReader(CLIENT_HELLO, partial(judge_client, host), second=second)
+def client_reader(host: str, *, second: bool = False, inner: bool = False) -> HelloReader:
+    """Reads what a client sends first (or after a HelloRetryRequest: ``second``); ``inner`` as :func:`judge_client`."""
+    return HelloReader(CLIENT_HELLO, partial(judge_client, host, inner=inner), second=second)
 
 
 def caller_reader() -> HelloReader:
@@ -59,15 +59,20 @@ def server_reader(*, second: bool = False) -> HelloReader:
     return HelloReader(SERVER_HELLO, partial(judge_server, second=second), second=second)
 
 
-def judge_client(host: str, message: bytes) -> Decision:
-    """Whether a ClientHello's body is TLS 1.3 for ``host``."""
+def judge_client(host: str, message: bytes, *, inner: bool = False) -> Decision:
+    """Whether a ClientHello's body is TLS 1.3 for ``host``.
+
+    ``inner`` lets an encrypted inner hello pass. On the way out it could lead to another customer of the host. On the
+    way in it leads nowhere else: whoever the visible name means ends TLS and is all there is; and every browser sends
+    one that is made up (RFC 9849 §6.2).
+    """
     try:
         hello = parse_client(message)
     except MalformedHelloError:
         return deny(Refusal.NOT_TLS)
     if hello.legacy_version != TLS_1_2 or TLS_1_3 not in hello.versions:
         return deny(Refusal.TLS_TOO_OLD)
-    if hello.encrypted or hello.server_name != host.encode():
+    if (hello.encrypted and not inner) or hello.server_name != host.encode():
         return deny(Refusal.SNI_MISMATCH)
     return ALLOW
 
@@ -78,7 +83,7 @@ def judge_caller(message: bytes) -> Decision:
         name = name_in(message)
     except MalformedHelloError:
         return deny(Refusal.NOT_TLS)
-    return judge_client(name, message)
+    return judge_client(name, message, inner=True)
 
 
 def judge_server(message: bytes, *, second: bool) -> Decision:

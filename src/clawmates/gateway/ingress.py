@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from ipaddress import IPv6Network, ip_address
 from typing import TYPE_CHECKING, cast
 
 from clawmates.gateway.decision import ALLOW, deny
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 MOST_CALLERS = 1024
 MOST_OF_ONE = 64
-"""Callers at a time from one address."""
+"""Callers at a time from one address, or one IPv6 network of 64 bits: whoever has one has all addresses in it."""
 ALERT_SECONDS = 1.0
 PARKED_SECONDS = 2.0
 """How long a caller waits for a mate that has just been called, or just lost its gateway."""
@@ -53,6 +54,14 @@ def alert(reason: Refusal) -> bytes:
     """A fatal alert in a record of its own; empty for those who would not understand it."""
     code = _ALERTS.get(reason)
     return b"" if code is None else b"\x15\x03\x03\x00\x02\x02" + bytes([code])
+
+
+def crowd(address: str) -> str:
+    """Who counts as one caller with this one."""
+    found = ip_address(address.partition("%")[0])
+    if found.version == 4:
+        return str(found)
+    return str(found.ipv4_mapped or IPv6Network((found.packed[:8] + bytes(8), 64)))
 
 
 class Ingress:
@@ -82,7 +91,7 @@ class Ingress:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One caller."""
         caller = Side(cast(Reader, reader), writer)
-        address = str(writer.get_extra_info("peername")[0])
+        address = crowd(str(writer.get_extra_info("peername")[0]))
         self._from[address] += 1
         try:
             enforce(ALLOW if self._from[address] <= MOST_OF_ONE else deny(Refusal.TOO_MANY))
@@ -126,7 +135,7 @@ class Ingress:
         self._passed += 1
         try:
             async with asyncio.timeout(SHAKE_SECONDS):
-                enforce(await shake_hands(name, caller, far, early, self._traffic))
+                enforce(await shake_hands(name, caller, far, early, self._traffic, inner=True))
             await Relay(caller, far, self._traffic, self._share, self._outside.now).run(self._outside.limits)
         finally:
             far.transport.abort()

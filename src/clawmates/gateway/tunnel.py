@@ -156,21 +156,24 @@ async def answer(call: Call, stream: Stream, meter: Meter, outside: Outside) -> 
             await mate.writer.drain()
             if (early or await mate.read()) != PARK_READY:
                 raise DeniedError(Refusal.NOT_TLS)
-            enforce(await shake_hands(call.name, call.side, mate, call.early, meter.traffic))
+            enforce(await shake_hands(call.name, call.side, mate, call.early, meter.traffic, inner=True))
         await Relay(call.side, mate, meter.traffic, meter.share, outside.now).run(outside.limits)
     finally:
         mate.transport.abort()
         call.side.transport.abort()
 
 
-async def shake_hands(host: str, caller: Side, far: Side, early: bytes, traffic: Traffic) -> Decision:
+async def shake_hands(
+    host: str, caller: Side, far: Side, early: bytes, traffic: Traffic, *, inner: bool = False
+) -> Decision:
     """Lets the hellos through if both are TLS 1.3 for ``host``; a HelloRetryRequest makes it two pairs.
 
-    ``early`` is what the caller, who speaks first, has said already.
+    ``early`` is what the caller, who speaks first, has said already; ``inner`` is for those who come from outside:
+    :func:`~clawmates.gateway.hello.judge_client`.
     """
     from_caller, from_far, second = early, b"", False
     while True:
-        client = await read_hello(client_reader(host, second=second), caller, from_caller)
+        client = await read_hello(client_reader(host, second=second, inner=inner), caller, from_caller)
         if not client.finish().allowed:
             return client.finish()
         await _forward(far, client.hello, traffic, outward=True)

@@ -61,14 +61,14 @@ def hello_for(host: str, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> byt
 class TestWeakened:
     def test_name_that_is_not_looked_at(self, oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
         examine(oracle, b"\0\0" + hello_for("evil.example"))
-        monkeypatch.setattr(hello, "judge_client", lambda host, message: ALLOW)
+        monkeypatch.setattr(hello, "judge_client", lambda host, message, **_: ALLOW)
         with pytest.raises(FoundError, match="another server name"):
             examine(oracle, b"\0\0" + hello_for("evil.example"))
 
     def test_version_that_is_not_looked_at(self, oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
         old = b"\0\0" + hello_for(HOST, ssl.TLSVersion.TLSv1_2)
         examine(oracle, old)
-        monkeypatch.setattr(hello, "judge_client", lambda host, message: ALLOW)
+        monkeypatch.setattr(hello, "judge_client", lambda host, message, **_: ALLOW)
         with pytest.raises(FoundError, match="without TLS"):
             examine(oracle, old)
 

@@ -288,9 +288,16 @@ class TestCallerRule:
         assert judge(reader, record(message(1, client_body(sni(host) + VERSIONS)))) == ALLOW
         assert name_in(reader.message) == host
 
+    def test_an_inner_hello_leads_nowhere_else_on_the_way_in(self) -> None:
+        """As every browser sends it, made up or not."""
+        assert self.check(client_body(sni() + VERSIONS + ECH)) == ALLOW
+        assert self.check(client_body(VERSIONS + ECH)).reason is Refusal.SNI_MISMATCH
+        stream = in_records(message(1, client_body(sni() + VERSIONS + ECH)), 16384)
+        assert judge(client_reader(HOST, inner=True), stream) == ALLOW
+        assert judge(client_reader("other.example", inner=True), stream).reason is Refusal.SNI_MISMATCH
+
     def test_refused(self) -> None:
         assert self.check(client_body(VERSIONS)).reason is Refusal.SNI_MISMATCH
-        assert self.check(client_body(sni() + VERSIONS + ECH)).reason is Refusal.SNI_MISMATCH
         assert self.check(client_body(sni())).reason is Refusal.TLS_TOO_OLD
         assert self.check(client_body(sni()[:-1])).reason is Refusal.NOT_TLS
         not_ascii = extension(0, vector(2, b"\0" + vector(2, b"\xe9.example")))

@@ -295,7 +295,7 @@ class TestRefused:
     async def test_weakened_a_12_caller_would_reach_the_mate(
         self, house: House, hook_identity: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(hello, "judge_client", lambda host, message: ALLOW)
+        monkeypatch.setattr(hello, "judge_client", lambda host, message, **_: ALLOW)
         monkeypatch.setattr(hello, "judge_server", lambda message, *, second: ALLOW)
         await house.client.put(house.spec(hook=LABEL))
         mate, waiting = await park(house)
@@ -564,6 +564,36 @@ class TestHandOver:
         assert await second is None
 
 
+def with_inner_hello(flight: bytes) -> bytes:
+    """A flight of one record, with a GREASE encrypted_client_hello (RFC 9849 §6.2) as its last extension."""
+    ech = b"\0\0\x01\0\x01\x2a\0\x20" + b"k" * 32 + b"\0\x90" + b"p" * 144
+    extension = b"\xfe\x0d" + len(ech).to_bytes(2, "big") + ech
+    body = flight[9:]
+    at = 2 + 32
+    at += 1 + body[at]
+    at += 2 + int.from_bytes(body[at : at + 2], "big")
+    at += 1 + body[at]
+    size = int.from_bytes(body[at : at + 2], "big") + len(extension)
+    body = body[:at] + size.to_bytes(2, "big") + body[at + 2 :] + extension
+    message = b"\x01" + len(body).to_bytes(3, "big") + body
+    return flight[:3] + len(message).to_bytes(2, "big") + message
+
+
+@pytest.mark.parametrize(
+    ("address", "whose"),
+    [
+        ("198.51.100.7", "198.51.100.7"),
+        ("::ffff:198.51.100.7", "198.51.100.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%lo", "fe80::/64"),
+    ],
+)
+def test_who_has_a_network_is_one_caller(address: str, whose: str) -> None:
+    assert ingress.crowd(address) == whose
+
+
 @opened
 class TestControl:
     @asynccontextmanager
@@ -589,6 +619,24 @@ class TestControl:
             writer.transport.abort()
         assert [(one.addresses, one.port) for one in house.dialler.dialled] == [((IPv4Address("127.0.0.1"),), 1)]
         assert house.resolver.asked == []
+
+    async def test_a_browsers_made_up_inner_hello_is_passed_through(self, house: House, hellos: Hellos) -> None:
+        """Chrome and Firefox send an encrypted_client_hello to everybody."""
+        heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.set_result(await reader.readexactly(len(sent)))
+            writer.transport.abort()
+
+        sent = with_inner_hello(hellos.client_hello("localhost"))
+        server = await asyncio.start_server(listen, "127.0.0.1", 0)
+        house.dialler.port = server.sockets[0].getsockname()[1]
+        _reader, writer = await call(house, None)
+        writer.write(sent)
+        async with asyncio.timeout(5):
+            assert await heard == sent
+        writer.transport.abort()
+        server.close()
 
     async def test_control_that_selects_12_is_cut(self, house: House, hook_identity: Path) -> None:
         async with self.control(house, server_side(hook_identity, V12)):

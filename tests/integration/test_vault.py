@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 from base64 import b64encode
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -242,13 +243,78 @@ async def test_slow_senders_are_cut_off(house: House, sent: bytes) -> None:
 
 
 async def test_too_many_connections_are_not_taken(house: House) -> None:
-    async with running(house, weaken="import clawmates.vault.serving as s; s.MAX_CONNECTIONS = 2") as vault:
+    async with running(
+        house, weaken="import clawmates.vault.serving as s; s.MAX_CONNECTIONS, s.KEPT_FOR_SERVICES = 2, 0"
+    ) as vault:
         kept = [await vault.connect() for _ in range(2)]
         with pytest.raises(HttpError):
             await (await vault.connect()).request("GET", "/healthz")
         assert (await kept[0].request("GET", "/healthz")).status == 204
         for connection in kept:
             await connection.close()
+
+
+async def test_strangers_cannot_keep_node_and_control_out(house: House) -> None:
+    few = "import clawmates.vault.serving as s; s.MAX_CONNECTIONS, s.KEPT_FOR_SERVICES = 3, {}"
+    async with running(house, weaken=few.format(1)) as vault:
+        kept = [await vault.connect() for _ in range(2)]
+        with pytest.raises(HttpError):
+            await (await vault.connect()).request("GET", "/healthz")
+        assert (await vault.cli.intake_key()).region == "local"
+        for connection in kept:
+            await connection.close()
+    async with running(house, weaken=few.format(0)) as vault:  # the weakened build: nothing is kept free for them
+        kept = [await vault.connect() for _ in range(3)]
+        with pytest.raises(VaultUnreachableError):
+            await vault.cli.intake_key()
+        for connection in kept:
+            await connection.close()
+
+
+async def test_stalled_handshakes_are_bounded(house: House) -> None:
+    """Whoever opens connections and says nothing holds at most so many, and gives them back when he goes."""
+    few = "import clawmates.vault.serving as s; s.MAX_SHAKING = {}"
+    async with running(house, weaken=few.format(2)) as vault:
+        stalled = [await asyncio.open_connection("127.0.0.1", vault.port) for _ in range(3)]
+        reader, _writer = stalled[-1]
+        async with asyncio.timeout(5):
+            assert await _ended(reader), "one too many is closed unread"
+        for _reader, writer in stalled:
+            writer.transport.abort()
+        async with asyncio.timeout(5):
+            while True:
+                with suppress(VaultUnreachableError):
+                    assert (await vault.cli.intake_key()).region == "local"
+                    break
+    async with running(house, weaken=few.format(3)) as vault:  # the weakened build
+        stalled = [await asyncio.open_connection("127.0.0.1", vault.port) for _ in range(3)]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(_ended(stalled[-1][0]), 0.5)
+        for _reader, writer in stalled:
+            writer.transport.abort()
+
+
+async def test_a_connection_does_not_outlive_its_time(house: House) -> None:
+    """Its certificate was looked at when it began, and would count for ever on one that never ends."""
+    short = "import clawmates.vault.serving as s; s.CONNECTION_SECONDS, s.KEEP_ALIVE_SECONDS = {}, 3600"
+    async with running(house, weaken=short.format(0.3)) as vault:
+        connection = await vault.connect()
+        assert (await connection.request("GET", "/healthz")).status == 204
+        async with asyncio.timeout(5):
+            await _to_the_end(connection)
+    async with running(house, weaken=short.format(3600)) as vault:  # the weakened build
+        connection = await vault.connect()
+        assert (await connection.request("GET", "/healthz")).status == 204
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(_to_the_end(connection), 0.7)
+        await connection.close()
+
+
+async def _ended(reader: asyncio.StreamReader) -> bool:
+    try:
+        return await reader.read() == b""
+    except ConnectionResetError:
+        return True
 
 
 async def test_a_new_certificate_is_taken_into_use_while_serving(house: House) -> None:

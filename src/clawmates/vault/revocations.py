@@ -20,7 +20,11 @@ Mark = tuple[int, int, int]
 
 @dataclass(slots=True)
 class Revocations:
-    """The list as it was last understood. A damaged one stops the start; later, the last good one stays in force."""
+    """The list as it was last understood.
+
+    A damaged one stops the start; later, the last good one stays in force, also when the list is gone: whoever can take
+    it away must not bring a revoked certificate back.
+    """
 
     path: Path
     _least: Mapping[str, int] = field(default_factory=dict)
@@ -40,7 +44,7 @@ class Revocations:
         if mark != self._mark:
             self._mark = mark
             try:
-                self._least = read_revoked(self.path).least
+                self._least = read_revoked(self.path).least if mark is not None else self._least
             except (OSError, ValueError) as error:
                 sys.stderr.write(f"revocations not reloaded: {place_of(error)}\n")
         return name.generation < self._least.get(name.base, 0)

@@ -16,6 +16,7 @@ from clawmates.base import notify
 from clawmates.base.shape import encode_json
 from clawmates.vault.identity import caller_of
 from clawmates.vault.tls import over_tls
+from clawmates.wire.names import ServiceName
 from clawmates.wire.vault import VaultRefusal
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 HEAD_SECONDS = 10
 MAX_HEAD = 16 * 1024
 MAX_CONNECTIONS = 512
+KEPT_FOR_SERVICES = 64
+"""Of these, so many are for callers with a certificate: mates and strangers cannot keep node and control out."""
+MAX_SHAKING = 256
+"""Handshakes at a time; whoever stalls in one holds a descriptor, and is not yet among the connections."""
+CONNECTION_SECONDS = 3600.0
+"""A connection ends with the answer it gives then: its certificate was looked at when it began."""
 KEEP_ALIVE_SECONDS = 5
 GRACE_SECONDS = 5
 _MALFORMED = encode_json({"error": {"code": VaultRefusal.MALFORMED.value}})
@@ -37,6 +44,7 @@ class VaultProtocol(H11Protocol):
     """h11 with the caller's identity, and an end to those who never finish a request's head."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _age_timer: asyncio.TimerHandle | None = None
 
     def __init__(
         self,
@@ -54,11 +62,14 @@ class VaultProtocol(H11Protocol):
         # it every answer (head and body are two writes) waits 40 ms for the other side's delayed acknowledgement.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tls = transport.get_extra_info("ssl_object")
-        self.app_state = self.app_state | {"caller": caller_of(tls.getpeercert() if tls else None)}
-        if len(self.connections) > MAX_CONNECTIONS:
+        caller = caller_of(tls.getpeercert() if tls else None)
+        self.app_state = self.app_state | {"caller": caller}
+        room = MAX_CONNECTIONS if isinstance(caller, ServiceName) else MAX_CONNECTIONS - KEPT_FOR_SERVICES
+        if len(self.connections) > room:
             transport.abort()
-        else:
-            self._watch_head()
+            return
+        self._age_timer = self.loop.call_later(CONNECTION_SECONDS, self.shutdown)
+        self._watch_head()
 
     def data_received(self, data: bytes) -> None:
         """Parses, and keeps the clock running while a head is incomplete."""
@@ -66,8 +77,10 @@ class VaultProtocol(H11Protocol):
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the clock."""
+        """Stops the clocks."""
         self._stop_head_timer()
+        if self._age_timer is not None:
+            self._age_timer.cancel()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words are dropped
@@ -143,7 +156,7 @@ def build_server(app: ASGIApp, context: ssl.SSLContext, reload: Callable[[], obj
         app,
         loop="none",
         # uvicorn takes a class here and only calls it; TLS is put under it by hand, see clawmates.vault.tls.
-        http=over_tls(VaultProtocol, context),  # type: ignore[arg-type]
+        http=over_tls(VaultProtocol, context, MAX_SHAKING),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -54,6 +54,21 @@ def test_a_damaged_list_stops_the_start_and_later_keeps_the_last_good_one(
         Revocations(state.revoked)
 
 
+def test_a_list_that_is_taken_away_brings_nobody_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State(tmp_path)
+    pki.revoke(state, NODE)
+    known = Revocations(state.revoked)
+    state.revoked.unlink()
+    assert known.revoked(NODE)
+    assert known.revoked(NODE)
+    pki.revoke(state, ServiceName("local", Role.NODE, "node-2"))
+    assert not known.revoked(NODE), "a list that is written again counts again"
+    state.revoked.unlink()
+    assert known.revoked(ServiceName("local", Role.NODE, "node-2"))
+    monkeypatch.setattr(Revocations, "_look", lambda _self: (0, 0, 0))  # weakened: it does not see it
+    assert not known.revoked(ServiceName("local", Role.NODE, "node-2"))
+
+
 async def test_a_revoked_caller_gets_nothing_even_from_what_is_open_to_all(vault: Vault) -> None:
     app = build_app(vault, revoked=lambda name: name == CLI)
     for path in ("/v1/intake-key", "/healthz"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from contextlib import suppress
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from clawmates.base.clock import Clock
 
 KEPT_DAYS = 30
+LOOK_SECONDS = 3600.0
 _DATED = re.compile(r".+-(\d{4}-\d{2}-\d{2})\.jsonl")
 
 
@@ -43,6 +45,12 @@ class EventLog:
         except OSError:
             self.dropped += 1
 
+    async def keep_short(self) -> None:
+        """Removes files that are too old, every hour, for ever: one who has nothing to write would keep them."""
+        while True:
+            self._forget_before(self._clock.now().date() - timedelta(days=KEPT_DAYS))
+            await asyncio.sleep(LOOK_SECONDS)
+
     def _open(self, day: date) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -54,8 +62,13 @@ class EventLog:
         self._forget_before(day - timedelta(days=KEPT_DAYS))
 
     def _forget_before(self, oldest: date) -> None:
-        for path in self._folder.glob(f"{self._process}-*.jsonl"):
-            dated = _DATED.fullmatch(path.name)
-            with suppress(ValueError, OSError):
-                if dated and date.fromisoformat(dated[1]) < oldest:
-                    path.unlink()
+        with suppress(OSError):
+            for path in self._folder.glob(f"{self._process}-*.jsonl"):
+                self._forget(path, oldest)
+
+    @staticmethod
+    def _forget(path: Path, oldest: date) -> None:
+        dated = _DATED.fullmatch(path.name)
+        with suppress(ValueError, OSError):
+            if dated and date.fromisoformat(dated[1]) < oldest:
+                path.unlink()

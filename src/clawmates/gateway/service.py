@@ -62,7 +62,8 @@ class Gateway:
         key = secrets.token_bytes(KEY_BYTES)
         with suppress(OSError):
             self.state.log.mkdir(parents=True, exist_ok=True)
-        events = EventRing(secrets.token_hex(8), self.clock, EventLog(self.state.log, "gateway", self.clock))
+        log = EventLog(self.state.log, "gateway", self.clock)
+        events = EventRing(secrets.token_hex(8), self.clock, log)
 
         def make(spec: DoorSpec) -> Door:
             return Door(spec, outside, events, self.clock, key)
@@ -82,6 +83,7 @@ class Gateway:
                 tasks = [group.create_task(listen(sock, control.serve, MOST))]
                 if callers is not None:
                     tasks.append(group.create_task(listen(callers, ingress.serve, MOST_CALLERS)))
+                forgetting = group.create_task(log.keep_short())
                 self.serving.set()
                 ready("serving")
                 await stop.wait()
@@ -89,6 +91,7 @@ class Gateway:
                 tasks[0].cancel()
                 await doors.drain(self.drain_seconds)
                 tasks[-1].cancel()
+                forgetting.cancel()
 
 
 def _control_socket(path: Path, handed: list[socket.socket]) -> socket.socket:

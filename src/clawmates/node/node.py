@@ -182,7 +182,8 @@ class Node:
         self.engine_trouble = None
         self.keeper = keeper
         async with asyncio.TaskGroup() as group:
-            watchers = [group.create_task(part) for part in (self._watch_desired(keeper), self._watch_release(keeper))]
+            parts = (self._watch_desired(keeper), self._watch_release(keeper), self.log.keep_short())
+            watchers = [group.create_task(part) for part in parts]
             if self.counterpart is not None:
                 self.counterpart.bots = lambda: tuple(bot for bot, spec in keeper.specs().items() if not spec.paused)
                 self.counterpart.leased = keeper.leased

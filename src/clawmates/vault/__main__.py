@@ -86,11 +86,13 @@ async def _serve(settings: Settings, state: State, *, memory_locked: bool) -> No
         async with asyncio.TaskGroup() as group:
             looking = group.create_task(certificate.keep_fresh())
             keeping = group.create_task(vault.upkeep.keep())
+            forgetting = group.create_task(events.keep_short())
             try:
                 await server.serve(sockets=listening)
             finally:
                 looking.cancel()
                 keeping.cancel()
+                forgetting.cancel()
         await vault.upkeep.end()
     finally:
         vault.close()

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from clawmates.base import eventlog
 from clawmates.base.eventlog import EventLog
 from clawmates.wire.codes import Code, Event
 
@@ -49,6 +53,39 @@ def test_files_older_than_30_days_go_and_nothing_else(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     EventLog(tmp_path, "gateway", HandClock()).write(Event(code=Code.LIVE))
     assert {name: (tmp_path / name).exists() for name in names} == names
+
+
+async def test_one_who_has_nothing_to_write_forgets_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = HandClock()
+    log = EventLog(tmp_path, "gateway", clock)
+    log.write(Event(code=Code.LIVE))
+    old = tmp_path / "gateway-2026-11-22.jsonl"
+    monkeypatch.setattr(eventlog, "LOOK_SECONDS", 0)
+    forgetting = asyncio.create_task(log.keep_short())
+    try:
+        clock.moment += timedelta(days=30)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert old.exists()
+        clock.moment += timedelta(days=1)
+        async with asyncio.timeout(5):
+            while old.exists():  # noqa: ASYNC110 - a file has no event; the loop turns once each time
+                await asyncio.sleep(0)
+    finally:
+        forgetting.cancel()
+        await asyncio.wait([forgetting])
+
+
+async def test_a_folder_that_cannot_be_read_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_self: Path, _pattern: str) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(type(tmp_path), "glob", broken)
+    forgetting = asyncio.create_task(EventLog(tmp_path, "gateway", HandClock()).keep_short())
+    await asyncio.sleep(0)
+    assert not forgetting.done()
+    forgetting.cancel()
+    await asyncio.wait([forgetting])
 
 
 def test_a_disk_that_takes_nothing_drops_the_line_and_says_how_many(tmp_path: Path) -> None:

@@ -118,11 +118,14 @@ class Door:
     async def ring(self, call: Call, seconds: float) -> Decision:
         """Hands a caller to the mate, waiting a little for a parked connection; who may not come in is not waited for.
 
+        Calls take at most half of the bot's tunnels: whoever calls must not keep the mate from its messenger.
         ``call.over`` is set at the end of a call that was taken.
         """
         room = self._decide_room()
         if not room.allowed:
             return room
+        if len(self._calls) >= max(1, self._outside.limits.connections // 2):
+            return deny(Refusal.TOO_MANY)
         return ALLOW if await self._parking.take(call, seconds) else deny(Refusal.NOBODY_WAITS)
 
     def status(self) -> DoorStatus:

@@ -156,6 +156,48 @@ class TestRelayed:
             task.cancel()
             await asyncio.wait([task])
 
+    async def fair(self) -> float:
+        """What one bot with one tunnel gets, beside what another with twelve gets in all of them."""
+        crowd, got, enough, ready = Crowd(), [0, 0], asyncio.Event(), asyncio.Barrier(13)
+
+        async def busy(whose: int, share: Share) -> None:
+            async with rig() as tested:
+                relay = Relay(*tested.sides, tested.traffic, share, time.monotonic)
+                blob, loop = bytes(1 << 20), asyncio.get_running_loop()
+
+                async def pour() -> None:
+                    while True:
+                        await loop.sock_sendall(tested.mate, blob)
+
+                async def drink() -> None:
+                    while True:
+                        more = len(await loop.sock_recv(tested.far, 1 << 20))
+                        got[whose] += more
+                        if sum(got) > 48 << 20:
+                            enough.set()
+
+                await ready.wait()
+                tasks = [asyncio.ensure_future(work) for work in (relay.run(LIMITS), pour(), drink())]
+                try:
+                    await enough.wait()
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.wait(tasks)
+
+        many, one = Share(0, crowd, time.monotonic), Share(0, crowd, time.monotonic)
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            for whose, share in ((0, one), *((1, many),) * 12):
+                group.create_task(busy(whose, share))
+        return got[0] / got[1]
+
+    async def test_a_bot_with_many_tunnels_takes_no_more_than_one_with_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert await self.fair() > 0.4
+        monkeypatch.setattr("clawmates.gateway.bandwidth.LEAST_READ", READ_BYTES)  # the weakened build
+        assert await self.fair() < 0.2
+
     async def test_not_faster_than_the_limit(self) -> None:
         limit = 500_000
         floor = (self.SIZE - READ_BYTES) / limit - BURST_SECONDS

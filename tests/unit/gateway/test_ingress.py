@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, cast
 
@@ -329,6 +329,16 @@ class TestRefused:
         assert await refused(house, Refusal.NOT_TLS)
         writer.transport.abort()
 
+    async def test_caller_who_sends_a_byte_at_a_time(
+        self, house: House, monkeypatch: pytest.MonkeyPatch, hellos: Hellos
+    ) -> None:
+        """The bound is on the whole hello, so it does not help to keep it coming."""
+        monkeypatch.setattr(tunnel, "HELLO_SECONDS", 0.1)
+        assert await drip(*await call(house, None), hellos.client_hello(NAME)) < 100
+        assert await refused(house, Refusal.NOT_TLS)
+        monkeypatch.setattr(tunnel, "HELLO_SECONDS", 60)  # the weakened build
+        assert await drip(*await call(house, None), hellos.client_hello(NAME)[:100]) == 100
+
     async def test_giant_hello(self, house: House) -> None:
         fragment = b"\x01\x00\xff\xf0" + bytes(16000)
         record = b"\x16\x03\x01" + len(fragment).to_bytes(2, "big") + fragment
@@ -594,6 +604,22 @@ def test_who_has_a_network_is_one_caller(address: str, whose: str) -> None:
     assert ingress.crowd(address) == whose
 
 
+async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes) -> int:
+    """How many bytes go out, one every few milliseconds, before the other side hangs up."""
+    for sent in range(len(data)):
+        writer.write(data[sent : sent + 1])
+        with suppress(TimeoutError, ConnectionResetError):
+            async with asyncio.timeout(0.005):
+                assert await reader.read(1) == b""
+        if reader.at_eof() or reader.exception():
+            break
+    else:
+        sent = len(data)
+    writer.transport.abort()
+    await asyncio.sleep(0)
+    return sent
+
+
 @opened
 class TestControl:
     @asynccontextmanager
@@ -662,6 +688,41 @@ async def test_calls_and_tunnels_share_one_limit(house: House, hook_identity: Pa
         writer.write(hellos.client_hello(NAME))
         assert await reader.read() == alert(Refusal.TOO_MANY)
         writer.transport.abort()
+        await mate.close()
+
+
+@pytest.mark.parametrize(
+    "house",
+    [GatewaySettings(ingress="127.0.0.1:0", limits=GatewayLimits(connections=2))],
+    indirect=True,
+)
+@pytest.mark.parametrize("weakened", [False, True])
+async def test_callers_cannot_keep_the_mate_from_its_messenger(
+    house: House, hook_identity: Path, hellos: Hellos, monkeypatch: pytest.MonkeyPatch, *, weakened: bool
+) -> None:
+    if weakened:
+        monkeypatch.setattr(door_module, "max", lambda _least, half: half + 1, raising=False)
+    await house.client.put(house.spec(hook=LABEL))
+    async with conversation(house, hook_identity):
+        second, waiting = await park(house)
+        reader, writer = await call(house, None)
+        writer.write(hellos.client_hello(NAME))
+        if weakened:
+            assert await waiting == SWITCHING, "the last tunnel is a caller's"
+        else:
+            assert await reader.read() == alert(Refusal.TOO_MANY)
+            assert await asked(house) == (504, "unreachable"), "the last tunnel is the mate's own: it is dialled"
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        writer.transport.abort()
+        await second.close()
+
+
+async def asked(house: House) -> tuple[int, str]:
+    mate = await house.knock()
+    try:
+        return await house.tunnel(mate)
+    finally:
         await mate.close()
 
 

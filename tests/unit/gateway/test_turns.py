@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from clawmates.base.clock import Clock
 
 KEY = b"k" * KEY_BYTES
+NUMBERS = itertools.count()
 FREE = Limits()
 
 
@@ -56,6 +58,25 @@ class TestWay:
         monkeypatch.setattr(turns, "MAX_ATTEMPTS", 1 << 30)
         book = ledger(clock)
         assert {begin(book, "1") for _ in range(50)} == {Verdict.GO}
+
+    @pytest.mark.parametrize("weakened", [False, True])
+    def test_a_mate_that_dies_between_its_reply_and_the_end(
+        self, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, *, weakened: bool
+    ) -> None:
+        """It answers once more, for nobody knows that it has; it counts once, and sets tokens aside once."""
+        book, limits = ledger(clock), Limits(messages_per_day=2, tokens_per_day=100)
+        if weakened:
+            monkeypatch.setattr(Ledger, "_hash", lambda _self, turn: turn.encode() + str(next(NUMBERS)).encode())
+        assert book.begin(TurnBegin(turn="1", tokens=30), limits) is Verdict.GO
+        # the reply is sent; SIGKILL; the messenger gives the message again, unconfirmed
+        assert book.begin(TurnBegin(turn="1", tokens=30), limits) is Verdict.GO
+        assert (book.turns, book.reserved) == ((2, 60) if weakened else (1, 30))
+        end(book, "1", 10)
+        if weakened:
+            return
+        assert (book.turns, book.reserved, book.running) == (1, 0, 0)
+        assert begin(book, "1") is Verdict.DONE, "one that dies after the end is not heard twice"
+        assert begin(book, "2", limits) is Verdict.GO
 
     def test_counts_once(self, clock: ManualClock) -> None:
         book = ledger(clock)
@@ -242,6 +263,21 @@ class TestQuota:
         usage.add(midnight, messages=1)
         assert usage.used_up(limits, midnight - timedelta(seconds=1))
         assert not usage.used_up(limits, midnight - timedelta(days=30)), "a clock that was years ahead heals"
+
+    @pytest.mark.parametrize("jump", [timedelta(days=-400), timedelta(days=400)])
+    def test_clock_that_jumps_forgets_no_turn(
+        self, clock: ManualClock, jump: timedelta, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def answered(book: Ledger) -> Verdict:
+            begin(book, "1")
+            end(book, "1")
+            clock.moment += jump
+            end(book, "2")
+            return begin(book, "1")
+
+        assert answered(ledger(clock)) is Verdict.DONE
+        monkeypatch.setattr(type(clock), "monotonic", lambda self: self.moment.timestamp())  # the weakened build
+        assert answered(ledger(clock)) is (Verdict.GO if jump > timedelta(0) else Verdict.DONE)
 
 
 class TestBucket:

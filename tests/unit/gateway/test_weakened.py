@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import pytest
 from tests.support.sentences import test_names
 
 from clawmates.base.http import server
+from clawmates.base.http.client import Connection
 from clawmates.base.settings import Gateway as GatewaySettings
 from clawmates.base.settings import GatewayLimits
 from clawmates.gateway import door as door_module
@@ -185,6 +187,31 @@ async def test_slow_sender(house: House, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (await patient.reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 404")
     for mate in (slow, patient):
         await mate.close()
+
+
+@pytest.mark.parametrize("what", ["door", "control"])
+@pytest.mark.parametrize("part", ["head", "body"])
+async def test_a_byte_at_a_time(house: House, monkeypatch: pytest.MonkeyPatch, what: str, part: str) -> None:
+    """The bounds are on the whole of a head or body, on both sockets: it does not help to keep it coming."""
+    await house.client.put(house.spec())
+    if part == "head":
+        first, drops = b"", b"POST /nothing HTTP/1.1\r\nX-Slow: " + b"x" * 60
+    else:
+        first, drops = b"POST /nothing HTTP/1.1\r\nHost: door\r\nContent-Length: 100\r\n\r\n", b"x" * 90
+    for patience, heard in ((0.1, False), (60, True)):
+        monkeypatch.setattr(server, f"{part.upper()}_SECONDS", patience)
+        slow = await house.knock() if what == "door" else await Connection.unix(str(house.client.path))
+        slow.writer.write(first)
+        sent = 0
+        for sent in range(1, len(drops) + 1):
+            slow.writer.write(drops[sent - 1 : sent])
+            with suppress(TimeoutError, OSError):
+                async with asyncio.timeout(0.005):
+                    await slow.reader.read(1)
+            if slow.reader.at_eof() or slow.reader.exception():
+                break
+        assert (sent == len(drops)) is heard
+        await slow.close()
 
 
 async def test_rebinding_cannot_happen_for_the_checked_address_is_dialled(

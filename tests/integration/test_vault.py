@@ -242,6 +242,41 @@ async def test_slow_senders_are_cut_off(house: House, sent: bytes) -> None:
         await connection.close()
 
 
+async def test_a_byte_at_a_time_does_not_help(house: House) -> None:
+    """Bounds are on the whole of a handshake, a head and a body, however steadily it comes."""
+    patience = (
+        "import clawmates.vault.serving as s, clawmates.vault.app as a, clawmates.vault.tls as t;"
+        "s.HEAD_SECONDS = s.KEEP_ALIVE_SECONDS = t.HANDSHAKE_SECONDS = {0}; a.read_body.__kwdefaults__['seconds'] = {0}"
+    )
+    head = b"POST /v1/redeem HTTP/1.1\r\nHost: vault\r\nX-Slow: " + b"x" * 40
+    body = b"POST /v1/redeem HTTP/1.1\r\nHost: vault\r\nContent-Length: 100\r\n\r\n"
+    for seconds, heard in ((0.25, False), (3600, True)):  # the second is the weakened build
+        async with running(house, weaken=patience.format(seconds)) as vault:
+            for first, drops in ((b"", head), (body, b"x" * 60)):
+                connection = await vault.connect()
+                connection.writer.write(first)
+                assert await drip(connection.reader, connection.writer, drops) is heard
+            shaking = await asyncio.open_connection("127.0.0.1", vault.port)
+            assert await drip(*shaking, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(60)) is heard
+
+
+async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, drops: bytes) -> bool:
+    """Whether all bytes go out, one every hundredth of a second, before the vault answers or hangs up."""
+    try:
+        for sent in range(len(drops)):
+            writer.write(drops[sent : sent + 1])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await reader.read(1)
+                    return False
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        writer.transport.abort()
+
+
 async def test_too_many_connections_are_not_taken(house: House) -> None:
     async with running(
         house, weaken="import clawmates.vault.serving as s; s.MAX_CONNECTIONS, s.KEPT_FOR_SERVICES = 2, 0"

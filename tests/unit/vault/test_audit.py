@@ -414,6 +414,16 @@ async def test_a_word_that_contradicts_the_chain_or_nodes_own_list_is_refused(co
         await court.auditor.witness(NODE, replace(wrong, at="2026"))
 
 
+async def test_a_vault_that_did_not_compare_would_keep_it(court: Court, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seeded defect: the test above is red against it."""
+    await court.live(1)
+    wrong = court.node._witness(Head(number=10, hash="0" * 64), Head(number=1, hash="0" * 64))
+    with pytest.raises(RefusedError, match="diverged"):
+        await court.auditor.witness(NODE, wrong)
+    monkeypatch.setattr(Ledger, "add_witness", lambda *_: True)
+    await court.auditor.witness(NODE, wrong)
+
+
 async def test_without_a_notary_nothing_is_signed(court: Court) -> None:
     court.auditor.notary = None
     with pytest.raises(RefusedError, match="not-allowed"):

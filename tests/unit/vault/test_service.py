@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -157,6 +157,28 @@ async def test_an_expired_ticket_and_a_foreign_one_change_nothing(
         await vault.redeem(ticket)
     await vault.redeem(await take(vault, bot))
     assert events.seen == []
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=-400), timedelta(days=400)])
+async def test_a_clock_that_jumps_neither_ends_a_ticket_nor_lets_it_live(
+    vault: Vault, bot: str, clock: FakeClock, jump: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used, late = await take(vault, bot), await take(vault, bot)
+    clock.moment += jump
+    await vault.redeem(used)
+    clock.seconds += TICKET_SECONDS
+    clock.moment -= jump
+    with refused(VaultRefusal.TICKET_EXPIRED):
+        await vault.redeem(late)
+    monkeypatch.setattr(type(clock), "monotonic", lambda self: self.moment.timestamp())  # the weakened build
+    ticket = await take(vault, bot)
+    clock.moment += jump
+    clock.seconds += 2 * TICKET_SECONDS
+    if jump > timedelta(0):
+        with refused(VaultRefusal.TICKET_EXPIRED):
+            await vault.redeem(ticket)
+    else:
+        await vault.redeem(ticket)
 
 
 async def test_an_old_generations_ticket_is_void_once_a_new_one_is_given(vault: Vault, bot: str) -> None:

@@ -199,6 +199,10 @@ class Head:
     number: int
     hash: str
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.number < 1 << 53:
+            raise ValueError("no chain is that long")
+
 
 EMPTY = Head(number=0, hash=GENESIS.hex())
 

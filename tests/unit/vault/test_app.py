@@ -266,6 +266,19 @@ async def test_every_call_of_a_bots_life_by_its_route(vault: Vault, house: House
         assert (await call(app, "GET", path))[:2] == (400, error("malformed"))
 
 
+@pytest.mark.parametrize("number", [-1, 1 << 53, 1 << 64, 10**4000])
+async def test_a_countersignature_of_no_possible_length_is_malformed(
+    vault: Vault, number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SQLite holds 64 bits: a number beyond them is refused before it gets there."""
+    head = {"number": number, "hash": "00" * 32}
+    word = json.dumps({"head": head, "line": head, "at": "", "certificate": "", "signature": ""}).encode()
+    assert (await call(build_app(vault), "POST", "/v1/audit/witnesses", word, NODE_1))[:2] == (400, error("malformed"))
+    assert capsys.readouterr().err == ""
+    with pytest.raises(OverflowError):  # what a build without the bound would meet
+        vault.audit.ledger.at(1 << 64)
+
+
 async def test_a_countersignature_comes_from_a_node_or_not_at_all(vault: Vault) -> None:
     head = {"number": 0, "hash": "00" * 32}
     word = json.dumps({"head": head, "line": head, "at": "", "certificate": "", "signature": ""}).encode()

@@ -29,7 +29,7 @@ ARCHIVE = "mate.oci.tar"
 MIB = 1 << 20
 LIMIT = 60 * MIB
 START = oci.Start(
-    command=("/usr/bin/python3", "-I", "-OO", "-m", "clawmates.mate"),
+    command=("/usr/bin/python3", "-I", "-S", "-OO", "-m", "clawmates.mate"),
     user="1000:1000",
     environment=("PATH=/usr/bin", "LANG=C.UTF-8"),
 )

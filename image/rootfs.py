@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from image.contents import Contents
 
 PYTHON = "usr/lib/python3.11"
-CODE = "usr/lib/python3/dist-packages"
+CODE = PYTHON
+"""Beside the standard library: started with -S, Python looks nowhere else, and a mate is 0.3 MiB smaller."""
 CERTIFICATES = "usr/share/ca-certificates/"
 _MULTIARCH = re.compile(r"usr/lib/[a-z0-9_]+-linux-gnu[a-z0-9]*/([^/]+)")
 _DYNLOAD = f"{PYTHON}/lib-dynload/"

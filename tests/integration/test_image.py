@@ -170,7 +170,7 @@ def test_nothing_in_it_but_python_libraries_and_certificates(built: Built) -> No
     names = {one.name for one in entries}
     assert {"usr/bin/python3", "run/door", "run/boot", "tmp", "etc/passwd"} <= names
     assert any(name.startswith("etc/ssl/certs/") and name.endswith(".0") for name in names)
-    ours = {name.split("/")[5] for name in names if name.startswith("usr/lib/python3/dist-packages/clawmates/")}
+    ours = {name.split("/")[4] for name in names if name.startswith("usr/lib/python3.11/clawmates/")}
     assert ours == {"__init__.pyc", "base", "mate", "wire"}
 
 
@@ -218,14 +218,14 @@ def engine(files: PodmanFiles, *arguments: str) -> str:
     return done.stdout
 
 
-def inside(files: PodmanFiles, image: str, program: str) -> str:
-    """What ``program`` prints in a container as the platform starts them."""
+def inside(files: PodmanFiles, image: str, program: str, *flags: str) -> str:
+    """What ``program`` prints in a container as the platform starts them; ``flags`` are Python's."""
     sealed = "--network none --ipc none --read-only --read-only-tmpfs=false --cap-drop ALL --log-driver none"
     limits = "--memory 128m --memory-swap 128m --pids-limit 32"
     ulimits = "--ulimit nofile=1024:1024 --ulimit nproc=64:64 --ulimit core=0"
     users = "--uidmap 0:1000000:1024 --gidmap 0:1000000:1024 --security-opt no-new-privileges"
     options = f"{sealed} {limits} {ulimits} {users}".split()
-    python = ("/usr/bin/python3", "-I", "-OO", "-c", program)
+    python = ("/usr/bin/python3", "-I", *flags, "-OO", "-c", program)
     return engine(files, "run", "--rm", *options, image.removeprefix("sha256:"), *python)
 
 
@@ -257,6 +257,44 @@ print(json.dumps({"uid": os.getuid(), "modules": names, "roots": len(roots), "wr
     assert seen["writable"] == []
     assert seen["flags"] == [1, 2]
     assert seen["encoding"] == "utf-8"
+
+
+def test_an_idle_mate_has_loaded_nothing_that_it_does_not_use(built: Built, podman: PodmanFiles) -> None:
+    """As the container starts it, up to the wait for a ticket and through SIGTERM, in what memory that takes."""
+    program = """
+import os, sys
+from clawmates.mate.lean import slim
+if {lean}:
+    slim()
+import asyncio, signal
+from clawmates.base.hardening import harden
+from clawmates.mate import relay
+from clawmates.mate.boot import BootFolder
+from clawmates.mate.channels.telegram import api, channel
+from clawmates.mate.door import Door
+from clawmates.mate.main import run
+from clawmates.mate.providers import openai
+from clawmates.mate.texts import english
+
+class NoTicket(BootFolder):
+    async def ticket(self, after=""):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(60)
+
+harden()
+ended = asyncio.run(run(Door("/nowhere"), NoTicket()))
+private = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
+unused = {{"ast", "argparse", "datetime", "dis", "email", "getpass", "http", "linecache", "locale", "multiprocessing",
+          "pathlib", "pickle", "random", "shutil", "tempfile", "tokenize", "unittest", "urllib", "zipfile"}}
+real = {{name for name, module in sys.modules.items() if type(module).__name__ != "Later"}}
+print(ended, private, *sorted(real & unused))
+"""
+    ended, private, *loaded = inside(podman, built.release.image.config, program.format(lean=True), "-S").split()
+    assert (ended, loaded) == ("0", [])
+    assert int(private) < 10_750, "KiB; a feature that makes every idle mate larger shows here"
+    _ended, fat, *loaded = inside(podman, built.release.image.config, program.format(lean=False)).split()
+    assert {"ast", "dis", "linecache", "locale", "tokenize"} <= set(loaded)
+    assert int(fat) - int(private) > 1000
 
 
 def test_nothing_is_compiled_at_start(built: Built, podman: PodmanFiles) -> None:

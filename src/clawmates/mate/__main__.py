@@ -1,15 +1,20 @@
-"""``python -I -OO -m clawmates.mate``: the program of a bot's container."""
+"""``python -I -S -OO -m clawmates.mate``: the program of a bot's container."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 
-from clawmates.base.hardening import harden
-from clawmates.mate.boot import BootFolder
-from clawmates.mate.door import Door
-from clawmates.mate.main import run
+from clawmates.mate.lean import slim
+
+slim()
+
+import asyncio  # noqa: E402 - after what keeps it small
+
+from clawmates.base.hardening import harden  # noqa: E402
+from clawmates.mate.boot import BootFolder  # noqa: E402
+from clawmates.mate.door import Door  # noqa: E402
+from clawmates.mate.main import run  # noqa: E402
 
 if __name__ == "__main__":
     harden()

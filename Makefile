@@ -6,6 +6,7 @@ KEEP ?=
 JSON ?=
 PROVE ?=
 SEED ?=
+PART ?=
 # Bash counts in a variable of this name; only what stands on make's command line is meant.
 FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
 
@@ -38,8 +39,8 @@ test: image lint ## every check and every test
 prove: image ## try the claims on a throw-away platform (PROVE="--claim no-storage --json")
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.prove $(PROVE)
 
-bench: image ## measure, beside a floor in the same run (JSON=path for flat keys)
-	@$(ROOT) $(PYTHON) -I -m clawmates.trials.bench $(if $(JSON),--json $(JSON))
+bench: image ## measure, beside a floor in the same run (JSON=path for flat keys, PART="messages alert" for some)
+	@$(ROOT) $(PYTHON) -I -m clawmates.trials.bench $(if $(JSON),--json $(JSON)) $(PART:%=--part %)
 
 soak: image ## a thousand messages while mate and gateway are killed at random; nothing may be lost
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.soak $(if $(JSON),--json $(JSON)) $(if $(SEED),--seed $(SEED))

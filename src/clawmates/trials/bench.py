@@ -14,17 +14,30 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from clawmates.selfhost import bots
 from clawmates.selfhost.accounts import SERVICES
 from clawmates.simulator.model import Service
-from clawmates.trials import bare_fleet, bench_fleet, bench_gateway, bench_messages, bench_vault, machine
+from clawmates.trials import (
+    bare_fleet,
+    bench_after,
+    bench_alert,
+    bench_fleet,
+    bench_gateway,
+    bench_messages,
+    bench_vault,
+    machine,
+)
 from clawmates.trials.figures import table
 from clawmates.trials.measure import MIB, pss
 from clawmates.trials.running import run as run_trial
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.wire.desired import DesiredState
 from clawmates.wire.names import ChannelKind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
 
 COLD_STARTS = 10
 START_SECONDS = 30.0
@@ -63,29 +76,50 @@ async def _no_bots(trial: Throwaway) -> None:
             await asyncio.sleep(0.1)
 
 
-async def bench() -> dict[str, float]:
-    """All figures, by flat keys; units stand in the names."""
+async def _starts(trial: Throwaway) -> dict[str, float]:
+    starts = await cold_starts(trial)
+    say("bare containers, for the floor")
+    bare = await bare_fleet.figures(trial, FLOOR_STARTS)
+    return {
+        "cold_start_s_p50": median(starts),
+        "cold_start_s_max": max(starts),
+        "floor_start_s_p50": bare.start_s_p50,
+        "cold_start_ratio": median(starts) / bare.start_s_p50,
+    }
+
+
+async def _fixed(trial: Throwaway) -> dict[str, float]:
+    services = sum(pss(trial.platform.supervisor.pid(name)) for name in SERVICES)
+    return {"image_mib": trial.release.image.size / MIB, "fixed_mib": services / MIB}
+
+
+PARTS: dict[str, tuple[str, Callable[[Throwaway], Awaitable[dict[str, float]]]]] = {
+    "starts": ("starting from nothing, one bot at a time", _starts),
+    "messages": ("messages, ours and a bare script's", bench_messages.figures),
+    "alert": ("another chat's message, and Stop, while an answer is written", bench_alert.figures),
+    "vault": ("releases of the vault", bench_vault.figures),
+    "fixed": ("the platform by itself", _fixed),
+    "after": ("bots that have talked", bench_after.figures),
+    "fleet": ("a host full of bots", bench_fleet.figures),
+}
+"""On one platform, one after the other; each begins without bots."""
+GATEWAY = "gateway"
+"""The one part that needs no platform."""
+
+
+async def bench(wanted: Sequence[str] = (*PARTS, GATEWAY)) -> dict[str, float]:
+    """The figures of some parts, by flat keys; units stand in the names."""
     figures: dict[str, float] = {}
-    async with throwaway() as trial:
-        figures["image_mib"] = trial.release.image.size / MIB
-        say("starting from nothing, one bot at a time")
-        starts = await cold_starts(trial)
-        say("bare containers, for the floor")
-        bare = await bare_fleet.figures(trial, FLOOR_STARTS)
-        say("messages, ours and a bare script's")
-        figures |= await bench_messages.figures(trial)
-        say("releases of the vault")
-        figures |= await bench_vault.figures(trial)
-        await _no_bots(trial)
-        figures["fixed_mib"] = sum(pss(trial.platform.supervisor.pid(name)) for name in SERVICES) / MIB
-        say("a host full of bots")
-        figures |= await bench_fleet.figures(trial)
-    say("the gateway, beside a plain relay")
-    figures |= await bench_gateway.figures()
-    figures["cold_start_s_p50"] = median(starts)
-    figures["cold_start_s_max"] = max(starts)
-    figures["floor_start_s_p50"] = bare.start_s_p50
-    figures["cold_start_ratio"] = median(starts) / bare.start_s_p50
+    if set(wanted) & set(PARTS):
+        async with throwaway() as trial:
+            for name, (title, measure) in PARTS.items():
+                if name in wanted:
+                    say(title)
+                    figures |= await measure(trial)
+                    await _no_bots(trial)
+    if GATEWAY in wanted:
+        say("the gateway, beside a plain relay")
+        figures |= await bench_gateway.figures()
     return {name: round(value, 3) for name, value in figures.items()}
 
 
@@ -93,12 +127,13 @@ def main() -> int:
     """Measures, prints, and writes flat JSON where asked."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--part", action="append", choices=[*PARTS, GATEWAY], help="this part only; may be repeated")
     wanted = parser.parse_args()
-    return run_trial(_measure(wanted.json))
+    return run_trial(_measure(wanted.json, wanted.part or [*PARTS, GATEWAY]))
 
 
-async def _measure(path: Path | None) -> int:
-    figures = await bench()
+async def _measure(path: Path | None, parts: Sequence[str]) -> int:
+    figures = await bench(parts)
     sys.stdout.write(table(figures) + "\n")
     if path is not None:
         document = figures | await machine.describe()

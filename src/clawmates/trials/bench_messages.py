@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from clawmates.trials.throwaway import Throwaway
 
 MESSAGES = 60
+FIRSTS = 5
+"""Bots whose first message is timed, one start after the other."""
 WORDS = 30
 GAP_MS = 10.0
 FIRST_BYTE_MS = 200.0
@@ -77,11 +79,11 @@ def cpu_seconds(*pids: int) -> float:
 
 async def figures(trial: Throwaway) -> dict[str, float]:
     """``overhead_*``, ``cpu_ratio``, ``first_*``; the platform of ``trial`` needs no bots."""
-    bot = Bot.invent("paced", ChannelKind.TELEGRAM)
-    await trial.add([bot])
-    status = await trial.until("paced", lambda now: now.pid > 0 and now.username != "")
     await trial.simulator.set_style(first_byte_ms=FIRST_BYTE_MS, gap_ms=GAP_MS, words=WORDS)
-    ours = await run(trial, bot, status.pid, trial.platform.supervisor.pid("gateway"))
+    firsts = [(await one(trial, (await started(trial, f"first-{number}"))[0], 0)) for number in range(FIRSTS - 1)]
+    bot, pid = await started(trial, "paced")
+    ours = await run(trial, bot, pid, trial.platform.supervisor.pid("gateway"))
+    firsts.append(ours.timings[0])
     bare_bot = Bot.invent("bare", ChannelKind.TELEGRAM)
     await trial.simulator.add_bot(bare_bot.token, bare_bot.username)
     await trial.simulator.add_key(bare_bot.key)
@@ -101,10 +103,17 @@ async def figures(trial: Throwaway) -> dict[str, float]:
         "cpu_ms_per_message": ours.cpu / MESSAGES * 1000,
         "floor_cpu_ms_per_message": bare.cpu / MESSAGES * 1000,
         "cpu_ratio": ours.cpu / bare.cpu,
-        "first_message_ms": ours.timings[0].overhead * 1000,
+        "first_message_ms": median(timing.overhead for timing in firsts) * 1000,
         "first_token_ms_p50": median(timing.first_token for timing in ours.timings) * 1000,
         "first_token_ms_p95": percentile([timing.first_token for timing in ours.timings], 0.95) * 1000,
     }
+
+
+async def started(trial: Throwaway, name: str) -> tuple[Bot, int]:
+    """A bot that has just come to life, and its process."""
+    bot = Bot.invent(name, ChannelKind.TELEGRAM)
+    await trial.add([bot])
+    return bot, (await trial.until(name, lambda now: now.pid > 0 and now.username != "")).pid
 
 
 async def start_bare(trial: Throwaway, bot: Bot) -> asyncio.subprocess.Process:

@@ -96,7 +96,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure(key="cpu_ratio", says="CPU a message by that of the bare script", group=Group.MESSAGES, at_most=2.5),
     Figure(
         key="first_message_ms",
-        says="ms that we add to the first message after a start",
+        says="ms that we add to the first message after a start, median of five starts",
         group=Group.MESSAGES,
         at_most=50.0,
     ),
@@ -105,6 +105,18 @@ FIGURES: tuple[Figure, ...] = (
         says="ms from the provider's first byte to the first draft in the chat, 95th percentile",
         group=Group.MESSAGES,
         at_most=60.0,
+    ),
+    Figure(
+        key="seen_ms_max",
+        says="ms until a message is seen that arrives while another chat's answer is written, the longest of 20",
+        group=Group.MESSAGES,
+        at_most=650.0,
+    ),
+    Figure(
+        key="stop_ms_max",
+        says="ms from the receipt of a press of Stop to the end of the call to the provider, the longest of 10",
+        group=Group.MESSAGES,
+        at_most=300.0,
     ),
     Figure(
         key="loaded_overhead_ms_p95",
@@ -117,7 +129,7 @@ FIGURES: tuple[Figure, ...] = (
     *_fleet(300),
     Figure(
         key="after30_mib",
-        says="MiB of a bot after thirty messages",
+        says="MiB of host memory for a bot that has answered thirty messages, among 20, everything counted",
         group=Group.MEMORY,
         at_most=16.0,
     ),

@@ -446,6 +446,8 @@ async def test_telegram_in_a_group_answers_only_what_is_said_to_it() -> None:
 class AlwaysGo:
     """A gateway that lets every turn pass."""
 
+    deaths = 0
+
     def __init__(self) -> None:
         self.ended: list[TurnEnd] = []
 
@@ -459,6 +461,9 @@ class AlwaysGo:
 
     async def say(self, event: Event) -> None:
         assert event.code
+
+    async def died(self, since: int) -> bool:
+        return self.deaths != since
 
 
 @pytest.mark.parametrize("way", ["button", "/stop"])

@@ -62,10 +62,11 @@ def _read_line() -> str | None:
 async def _answer(console: Console, line: str) -> None:
     if sys.stdout.isatty():
         click.echo(click.style("bot  ", fg="green"), nl=False)
-    shown = 0
+    shown = ""
     async for heard in console.say(line):
         if heard.reply is None:
             click.echo(heard.delta, nl=False)
-            shown += len(heard.delta)
+            shown += heard.delta
         else:
-            click.echo(heard.reply[shown:])
+            anew = not heard.reply.startswith(shown)
+            click.echo(f"\n{heard.reply}" if anew else heard.reply[len(shown) :])

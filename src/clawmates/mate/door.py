@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -24,6 +25,10 @@ RETRY_SECONDS = 0.2
 KNOCK_SECONDS = 0.1
 HEAL_SECONDS = 30.0
 HANDSHAKE_SECONDS = 10.0
+NOTICE_SECONDS = 0.3
+"""Within which a death of the gateway is noticed here, after it has broken a tunnel."""
+ENDS_KEPT = 100
+"""As many as messages can be unfinished at a messenger at once."""
 MAX_ANSWER = 64 * 1024
 OLLAMA_NAME = "localhost"
 """What Ollama's Host header must say: on a loopback address it refuses other names, against DNS rebinding."""
@@ -31,10 +36,17 @@ OLLAMA_NAME = "localhost"
 
 @dataclass(slots=True)
 class Door:
-    """Calls are retried while the gateway restarts; every one of them may be repeated without harm."""
+    """Calls are retried while the gateway restarts; every one of them may be repeated without harm.
+
+    The long poll for the configuration is always there, so its break is how a death of the gateway is noticed.
+    """
 
     path: str = SOCKET
+    deaths: int = 0
+    """How often the gateway has died under this mate."""
     _calls: list[Connection] = field(default_factory=list)
+    _death: asyncio.Event = field(default_factory=asyncio.Event)
+    _ends: deque[TurnEnd] = field(default_factory=lambda: deque(maxlen=ENDS_KEPT))
 
     async def begin(self, turn: str, chat: str) -> TurnAnswer:
         """Asks what to do with a turn of a chat; raises :class:`DoorError` when the gateway stays away."""
@@ -43,6 +55,7 @@ class Door:
 
     async def end(self, end: TurnEnd) -> None:
         """Says that a reply was sent."""
+        self._ends.append(end)
         await self._call("POST", "/turn/end", encode_json(end))
 
     async def say(self, event: Event) -> None:
@@ -52,8 +65,29 @@ class Door:
 
     async def config(self, after: int) -> MateConfig | None:
         """The configuration when it is newer than revision ``after``; waits up to 50 s for one."""
-        answer = await self._call("GET", f"/config?after={after}", seconds=CONFIG_WAIT_SECONDS + CALL_SECONDS)
+        target, seconds = f"/config?after={after}", CONFIG_WAIT_SECONDS + CALL_SECONDS
+        try:
+            answer = await self._once("GET", target, b"", seconds)
+        except (HttpError, TimeoutError):
+            await self._mourn()
+            answer = await self._call("GET", target, seconds=seconds)
         return self._read(answer, lambda raw: decode_json(MateConfig, raw, MAX_ANSWER)) if answer else None
+
+    async def died(self, since: int) -> bool:
+        """Whether the gateway has died since there were so many :attr:`deaths`; a break of a tunnel may show first."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NOTICE_SECONDS):
+                while self.deaths == since:
+                    await self._death.wait()
+        return self.deaths != since
+
+    async def _mourn(self) -> None:
+        """The next gateway has forgotten which turns ended of late, and would let them be answered again."""
+        self.deaths += 1
+        self._death.set()
+        self._death = asyncio.Event()
+        for end in tuple(self._ends):
+            await self._call("POST", "/turn/end", encode_json(end))
 
     async def tunnel(self, host: str, tls: ssl.SSLContext) -> Connection:
         """A TLS 1.3 connection to ``host``, end to end through the gateway; raises :class:`DoorError`.
@@ -100,7 +134,10 @@ class Door:
 
     async def _once(self, method: str, target: str, body: bytes, seconds: float) -> bytes:
         connection = self._calls.pop() if self._calls else None
-        if connection is None or not connection.reusable:
+        if connection is not None and not connection.reusable:
+            connection.writer.transport.abort()
+            connection = None
+        if connection is None:
             connection = await Connection.unix(self.path)
         try:
             async with asyncio.timeout(seconds):

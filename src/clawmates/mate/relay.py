@@ -45,6 +45,15 @@ if TYPE_CHECKING:
             """Tells the owner something."""
             ...
 
+        @property
+        def deaths(self) -> int:
+            """How often the gateway has died."""
+            ...
+
+        async def died(self, since: int) -> bool:
+            """Whether it has died since there were so many deaths."""
+            ...
+
 
 TURN_SECONDS = 120.0
 PROVIDER_CALLS = 8
@@ -227,6 +236,13 @@ class Relay:
             if not inbound.text.strip():
                 return _Answer(words.text_only)
             async with self._calls:
+                deaths = self.turns.deaths
+                try:
+                    return await self._ask(inbound, reply, writing)
+                except ProviderError as error:
+                    if error.code is not Code.PROVIDER_UNREACHABLE or not await self.turns.died(deaths):
+                        raise
+                # Our own gateway died under the answer; of that the person has seen a preview, which begins anew.
                 return await self._ask(inbound, reply, writing)
 
         try:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,13 +10,14 @@ from clawmates.mate.brain import Brain
 from clawmates.mate.channels.scripted import ScriptedChannel
 from clawmates.mate.conversation import Memory
 from clawmates.mate.errors import ChannelError, DoorError, ProviderError
+from clawmates.mate.providers.base import Delta, Finished, PassingError, Prompt
 from clawmates.mate.providers.scripted import ScriptedProvider
 from clawmates.mate.relay import MOST_CHARACTERS, Relay
 from clawmates.wire.codes import Code, Event
 from clawmates.wire.door import TurnAnswer, TurnEnd, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 
 @dataclass
@@ -29,6 +30,7 @@ class ScriptedTurns:
     broken: bool = False
     met: bool = False
     chats: list[str] = field(default_factory=list)
+    deaths: int = 0
 
     async def begin(self, turn: str, chat: str) -> TurnAnswer:
         self.begun.append(turn)
@@ -44,6 +46,9 @@ class ScriptedTurns:
 
     async def say(self, event: Event) -> None:
         self.said.append(event.code)
+
+    async def died(self, since: int) -> bool:
+        return self.deaths != since
 
 
 @dataclass
@@ -148,6 +153,61 @@ async def test_a_good_answer_ends_the_trouble_that_the_owner_was_told_of() -> No
             house.channel.say(key, "hello")
             await house.channel.until_finished(key)
     assert house.turns.said == [Code.BAD_KEY, Code.LIVE, Code.FILTERED]
+
+
+class CutProvider(ScriptedProvider):
+    """Breaks off behind the first words, ``cuts`` times; ``grief`` is called then."""
+
+    cuts = 1
+    grief: Callable[[], None] = staticmethod(lambda: None)
+
+    async def answer(self, prompt: Prompt) -> AsyncGenerator[Delta | Finished, None]:
+        async with aclosing(super().answer(prompt)) as pieces:
+            async for piece in pieces:
+                yield piece
+                if isinstance(piece, Delta) and self.cuts:
+                    self.cuts -= 1
+                    self.grief()
+                    raise PassingError(Code.PROVIDER_UNREACHABLE)
+
+
+async def test_an_answer_that_our_own_gateway_broke_off_is_asked_for_once_more() -> None:
+    house = House(provider=CutProvider())
+
+    def die() -> None:
+        house.turns.deaths += 1
+
+    house.provider.grief = die  # type: ignore[attr-defined]
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+    assert house.channel.replies[1].sent == ["You said: hello"]
+    assert len(house.provider.prompts) == 2
+    assert house.turns.said == []
+    assert len(house.turns.ended) == 1
+
+
+async def test_but_only_once() -> None:
+    house = House(provider=CutProvider())
+
+    def die() -> None:
+        house.turns.deaths += 1
+
+    house.provider.grief, house.provider.cuts = die, 2  # type: ignore[attr-defined]
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+    assert house.channel.replies[1].sent == [texts.for_code(Code.PROVIDER_UNREACHABLE)]
+    assert len(house.provider.prompts) == 2
+
+
+async def test_an_answer_that_the_provider_broke_off_is_not_asked_for_again() -> None:
+    house = House(provider=CutProvider())
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+    assert house.channel.replies[1].sent == [texts.for_code(Code.PROVIDER_UNREACHABLE)]
+    assert len(house.provider.prompts) == 1
 
 
 async def test_a_reply_that_takes_too_long_is_given_up_with_a_sentence() -> None:

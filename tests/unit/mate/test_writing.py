@@ -62,6 +62,7 @@ class House:
     ended: list[TurnEnd] = field(default_factory=list)
     said: list[Code] = field(default_factory=list)
     verdict: Verdict = Verdict.GO
+    deaths: int = 0
 
     async def begin(self, turn: str, chat: str) -> TurnAnswer:
         assert turn
@@ -72,6 +73,9 @@ class House:
 
     async def say(self, event: Event) -> None:
         self.said.append(event.code)
+
+    async def died(self, since: int) -> bool:
+        return self.deaths != since
 
     def sent(self, key: int) -> list[str]:
         return self.channel.replies[key].sent if key in self.channel.replies else []

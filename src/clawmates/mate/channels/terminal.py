@@ -23,12 +23,16 @@ class TerminalReply:
     """Grows on the console, then ends."""
 
     writer: asyncio.StreamWriter
-    _shown: int = 0
+    _shown: str = ""
 
     def show(self, text: str) -> None:
-        """See :class:`~clawmates.mate.channels.base.Reply`."""
-        self._write(Heard(delta=text[self._shown :]))
-        self._shown = len(text)
+        """See :class:`~clawmates.mate.channels.base.Reply`.
+
+        What is on a console cannot be taken back: an answer that begins anew is shown when it is whole.
+        """
+        if text.startswith(self._shown):
+            self._write(Heard(delta=text[len(self._shown) :]))
+            self._shown = text
 
     async def send(self, text: str) -> None:
         """See :class:`~clawmates.mate.channels.base.Reply`."""

@@ -45,9 +45,13 @@ def bind(path: Path, mode: int) -> socket.socket:
 
 
 def bind_tcp(host: str, port: int) -> socket.socket:
-    """A listening TCP socket. Raises ``OSError``."""
+    """A listening TCP socket. Raises ``OSError``.
+
+    Its protocol is named, and so is that of what it accepts: asyncio sets TCP_NODELAY only then.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    kind = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    sock = socket.socket(family, kind, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))

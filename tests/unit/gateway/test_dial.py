@@ -10,6 +10,7 @@ import pytest
 
 from clawmates.gateway import dial
 from clawmates.gateway.dial import MOST_ADDRESSES, TcpDialler, UnreachableError, in_turn
+from clawmates.gateway.listen import bind_tcp
 from clawmates.gateway.resolve import Endpoint
 
 if TYPE_CHECKING:
@@ -137,3 +138,15 @@ class TestRace:
             three = (IPv6Address("::1"), IPv4Address("127.0.0.2"), IPv4Address("127.0.0.1"))
             with await TcpDialler().dial(Endpoint(three, port)) as sock:
                 assert sock.getpeername() == ("127.0.0.1", port)
+
+    async def test_no_byte_waits_for_an_acknowledgement(self) -> None:
+        """On either way in or out: behind a handshake that would be 40 ms."""
+        loop = asyncio.get_running_loop()
+        with bind_tcp("127.0.0.1", 0) as server:
+            there = Endpoint((IPv4Address("127.0.0.1"),), server.getsockname()[1])
+            accepting = asyncio.create_task(loop.sock_accept(server))
+            for sock in (await TcpDialler().dial(there), (await accepting)[0]):
+                transport, _protocol = await loop.create_connection(asyncio.Protocol, sock=sock)
+                delay = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                transport.abort()
+                assert delay == 1

@@ -281,6 +281,29 @@ async def test_an_error_in_the_middle_may_pass(speech: Speech, event: bytes, cod
     assert caught.value.code is code
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        # As the reference shows it, and as the API sends it.
+        ({"code": "server_is_overloaded", "message": "SECRET", "param": None}, Code.PROVIDER_OVERLOADED),
+        ({"error": {"type": "too_many_requests", "code": "too_many_requests"}}, Code.PROVIDER_RATE_LIMITED),
+        ({"error": {"type": "service_unavailable_error", "code": None}}, Code.PROVIDER_OVERLOADED),
+        ({"error": {"type": "insufficient_quota", "code": "insufficient_quota"}}, Code.NO_CREDIT),
+        ({"error": {"type": "server_error", "code": "slow_down"}}, Code.PROVIDER_OVERLOADED),
+        ({"error": {"type": "upstream_error", "code": "something_new"}}, Code.PROVIDER_ERROR),
+        ({"error": None}, Code.PROVIDER_ERROR),
+        ({"error": "words"}, Code.PROVIDER_ERROR),
+        ({}, Code.PROVIDER_ERROR),
+    ],
+)
+async def test_openai_says_what_broke_in_the_middle_in_either_form(error: dict[str, Any], code: Code) -> None:
+    async with spoken(OPENAI) as there:
+        there.server.script.append(stream(OPENAI.begin, OPENAI.text("one "), sse({"type": "error", **error})))
+        with pytest.raises(ProviderError) as caught:
+            await collect(there.provider, asked(OPENAI))
+    assert caught.value.code is code
+
+
 async def test_openai_shows_a_refusal_as_the_answer_it_is() -> None:
     async with spoken(OPENAI) as there:
         refusal = sse({"type": "response.refusal.delta", "delta": "I will not."})

@@ -34,6 +34,7 @@ _BY_ERROR_CODE = {
     "insufficient_quota": Code.NO_CREDIT,
     "billing_hard_limit_reached": Code.NO_CREDIT,
     "rate_limit_exceeded": Code.PROVIDER_RATE_LIMITED,
+    "too_many_requests": Code.PROVIDER_RATE_LIMITED,
     "model_not_found": Code.UNKNOWN_MODEL,
     "context_length_exceeded": Code.TOO_LONG,
     "string_above_max_length": Code.TOO_LONG,
@@ -42,6 +43,8 @@ _BY_ERROR_CODE = {
     "unsupported_country_region_territory": Code.REGION_NOT_ALLOWED,
     "server_error": Code.PROVIDER_ERROR,
     "server_is_overloaded": Code.PROVIDER_OVERLOADED,
+    "slow_down": Code.PROVIDER_OVERLOADED,
+    "service_unavailable_error": Code.PROVIDER_OVERLOADED,
 }
 _BY_STATUS = {
     401: Code.BAD_KEY,
@@ -100,9 +103,9 @@ class OpenAIReader:
             case "response.completed" | "response.incomplete":
                 self.finished = _finished(event["response"])
             case "response.failed":
-                raise _error((event["response"].get("error") or {}).get("code"))
+                raise _named(event["response"].get("error") or {})
             case "error":
-                raise _error(event.get("code"))
+                raise _named(event.get("error") or event)
         return ""
 
 
@@ -119,6 +122,11 @@ def _body(prompt: Prompt) -> dict[str, Any]:
     if prompt.temperature is not None:
         request["temperature"] = prompt.temperature
     return request
+
+
+def _named(error: Mapping[str, Any]) -> ProviderError:
+    """The reference shows an ``error`` event flat; the API sends its fields below ``error``, and a code may be null."""
+    return _error(error.get("code") or error.get("type"))
 
 
 def _error(name: object, status: int = 500, wait: float = 0.0) -> ProviderError:

@@ -1,8 +1,9 @@
 """``make soak``: a thousand messages while mate and gateway are killed at random instants; nothing may be lost.
 
 ``lost`` counts messages that got no reply of any kind; ``apologised`` those that got a sentence of regret instead of an
-answer; ``repeated`` those answered more than once, which may happen only where a kill fell between the sending of a
-reply and its ``turn end``; ``leaked`` counts the places in which any of it was found afterwards.
+answer; ``repeated`` those answered more than once, of which there may be no more than ``unsettled``: replies that were
+between their sending and their ``turn end`` at a kill; ``leaked`` counts the places in which any of it was found
+afterwards. It ends: the messages after ``--seconds``, about, and the wait for the last replies after two minutes more.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import random
 import signal
 import sys
 import time
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +28,8 @@ from clawmates.proofs.places import Kind
 from clawmates.proofs.platform import ProofError
 from clawmates.proofs.search import Patterns
 from clawmates.proofs.searched import Host, searched
-from clawmates.simulator.client import SimulatorError
 from clawmates.trials.running import run as run_trial
+from clawmates.trials.soak_count import Kills, Outcome, Sent, outcome, unsettled
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.wire.names import ChannelKind
 
@@ -37,7 +37,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 FIRST_PERSON = 10_000
-ANSWER_SECONDS = 180.0
+ANSWER_SECONDS = 120.0
+"""For the last replies; by then every message is answered or given up (the relay gives a turn as long)."""
+WAIT_SECONDS = 2.0
+PROGRESS_SECONDS = 30.0
+ALIVE_SECONDS = 120.0
+LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +68,28 @@ class Soak:
     dice: random.Random
     since: float = field(default_factory=time.time)
     said: dict[int, list[str]] = field(default_factory=dict)
-    kills: Counter[str] = field(default_factory=Counter)
+    kills: dict[str, list[float]] = field(default_factory=lambda: {"mate": [], "gateway": []})
 
     async def run(self) -> dict[str, float]:
         """Talks and kills at once, then counts."""
-        async with asyncio.TaskGroup() as group:
-            for chat in range(self.plan.chats):
-                group.create_task(self._talk(FIRST_PERSON + chat))
-            group.create_task(self._kill("mate", self.plan.mate_kills, self._mate))
-            group.create_task(self._kill("gateway", self.plan.gateway_kills, self._gateway))
-        lost, apologised, repeated = await self._count()
+        progress = asyncio.create_task(self._progress())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for chat in range(self.plan.chats):
+                    group.create_task(self._talk(FIRST_PERSON + chat))
+                group.create_task(self._kill("mate", self.plan.mate_kills, self._mate))
+                group.create_task(self._kill("gateway", self.plan.gateway_kills, self._gateway))
+        finally:
+            progress.cancel()
+        came, open_at_kills = await self._count()
         return {
-            "messages": float(self.plan.messages),
-            "lost": float(lost),
-            "apologised": float(apologised),
-            "repeated": float(repeated),
-            "mate_kills": float(self.kills["mate"]),
-            "gateway_kills": float(self.kills["gateway"]),
+            "messages": float(sum(len(texts) for texts in self.said.values())),
+            "lost": float(came.lost),
+            "apologised": float(came.apologised),
+            "repeated": float(came.repeated),
+            "unsettled": float(open_at_kills),
+            "mate_kills": float(len(self.kills["mate"])),
+            "gateway_kills": float(len(self.kills["gateway"])),
             "leaked": float(await self._leaks()),
         }
 
@@ -94,14 +104,15 @@ class Soak:
             await asyncio.sleep(pause * self.dice.uniform(0.5, 1.5))
 
     async def _kill(self, what: str, times: int, pid_of: Callable[[], Awaitable[int]]) -> None:
-        while self.kills[what] < times:
-            await asyncio.sleep(self.plan.seconds / times * self.dice.uniform(0.2, 1.8))
-            pid = await pid_of()
-            if pid:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                    self.kills[what] += 1
-                    say(f"  killed {what} ({self.kills[what]} of {times})")
+        """At random instants while messages come; one that is dead already is found alive a little later."""
+        moments = sorted(self.dice.uniform(0, self.plan.seconds) for _ in range(times))
+        begun = time.monotonic()
+        for moment in moments:
+            await asyncio.sleep(max(0.0, begun + moment - time.monotonic()))
+            async with asyncio.timeout(ALIVE_SECONDS):
+                while not _killed(await pid_of()):  # noqa: ASYNC110 - another process changes
+                    await asyncio.sleep(LOOK_SECONDS)
+            self.kills[what].append(time.monotonic())
 
     async def _mate(self) -> int:
         with suppress(ProofError):
@@ -113,26 +124,36 @@ class Soak:
     async def _gateway(self) -> int:
         return self.trial.platform.supervisor.pid("gateway")
 
-    async def _count(self) -> tuple[int, int, int]:
-        """(lost, apologised, repeated), once every chat has as many replies as messages or has waited long enough."""
-        lost = apologised = repeated = 0
-        for person, texts in self.said.items():
-            replies = await self._replies(person, len(texts))
-            counts = [sum(text in reply for reply in replies) for text in texts]
-            others = sum(not any(text in reply for text in texts) for reply in replies)
-            unanswered = sum(count == 0 for count in counts)
-            apologised += min(others, unanswered)
-            lost += max(0, unanswered - others)
-            repeated += sum(max(0, count - 1) for count in counts) + max(0, others - unanswered)
-        return lost, apologised, repeated
+    async def _count(self) -> tuple[Outcome, int]:
+        """What became of the messages, and how many replies were unsettled at a kill."""
+        sent = await self._replies()
+        kills = Kills(tuple(self.kills["mate"]), tuple(self.kills["gateway"]))
+        every = [one for replies in sent.values() for one in replies]
+        of_each = [outcome(texts, sent[person]) for person, texts in self.said.items()]
+        return sum(of_each, Outcome()), unsettled(every, kills)
 
-    async def _replies(self, person: int, wanted: int) -> list[str]:
-        with suppress(TimeoutError, SimulatorError):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                while len(sent := await self.trial.simulator.sent(self.bot.token, person)) < wanted:
-                    last = sent[-1].message_id if sent else 0
-                    await self.trial.simulator.wait_reply(self.bot.token, person, after=last, timeout=ANSWER_SECONDS)
-        return [message.text for message in await self.trial.simulator.sent(self.bot.token, person)]
+    async def _replies(self) -> dict[int, list[Sent]]:
+        """All that was sent, once every message has its reply or has waited long enough."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            found = {person: await self._sent(person) for person in self.said}
+            open_now = sum(outcome(texts, found[person]).lost for person, texts in self.said.items())
+            if not open_now or time.monotonic() > deadline:
+                return found
+            say(f"  waiting for {open_now} more replies")
+            await asyncio.sleep(WAIT_SECONDS)
+
+    async def _sent(self, person: int) -> list[Sent]:
+        return [
+            Sent(message.text, message.received) for message in await self.trial.simulator.sent(self.bot.token, person)
+        ]
+
+    async def _progress(self) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            said = sum(len(texts) for texts in self.said.values())
+            dead = ", ".join(f"{what} killed {len(when)} times" for what, when in self.kills.items())
+            say(f"  {said} of {self.plan.messages} messages said; {dead}")
 
     async def _leaks(self) -> int:
         await asyncio.to_thread(os.sync)
@@ -148,6 +169,15 @@ class Soak:
         for hit in findings.hits:
             say(f"  leaked: {hit.kind}: {hit.place} as {hit.encoding}")
         return sum(hit.kind is not Kind.CONTAINER for hit in findings.hits)
+
+
+def _killed(pid: int) -> bool:
+    """Whether there was something to kill."""
+    with suppress(ProcessLookupError):
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            return True
+    return False
 
 
 def say(text: str) -> None:
@@ -168,7 +198,7 @@ async def soak(plan: Plan) -> dict[str, float]:
 
 
 def main() -> int:
-    """Exit 0 when nothing was lost and nothing leaked."""
+    """Exit 0 when nothing was lost, nothing leaked, and nothing repeated that somebody could have known of."""
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--messages", type=int, default=1000)
@@ -192,7 +222,7 @@ async def _weather(plan: Plan, path: Path | None) -> int:
     sys.stdout.write(figures)
     if path is not None:
         path.write_text(figures)  # noqa: ASYNC240 - at the very end
-    return int(bool(found["lost"] or found["leaked"]))
+    return int(bool(found["lost"] or found["leaked"] or found["repeated"] > found["unsettled"]))
 
 
 if __name__ == "__main__":

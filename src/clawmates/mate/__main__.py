@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -18,5 +19,6 @@ from clawmates.mate.main import run  # noqa: E402
 
 if __name__ == "__main__":
     harden()
+    logging.disable(logging.CRITICAL)
     os.environ.clear()
     sys.exit(asyncio.run(run(Door(), BootFolder())))

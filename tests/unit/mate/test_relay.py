@@ -5,6 +5,9 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
+
+from clawmates.mate import relay as relay_module
 from clawmates.mate import texts
 from clawmates.mate.brain import Brain
 from clawmates.mate.channels.scripted import ScriptedChannel
@@ -104,6 +107,25 @@ async def test_a_chat_is_answered_in_order_and_chats_in_parallel() -> None:
         gate.set()
         await house.channel.until_finished(3)
     assert house.channel.finished.index(1) < house.channel.finished.index(2)
+
+
+@pytest.mark.parametrize("most", [relay_module.PROVIDER_CALLS, 100])
+async def test_only_so_many_calls_run_at_a_time_and_the_oldest_go_first(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Eight; and weakened on purpose, all at once."""
+    monkeypatch.setattr(relay_module, "PROVIDER_CALLS", most)
+    gate = asyncio.Event()
+    async with running(House(provider=ScriptedProvider(gate=gate))) as house:
+        for key in range(1, 21):
+            house.channel.say(key, str(key), chat=f"chat {key}")
+        await house.provider.until_asked(min(most, 20))
+        for _turn in range(50):
+            await asyncio.sleep(0)
+        assert len(house.provider.prompts) == min(most, 20)
+        gate.set()
+        await house.channel.until_finished(20)
+    assert [prompt.messages[-1].text for prompt in house.provider.prompts] == [str(key) for key in range(1, 21)]
 
 
 async def test_a_finished_turn_is_not_answered_again() -> None:

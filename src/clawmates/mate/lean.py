@@ -27,7 +27,7 @@ class Later(ModuleType):
         """Only called for what is not there, so never again once it is loaded."""
         if self.__spec__ is None or self.__spec__.loader is None or self.__class__ is not Later:
             raise AttributeError(name)
-        self.__class__ = ModuleType
+        self.__class__ = ModuleType  # type: ignore[assignment]
         self.__spec__.loader.exec_module(self)
         return getattr(self, name)
 

@@ -48,7 +48,7 @@ async def figures(trial: Throwaway) -> dict[str, float]:
 
 async def _seen(trial: Throwaway, bot: Bot, moments: random.Random) -> list[float]:
     """Milliseconds until each of some messages, said while another chat's answer is being written, was handed over."""
-    taken = []
+    taken: list[float] = []
     while len(taken) < MESSAGES:
         await _begin(trial, bot)
         for _message in range(MESSAGES // 2):

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 TURN_SECONDS = 120.0
 PROVIDER_CALLS = 8
+CROWD = 50
+"""Unfinished messages from which on nobody may hold up the others: a messenger shows a hundred at a time."""
 MOST_CHARACTERS = 200_000
 """Of one answer; about fifty messages of Telegram's size."""
 
@@ -82,6 +84,8 @@ class Relay:
     turn_seconds: float = TURN_SECONDS
     usage: Usage = field(default_factory=Usage)
     _waiting: dict[str, deque[Inbound]] = field(default_factory=dict)
+    _arrived: dict[str, float] = field(default_factory=dict)
+    """When each message came that is not dealt with, by its turn."""
     _writing: dict[str, Writing] = field(default_factory=dict)
     _troubled: bool = False
     _quiet: asyncio.Event = field(default_factory=asyncio.Event)
@@ -93,6 +97,7 @@ class Relay:
         async with asyncio.TaskGroup() as group:
 
             def accept(inbound: Inbound) -> None:
+                self._arrived[inbound.turn] = asyncio.get_running_loop().time()
                 queue = self._waiting.get(inbound.chat)
                 if queue is None:
                     queue = self._waiting[inbound.chat] = deque()
@@ -159,7 +164,8 @@ class Relay:
     async def _finish(self, inbound: Inbound) -> None:
         """Deals with one message for good, whatever happens but a cancellation."""
         try:
-            async with asyncio.timeout(self.turn_seconds):
+            async with asyncio.timeout_at(self._deadline(inbound)):
+                await asyncio.sleep(0)  # so that nothing is begun for who is too late already
                 await self._turn(inbound)
         except TimeoutError:
             await self._apologise(inbound, Code.TIMED_OUT)
@@ -170,6 +176,16 @@ class Relay:
         except Exception:  # noqa: BLE001 - the last line: what one message breaks stays with that message
             await self._apologise(inbound, Code.INTERNAL)
         self.channel.finish(inbound)
+
+    def _deadline(self, inbound: Inbound) -> float:
+        """When it is given up: a turn has its full time; in a crowd that counts from when the message came.
+
+        So whoever sends a hundred messages at once cannot keep those unseen for long that stand behind them.
+        """
+        crowded = len(self._arrived) >= CROWD
+        now = asyncio.get_running_loop().time()
+        arrived = self._arrived.pop(inbound.turn, now)
+        return (arrived if crowded else now) + self.turn_seconds
 
     async def _turn(self, inbound: Inbound) -> None:
         asked = command(inbound.text)

@@ -128,6 +128,22 @@ async def test_only_so_many_calls_run_at_a_time_and_the_oldest_go_first(
     assert [prompt.messages[-1].text for prompt in house.provider.prompts] == [str(key) for key in range(1, 21)]
 
 
+@pytest.mark.parametrize("crowd", [5, 1000])
+async def test_in_a_crowd_the_time_counts_from_when_a_message_came(monkeypatch: pytest.MonkeyPatch, crowd: int) -> None:
+    """One chat cannot hold up the others for hours; and weakened on purpose, it does."""
+    monkeypatch.setattr(relay_module, "CROWD", crowd)
+    house = House(provider=ScriptedProvider(gate=asyncio.Event()), turn_seconds=0.05)
+    async with running(house):
+        for key in range(1, 11):
+            house.channel.say(key, str(key))
+        await house.channel.until_finished(10)
+    sorry = texts.for_code(Code.TIMED_OUT)
+    assert [house.channel.replies[key].sent for key in range(1, 11)] == [[sorry]] * 10
+    # The first has its time; while there are five or more, who waited as long is not asked for.
+    assert len(house.provider.prompts) == (5 if crowd == 5 else 10)
+    assert [end.turn for end in house.turns.ended] == [f"scripted:{key}" for key in range(1, 11)]
+
+
 async def test_a_finished_turn_is_not_answered_again() -> None:
     house = House(turns=ScriptedTurns({"scripted:1": Verdict.DONE}))
     async with running(house):

@@ -29,6 +29,8 @@ NOTICE_SECONDS = 0.3
 """Within which a death of the gateway is noticed here, after it has broken a tunnel."""
 ENDS_KEPT = 100
 """As many as messages can be unfinished at a messenger at once."""
+ENDS_KEPT_SECONDS = 180.0
+"""By then a messenger has been told that they are finished. What is older is not told: it would count in a new day."""
 MAX_ANSWER = 64 * 1024
 OLLAMA_NAME = "localhost"
 """What Ollama's Host header must say: on a loopback address it refuses other names, against DNS rebinding."""
@@ -46,7 +48,7 @@ class Door:
     """How often the gateway has died under this mate."""
     _calls: list[Connection] = field(default_factory=list)
     _death: asyncio.Event = field(default_factory=asyncio.Event)
-    _ends: deque[TurnEnd] = field(default_factory=lambda: deque(maxlen=ENDS_KEPT))
+    _ends: deque[tuple[float, TurnEnd]] = field(default_factory=lambda: deque(maxlen=ENDS_KEPT))
 
     async def begin(self, turn: str, chat: str) -> TurnAnswer:
         """Asks what to do with a turn of a chat; raises :class:`DoorError` when the gateway stays away."""
@@ -55,7 +57,7 @@ class Door:
 
     async def end(self, end: TurnEnd) -> None:
         """Says that a reply was sent."""
-        self._ends.append(end)
+        self._ends.append((asyncio.get_running_loop().time(), end))
         await self._call("POST", "/turn/end", encode_json(end))
 
     async def say(self, event: Event) -> None:
@@ -86,8 +88,10 @@ class Door:
         self.deaths += 1
         self._death.set()
         self._death = asyncio.Event()
-        for end in tuple(self._ends):
-            await self._call("POST", "/turn/end", encode_json(end))
+        oldest = asyncio.get_running_loop().time() - ENDS_KEPT_SECONDS
+        for said, end in tuple(self._ends):
+            if said > oldest:
+                await self._call("POST", "/turn/end", encode_json(end))
 
     async def tunnel(self, host: str, tls: ssl.SSLContext) -> Connection:
         """A TLS 1.3 connection to ``host``, end to end through the gateway; raises :class:`DoorError`.

@@ -112,6 +112,26 @@ async def test_the_next_gateway_is_told_which_turns_have_ended(tmp_path: Path, c
             await call.close()
 
 
+async def test_what_ended_long_ago_is_not_counted_again(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "door.sock"
+    door = Door(str(path))
+    async with life(path, clock) as first:
+        following = asyncio.create_task(door.config(1))
+        await first.asked.wait()
+        await door.end(TurnEnd(turn="yesterday"))
+        monkeypatch.setattr(door_module, "ENDS_KEPT_SECONDS", 0.0)
+    path.unlink()
+    async with life(path, clock) as second, asyncio.timeout(10):
+        await second.asked.wait()
+        assert second.ledger.turns == 0
+        following.cancel()
+        await asyncio.wait([following])
+        for call in door._calls:
+            await call.close()
+
+
 async def test_without_a_death_nobody_says_so(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,13 +67,24 @@ class Door:
 
     async def config(self, after: int) -> MateConfig | None:
         """The configuration when it is newer than revision ``after``; waits up to 50 s for one."""
-        target, seconds = f"/config?after={after}", CONFIG_WAIT_SECONDS + CALL_SECONDS
-        try:
-            answer = await self._once("GET", target, b"", seconds)
-        except (HttpError, TimeoutError):
-            await self._mourn()
-            answer = await self._call("GET", target, seconds=seconds)
+        answer = await self._poll(f"/config?after={after}", CONFIG_WAIT_SECONDS + CALL_SECONDS)
         return self._read(answer, lambda raw: decode_json(MateConfig, raw, MAX_ANSWER)) if answer else None
+
+    async def _poll(self, target: str, seconds: float) -> bytes:
+        """A long poll, which notices a death of the gateway; begun anew until there is one again."""
+        clock = asyncio.get_running_loop().time
+        failed = 0.0
+        while True:
+            try:
+                return await self._once("GET", target, b"", seconds)
+            except ConnectFailedError:
+                pass  # there is none yet
+            except (HttpError, TimeoutError):
+                await self._mourn()
+            failed = failed or clock()
+            if clock() >= failed + HEAL_SECONDS:
+                raise DoorError(Code.INTERNAL) from None
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def died(self, since: int) -> bool:
         """Whether the gateway has died since there were so many :attr:`deaths`; a break of a tunnel may show first."""

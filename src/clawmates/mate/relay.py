@@ -163,10 +163,10 @@ class Relay:
 
     async def _finish(self, inbound: Inbound) -> None:
         """Deals with one message for good, whatever happens but a cancellation."""
+        left = self._seconds_left(inbound)
         try:
-            async with asyncio.timeout_at(self._deadline(inbound)):
-                await asyncio.sleep(0)  # so that nothing is begun for who is too late already
-                await self._turn(inbound)
+            async with asyncio.timeout(left or self.turn_seconds):
+                await self._turn(inbound, late=not left)
         except TimeoutError:
             await self._apologise(inbound, Code.TIMED_OUT)
         except ChannelError as error:
@@ -177,17 +177,17 @@ class Relay:
             await self._apologise(inbound, Code.INTERNAL)
         self.channel.finish(inbound)
 
-    def _deadline(self, inbound: Inbound) -> float:
-        """When it is given up: a turn has its full time; in a crowd that counts from when the message came.
+    def _seconds_left(self, inbound: Inbound) -> float:
+        """For a turn that begins now, 0 when it is too late: in a crowd its time counts from when the message came.
 
         So whoever sends a hundred messages at once cannot keep those unseen for long that stand behind them.
         """
         crowded = len(self._arrived) >= CROWD
         now = asyncio.get_running_loop().time()
-        arrived = self._arrived.pop(inbound.turn, now)
-        return (arrived if crowded else now) + self.turn_seconds
+        waited = now - self._arrived.pop(inbound.turn, now)
+        return max(0.0, self.turn_seconds - waited) if crowded else self.turn_seconds
 
-    async def _turn(self, inbound: Inbound) -> None:
+    async def _turn(self, inbound: Inbound, *, late: bool) -> None:
         asked = command(inbound.text)
         if asked is not None:
             await self._obey(inbound, asked)
@@ -198,6 +198,8 @@ class Relay:
         match told.verdict:
             case Verdict.DONE:
                 return
+            case Verdict.GO if late:
+                await self._apologise(inbound, Code.TIMED_OUT)
             case Verdict.GO:
                 await self._reply(inbound)
             case Verdict.OVER:

@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-SETTLING_SECONDS = 0.25
+SETTLING_SECONDS = 0.1
 """From a reply's arrival at the messenger to the end of its turn at the gateway, on a busy machine."""
-TELLING_SECONDS = 4.0
-"""From a gateway's death until its mates have told the next one which turns had ended."""
-REDELIVERED_SECONDS = 120.0
-"""How long an answered update may stand unconfirmed behind an older one that is still being answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +59,7 @@ def outcome(said: Sequence[str], sent: Iterable[Sent]) -> Outcome:
 def unsettled(sent: Iterable[Sent], kills: Kills) -> int:
     """How many replies stood between their sending and the end of their turn when something was killed.
 
-    So many may come twice: nobody alive knew that they had been sent. After a death of the gateway that is also so for
-    what the mate had not yet told the next one.
+    So many may come twice: nobody alive knew that they had been sent.
     """
-    return sum(any(_open(one.received, moment, kills) for moment in (*kills.mate, *kills.gateway)) for one in sent)
-
-
-def _open(received: float, moment: float, kills: Kills) -> bool:
-    if 0 <= moment - received <= SETTLING_SECONDS:
-        return True
-    untold = any(0 <= moment - death <= TELLING_SECONDS for death in kills.gateway)
-    return moment in kills.mate and untold and 0 <= moment - received <= REDELIVERED_SECONDS
+    moments = (*kills.mate, *kills.gateway)
+    return sum(any(0 <= moment - one.received <= SETTLING_SECONDS for moment in moments) for one in sent)

@@ -112,6 +112,23 @@ async def test_the_next_gateway_is_told_which_turns_have_ended(tmp_path: Path, c
             await call.close()
 
 
+async def test_every_death_is_noticed_however_soon_after_the_last(tmp_path: Path, clock: ManualClock) -> None:
+    path = tmp_path / "door.sock"
+    door = Door(str(path))
+    following = asyncio.create_task(door.config(1))
+    async with asyncio.timeout(20):
+        for deaths in range(3):
+            async with life(path, clock) as there:
+                await there.asked.wait()
+            path.unlink()
+            assert await door.died(deaths)
+    assert door.deaths == 3
+    following.cancel()
+    await asyncio.wait([following])
+    for call in door._calls:
+        await call.close()
+
+
 async def test_what_ended_long_ago_is_not_counted_again(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

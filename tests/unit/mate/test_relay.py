@@ -139,7 +139,8 @@ async def test_in_a_crowd_the_time_counts_from_when_a_message_came(monkeypatch: 
         await house.channel.until_finished(10)
     sorry = texts.for_code(Code.TIMED_OUT)
     assert [house.channel.replies[key].sent for key in range(1, 11)] == [[sorry]] * 10
-    # The first has its time; while there are five or more, who waited as long is not asked for.
+    # The first has its time; while there are five or more, what waited as long is not asked for.
+    assert len(house.turns.begun) == 10, "what was answered by a life before is known all the same"
     assert len(house.provider.prompts) == (5 if crowd == 5 else 10)
     assert [end.turn for end in house.turns.ended] == [f"scripted:{key}" for key in range(1, 11)]
 

@@ -2,16 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from clawmates.trials.soak_count import (
-    REDELIVERED_SECONDS,
-    SETTLING_SECONDS,
-    TELLING_SECONDS,
-    Kills,
-    Outcome,
-    Sent,
-    outcome,
-    unsettled,
-)
+from clawmates.trials.soak_count import SETTLING_SECONDS, Kills, Outcome, Sent, outcome, unsettled
 
 SAID = ("message 1 end", "message 2 end")
 
@@ -49,11 +40,4 @@ def test_a_reply_is_unsettled_for_a_moment(who: str, after: float, open_then: in
 
 
 def test_each_reply_counts_once() -> None:
-    assert unsettled([Sent("answer", 100.0)], Kills((100.1, 100.2), (100.05,))) == 1
-
-
-def test_what_the_next_gateway_was_not_told_is_unsettled() -> None:
-    replies = [Sent("late", 99.0), Sent("early", 100.0 - REDELIVERED_SECONDS)]
-    assert unsettled(replies, Kills((101.0,), (100.0,))) == 1
-    assert unsettled(replies, Kills((101.0 + TELLING_SECONDS,), (100.0,))) == 0
-    assert unsettled(replies, Kills((), (100.0,))) == 0
+    assert unsettled([Sent("answer", 100.0)], Kills((100.05, 100.09), (100.02,))) == 1

@@ -31,14 +31,16 @@ class Leaky(LivePlatform):
         return await LivePlatform.chat(self, bot, text)
 
 
-async def with_bot(trial: Throwaway) -> None:
-    await trial.add([Bot.invent("canary", ChannelKind.TERMINAL)])
-    await trial.until_live("canary")
+async def with_bot(trial: Throwaway, *others: str) -> None:
+    await trial.add(
+        [Bot.invent("canary", ChannelKind.TERMINAL), *(Bot.invent(name, ChannelKind.TELEGRAM) for name in others)]
+    )
+    await trial.until_live("canary", *others)
 
 
 async def test_both_claims_hold_on_a_platform_with_its_own_disk() -> None:
     async with throwaway(disk=True) as trial:
-        await with_bot(trial)
+        await with_bot(trial, "neighbour")
         report = await run(trial.live, ["no-storage", "isolation"], SHORT)
     assert {claim.id: claim.status for claim in report.claims} == {
         Claim.NO_STORAGE: Status.HELD,
@@ -49,6 +51,10 @@ async def test_both_claims_hold_on_a_platform_with_its_own_disk() -> None:
     assert figures["messages"] == 4
     assert figures["provider_errors"] == 1
     assert figures["kills"] == 1
+    attempts = report.claims[1].evidence
+    assert int(attempts.figures["probes_that_count"]) >= 60, text(report)
+    verdicts = {row[0]: row[4] for row in attempts.tables[0].rows}
+    assert verdicts["door-of-another-bot"] == verdicts["memory-hog"] == verdicts["fork-bomb"] == "denied"
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -143,8 +143,13 @@ class Facts:
     """Owner of ``/proc/PID/environ``: the user while the process is dumpable, the map's root when not."""
 
 
-def read_facts(pid: int, mounts_asked: Iterable[Mount] = (), *, proc: Path = Path("/proc")) -> Facts:
-    """Reads it all, about 3 ms. Raises :class:`FactsUnavailableError`."""
+def read_facts(
+    pid: int, mounts_asked: Iterable[Mount] = (), *, proc: Path = Path("/proc"), monitored: bool = True
+) -> Facts:
+    """Reads it all, about 3 ms. Raises :class:`FactsUnavailableError`.
+
+    Only a container's first process is ``monitored`` by the engine; of another one nobody keeps what it prints.
+    """
     here = proc / str(pid)
     try:
         status = parse_status((here / "status").read_text())
@@ -177,7 +182,7 @@ def read_facts(pid: int, mounts_asked: Iterable[Mount] = (), *, proc: Path = Pat
             oom_score=int((here / "oom_score_adj").read_text()),
             environment=parse_environment((here / "environ").read_bytes()),
             foreign_descriptors=_foreign_descriptors(here, own),
-            output_kept=kept_output(here, proc / status["PPid"]),
+            output_kept=kept_output(here, proc / status["PPid"]) if monitored else (),
             written=parse_io((here / "io").read_text())["write_bytes"],
             environ_owner=(here / "environ").stat().st_uid,
         )

@@ -16,7 +16,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from clawmates.node.bpf import Call, FilterError, Program, allows, parse
-from clawmates.node.engines.seccomp import DENIED, NAMESPACE_FLAGS
+from clawmates.node.engines.seccomp import DENIED, FAMILIES, NAMESPACE_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +33,8 @@ ARCHITECTURES: dict[str, tuple[int, ...]] = {
 }
 """Machine → the architectures its kernel takes calls in, as libseccomp names them: x86-64, i386, x32; arm64, arm."""
 _X32, _X86_64 = 0x4000_003E, 0xC000_003E
+MOST_FAMILIES = 64
+"""Linux knows 46 families of sockets (AF_MAX of linux/socket.h); a few more cost nothing."""
 _UNKNOWN_CALL, _UNKNOWN_ARCHITECTURE = 0x0FFF, 0x0BAD
 EVERYTHING, UNREADABLE = "everything", "unreadable"
 
@@ -80,6 +82,10 @@ def _to_deny() -> Iterator[tuple[str, Call]]:
             flags = [1 << bit for bit in range(32) if NAMESPACE_FLAGS >> bit & 1] if name == "clone" else [0]
             for first in flags:
                 yield name, Call(number=number, architecture=told, first=first)
+        socket = _number(architecture, "socket")
+        if socket >= 0:
+            for family in sorted(set(range(MOST_FAMILIES)) - FAMILIES):
+                yield "socket", Call(number=socket, architecture=told, first=family)
 
 
 @cache

@@ -5,16 +5,23 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from clawmates.base.paths import Run, State
+from clawmates.proofs.probes.attempt import Attempts
+from clawmates.proofs.probes.entry import PROBES, Seen
+from clawmates.proofs.probes.inside.frame import DENIED, DONE
 from clawmates.proofs.writes import write_bytes
 from clawmates.wire.names import ChannelKind
 from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from types import TracebackType
+
+    from clawmates.proofs.trial import Bench
 
 _CHILD = """
 import os, sys
@@ -84,6 +91,15 @@ class Child:
             self.process.stdin.close()
 
 
+def all_denied() -> Attempts:
+    """Every probe as it should end."""
+    return Attempts(
+        walls=(),
+        sealed={name: Seen(outcome=DENIED, detail="EPERM") for name in PROBES},
+        controls={name: Seen(outcome=DONE, detail="could") for name in PROBES},
+    )
+
+
 async def _keep_quiet(_platform: FakePlatform, _text: str) -> None:
     return
 
@@ -104,7 +120,13 @@ class FakePlatform:
     real_provider: bool = False
     services: dict[str, Child] = field(default_factory=dict)
     mates: dict[str, Child] = field(default_factory=dict)
+    tried: Attempts = field(default_factory=all_denied)
+    kills_the_mate: bool = False
+    """Whether what is tried inside ends the mate."""
     provoked: int = 0
+    hogged: list[str] = field(default_factory=list)
+    hogs: int = 0
+    """Hogs that run now."""
     killed: int = 0
     heard: int = 0
 
@@ -164,6 +186,20 @@ class FakePlatform:
     async def read_back(self, _bot: str) -> tuple[Finding, ...]:
         """Always the same."""
         return self.findings
+
+    async def attempts(self, bot: str, _bench: Bench, *, controls: bool = True) -> Attempts:
+        """What the test says; without controls, without them."""
+        if self.kills_the_mate:
+            await self.kill_mate(bot)
+        return self.tried if controls else replace(self.tried, controls={})
+
+    @asynccontextmanager
+    async def hog(self, bot: str) -> AsyncIterator[None]:
+        """Remembers whom it was in."""
+        self.hogged.append(bot)
+        self.hogs += 1
+        yield
+        self.hogs -= 1
 
     async def chat(self, _bot: str, text: str) -> str:
         """Hears the text, lets it leak, answers."""

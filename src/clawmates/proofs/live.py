@@ -7,17 +7,20 @@ import json
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clawmates.base.paths import Run, State
-from clawmates.base.settings import Settings
+from clawmates.base.settings import Settings, vault_address
 from clawmates.node.engines.base import EngineError
 from clawmates.node.facts import FactsUnavailableError, read_facts
 from clawmates.node.isolation import judge
 from clawmates.node.spec import FIRST_UID, UIDS, container_spec, mounts
 from clawmates.proofs.platform import ChatError, ProofError
+from clawmates.proofs.probes.attempt import Site, attempt, door_of, hogged
+from clawmates.proofs.probes.marks import Known
 from clawmates.selfhost import bots
 from clawmates.selfhost.console import Console, ConsoleError
 from clawmates.selfhost.containers import podman_of
@@ -28,8 +31,18 @@ from clawmates.wire.releases import ReleaseError
 from clawmates.wire.releases import load as load_release
 from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from clawmates.node.engines.base import ContainerSpec, Running
+    from clawmates.node.facts import Facts
+    from clawmates.proofs.probes.attempt import Attempts
+    from clawmates.proofs.trial import Bench
+
 LIVE_AGAIN_SECONDS = 60.0
 LOOK_SECONDS = 0.05
+OWN_CHOICE = frozenset({"not dumpable", "umask"})
+"""What every process chooses for itself, and no wall: the mate hardens itself, an attacker would not."""
 
 
 @dataclass(slots=True)
@@ -70,32 +83,80 @@ class LivePlatform:
     async def read_back(self, bot: str) -> tuple[Finding, ...]:
         """Judged anew from the kernel, the signed release and ``desired.json``; node is not asked."""
         status = await self._bot(bot)
+        spec, facts = self._asked_and_found(status)
+        running = await self._running(status)
+        image = Finding(name="image", wanted=spec.image, found=running.image, ok=running.image == spec.image)
+        return (*judge(spec, facts), image)
+
+    async def attempts(self, bot: str, bench: Bench, *, controls: bool = True) -> Attempts:
+        """See :class:`~clawmates.proofs.platform.Platform`."""
+        return await attempt(await self._site(bot), bench, controls=controls)
+
+    @asynccontextmanager
+    async def hog(self, bot: str) -> AsyncIterator[None]:
+        """See :class:`~clawmates.proofs.platform.Platform`."""
+        async with hogged(await self._site(bot)):
+            yield
+
+    async def _site(self, bot: str) -> Site:
+        now = await self.status()
+        status = await self._bot(bot)
+        spec, _ = self._asked_and_found(status)
+        others = [self._asked_and_found(one)[0] for one in now.bots if one.pid and one.bot != bot]
+        neighbour = next((one for one in others if door_of(one).exists()), None)
+
+        async def judged(pid: int) -> tuple[Finding, ...]:
+            found = judge(spec, self._found(status.bot, pid, monitored=False))
+            return tuple(one for one in found if one.name not in OWN_CHOICE)
+
+        return Site(
+            files=podman_of(self.state, self.settings).files,
+            runtime=self.settings.node.runtime,
+            running=await self._running(status),
+            spec=spec,
+            run=self.run.root,
+            known=Known(
+                vault=vault_address(self.settings),
+                sockets={"node": str(self.run.node), "gateway": str(self.run.gateway)},
+                neighbour=str(door_of(neighbour)) if neighbour else "",
+                folder=self.state.root,
+            ),
+            neighbour=neighbour,
+            judged=judged,
+        )
+
+    def _asked_and_found(self, bot: BotStatus) -> tuple[ContainerSpec, Facts]:
+        facts = self._found(bot.bot, bot.pid)
         try:
             release = load_release(self.state.release, self.settings.node.release_key)
-            facts = read_facts(status.pid, mounts(self.run, bot))
-            wanted = bots.find(bots.read(self.state), bot)
-        except (ReleaseError, FactsUnavailableError, BotError) as error:
-            raise ProofError(f"the isolation of bot {bot} cannot be read: {error}") from None
+            wanted = bots.find(bots.read(self.state), bot.bot)
+        except (ReleaseError, BotError) as error:
+            raise ProofError(f"the isolation of bot {bot.bot} cannot be read: {error}") from None
         outside = facts.uid_map[0].outside if facts.uid_map else 0
         spec = container_spec(
             wanted,
             release,
             self.run,
             slot=max(0, (outside - FIRST_UID) // UIDS),
-            generation=status.generation,
+            generation=bot.generation,
             memory_mib=self.settings.node.memory_mib,
         )
-        return (*judge(spec, facts), await self._image(status, spec.image))
+        return spec, facts
 
-    async def _image(self, bot: BotStatus, wanted: str) -> Finding:
+    def _found(self, bot: str, pid: int, *, monitored: bool = True) -> Facts:
+        try:
+            return read_facts(pid, mounts(self.run, bot), monitored=monitored)
+        except FactsUnavailableError as error:
+            raise ProofError(f"the isolation of bot {bot} cannot be read: {error}") from None
+
+    async def _running(self, bot: BotStatus) -> Running:
         engine = podman_of(self.state, self.settings)
         try:
-            running = next(one for one in await engine.list() if one.name == bot.container)
+            return next(one for one in await engine.list() if one.name == bot.container)
         except (EngineError, StopIteration):
             raise ProofError(f"the engine does not know the container of bot {bot.bot}") from None
         finally:
             engine.close()
-        return Finding(name="image", wanted=wanted, found=running.image, ok=running.image == wanted)
 
     async def chat(self, bot: str, text: str) -> str:
         """See :class:`~clawmates.proofs.platform.Platform`."""

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from clawmates.base.paths import Run, State
+    from clawmates.proofs.probes.attempt import Attempts
+    from clawmates.proofs.trial import Bench
     from clawmates.wire.status import Finding, NodeStatus
 
 
@@ -56,6 +59,17 @@ class Platform(Protocol):
 
     async def read_back(self, bot: str) -> tuple[Finding, ...]:
         """The isolation of a bot's running container, read from the kernel now. Raises :class:`ProofError`."""
+        ...
+
+    async def attempts(self, bot: str, bench: Bench, *, controls: bool = True) -> Attempts:
+        """Every probe, tried inside a bot's running container and, with ``controls``, in weaker ones.
+
+        Raises :class:`ProofError`.
+        """
+        ...
+
+    def hog(self, bot: str) -> AbstractAsyncContextManager[None]:
+        """As long as it is open, a bot's container takes all processor time and memory that it is given."""
         ...
 
     async def chat(self, bot: str, text: str) -> str:

@@ -38,6 +38,10 @@ def _detail(claim: Result) -> list[str]:
     lines = ["", f"{claim.id}: {claim.status}", *_wrapped(evidence.summary, "  ")]
     if evidence.table:
         lines += ["", *table(evidence.table)]
+    for one in evidence.tables:
+        lines += ["", f"  {one.title}", *table(one.rows)]
+    if evidence.controls:
+        lines += ["", "  controls", *(part for one in evidence.controls for part in _wrapped(one, "    "))]
     if evidence.found:
         lines += ["", "  against the claim", *(part for one in evidence.found for part in _wrapped(one, "    "))]
     unsafe = evidence.figures.get("unsafe_switches", "none")

@@ -30,6 +30,14 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows under a title; the first row is the head."""
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What was done and seen; no text of any message is in it."""
 
@@ -39,6 +47,10 @@ class Evidence:
     """Flat keys, for programs and for comparing runs."""
     table: tuple[tuple[str, ...], ...] = ()
     """Rows for people; the first is the head."""
+    tables: tuple[Table, ...] = ()
+    """More of them, where one is not enough."""
+    controls: tuple[str, ...] = ()
+    """What shows that the trial can fail: weak things that it found in this very run."""
     found: tuple[str, ...] = ()
     """What speaks against the claim."""
     not_looked_at: tuple[str, ...] = ()

@@ -25,7 +25,7 @@ from clawmates.node.engines.exits import Exits
 from clawmates.node.engines.podman import PodmanEngine, _failure, _running
 from clawmates.node.engines.podman_files import SECCOMP_SOURCE, PodmanFiles
 from clawmates.node.engines.runtime import choose_runtime, gives_user_namespaces
-from clawmates.node.engines.seccomp import DENIED, tighten, write_profile
+from clawmates.node.engines.seccomp import DENIED, FAMILIES, tighten, write_profile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,6 +134,8 @@ def test_the_engines_profile_is_tightened() -> None:
         assert _allowed(tight, call) == [], call
     (clone,) = _allowed(tight, "clone")
     assert clone["args"] == [{"index": 0, "value": 0x7E020000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]
+    families = [rule["args"] for rule in _allowed(tight, "socket")]
+    assert [(one["op"], one["value"]) for (one,) in families] == [("SCMP_CMP_EQ", value) for value in sorted(FAMILIES)]
     for call in ("read", "execve", "connect", "epoll_wait", "futex", "getrandom"):
         assert _allowed(tight, call), call
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from clawmates.node import filters
 from clawmates.node.bpf import Call, FilterError, allows, parse
-from clawmates.node.engines.seccomp import DENIED, NAMESPACE_FLAGS
+from clawmates.node.engines.seccomp import DENIED, FAMILIES, NAMESPACE_FLAGS
 from clawmates.node.facts import parse_status
 from clawmates.node.filters import EVERYTHING, UNREADABLE, forbidden_calls, passing
 
@@ -130,7 +130,7 @@ def test_a_single_call_left_out_is_named() -> None:
     every = sorted(DENIED - {"clone"})
     open_door = [name for name in every if name != "unshare"]
     found = set(passing((denying(*open_door),)))
-    assert found == {"unknown calls", "clone", "unshare"}
+    assert found == {"unknown calls", "clone", "socket", "unshare"}
 
 
 def test_clone_is_judged_by_each_of_its_flags() -> None:
@@ -151,6 +151,21 @@ def test_clone_is_judged_by_each_of_its_flags() -> None:
 
     assert passing((masking(NAMESPACE_FLAGS),)) == ()
     assert passing((masking(NAMESPACE_FLAGS & ~0x1000_0000),)) == ("clone",)
+
+
+def test_sockets_are_judged_by_each_of_their_families() -> None:
+    """A filter that lets one family too many through is found."""
+    library = ctypes.CDLL("libseccomp.so.2")
+    socket = library.seccomp_syscall_resolve_name_arch(ctypes.c_uint32(NATIVE), b"socket")
+
+    def letting(*families: int) -> bytes:
+        each = [part for family in families for part in ((EQUAL, 0, 1, family), (RETURN, 0, 0, ALLOW))]
+        start = ((LOAD, 0, 0, NUMBER), (EQUAL, 1, 0, socket), (RETURN, 0, 0, ERRNO), (LOAD, 0, 0, FIRST_LOW))
+        return program(*start, *each, (RETURN, 0, 0, ERRNO))
+
+    assert passing((letting(*FAMILIES),)) == ()
+    vsock = 40
+    assert passing((letting(*FAMILIES, vsock),)) == ("socket",)
 
 
 def test_a_machine_whose_calls_are_not_known_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:

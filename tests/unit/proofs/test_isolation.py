@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from clawmates.proofs.claims import neighbours
 from clawmates.proofs.claims.isolation import isolation
-from clawmates.proofs.fake import FakePlatform
+from clawmates.proofs.fake import FakePlatform, all_denied
 from clawmates.proofs.kernel import (
     NAMESPACES,
     SECOND,
@@ -19,6 +20,9 @@ from clawmates.proofs.kernel import (
     users,
 )
 from clawmates.proofs.platform import NoBotError, ProofError
+from clawmates.proofs.probes.entry import PROBES, Seen
+from clawmates.proofs.probes.inside.frame import DONE
+from clawmates.proofs.probes.verdict import LEAST
 from clawmates.proofs.report import text
 from clawmates.proofs.result import Report, Status
 from clawmates.wire.status import Finding
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clawmates.base.paths import Run, State
+    from clawmates.proofs.probes.attempt import Attempts
     from clawmates.proofs.trial import Bench, Options
 
 
@@ -215,3 +220,75 @@ async def test_a_container_that_just_died_is_said(
         with pytest.raises(ProofError, match="does not show the container of bot tester"):
             await isolation(platform, options, bench)
         platform.mates.clear()
+
+
+def with_outcome(probe: str, here: Seen) -> Attempts:
+    well = all_denied()
+    return replace(well, sealed=dict(well.sealed) | {probe: here})
+
+
+async def test_every_attempt_stands_in_the_report(
+    sealed: dict[int, Kernel], state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async with FakePlatform(state, run_folder) as platform:
+        result = await isolation(platform, options, bench)
+    rows = result.evidence.tables[0].rows
+    assert len(rows) == len(PROBES) + 1
+    assert all(rows[1:][number][-1] == one.tried for number, one in enumerate(PROBES.values()))
+    assert result.evidence.figures["probes_that_count"] == len(PROBES)
+    assert any("measured with --full only" in one for one in result.evidence.not_looked_at)
+    assert sealed
+
+
+async def test_one_attempt_that_succeeds_breaks_it(
+    sealed: dict[int, Kernel], state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    tried = with_outcome("raw-socket", Seen(outcome=DONE, detail="opened"))
+    async with FakePlatform(state, run_folder, tried=tried) as platform:
+        result = await isolation(platform, options, bench)
+    assert result.status is Status.BROKEN
+    assert result.evidence.found == ("bot tester: raw-socket was done: opened; in the weak control done: could",)
+    assert sealed
+
+
+async def test_a_mate_that_does_not_outlive_the_attempts_breaks_it(
+    sealed: dict[int, Kernel], state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async with FakePlatform(state, run_folder, kills_the_mate=True) as platform:
+        result = await isolation(platform, options, bench)
+    assert result.status is Status.BROKEN
+    assert result.evidence.found == ("bot tester: the mate did not outlive what was tried beside it",)
+    assert sealed
+
+
+async def test_too_few_attempts_that_count_claim_nothing(
+    sealed: dict[int, Kernel], state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    well = all_denied()
+    few = replace(well, controls=dict(list(well.controls.items())[: LEAST - 1]))
+    async with FakePlatform(state, run_folder, tried=few) as platform:
+        with pytest.raises(ProofError, match=f"only {LEAST - 1} of {len(PROBES)}"):
+            await isolation(platform, options, bench)
+    enough = replace(well, controls=dict(list(well.controls.items())[:LEAST]))
+    async with FakePlatform(state, run_folder, tried=enough) as platform:
+        assert (await isolation(platform, options, bench)).status is Status.HELD
+    assert sealed
+
+
+async def test_in_full_every_bot_is_tried_and_a_hog_let_loose(
+    sealed: dict[int, Kernel],
+    state: State,
+    run_folder: Run,
+    options: Options,
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(neighbours, "BLOCK", 1)
+    monkeypatch.setattr(neighbours, "MOST", 1e9)
+    async with FakePlatform(state, run_folder, bots=("one", "two")) as platform:
+        result = await isolation(platform, replace(options, full=True), bench)
+    assert result.status is Status.HELD
+    assert result.evidence.figures["probed_bots"] == 2
+    assert result.evidence.figures["hog_replies"] == 2 * neighbours.ROUNDS
+    assert result.evidence.tables[-1].title.startswith("a neighbour's replies")
+    assert sealed

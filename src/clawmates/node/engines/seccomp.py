@@ -67,6 +67,7 @@ DENIED = frozenset(
         "shmctl",
         "shmdt",
         "shmget",
+        "socketcall",
         "swapoff",
         "swapon",
         "syslog",
@@ -77,14 +78,23 @@ DENIED = frozenset(
         "vhangup",
     }
 )
-"""Namespaces, mounts, keyrings, tracing, SysV and POSIX queues, io_uring: ENOSYS, which libc understands."""
+"""Namespaces, mounts, keyrings, tracing, SysV and POSIX queues, io_uring: ENOSYS, which libc understands.
+
+``socketcall`` is how 32-bit programs open sockets; its arguments lie where a filter cannot read them.
+"""
+
+FAMILIES = frozenset({1, 2, 10})
+"""AF_UNIX for the door, AF_INET and AF_INET6 for loopback (linux/socket.h). Every other family is refused: AF_VSOCK,
+which reaches the hypervisor, belongs to no network namespace at all, and the rarer ones are where kernels break."""
 
 NAMESPACE_FLAGS = 0x7E020000
 """CLONE_NEWNS|NEWCGROUP|NEWUTS|NEWIPC|NEWUSER|NEWPID|NEWNET of clone(2): threads and children without them go."""
 
 
 def tighten(profile: bytes) -> bytes:
-    """An OCI seccomp profile (JSON, as containers-common ships it) without :data:`DENIED`.
+    """An OCI seccomp profile (JSON, as containers-common ships it), tightened.
+
+    It is without :data:`DENIED`, and with sockets of :data:`FAMILIES` only.
 
     Calls that no rule names fall to the profile's default, an error. ``clone3`` passes its flags by pointer, which
     seccomp cannot read, so it is ENOSYS and libc falls back to ``clone``. Raises :class:`EngineMissingError` for
@@ -96,7 +106,7 @@ def tighten(profile: bytes) -> bytes:
             raise EngineMissingError("the seccomp profile allows by default")
         rules = []
         for rule in document["syscalls"]:
-            names = [name for name in rule["names"] if name not in DENIED]
+            names = [name for name in rule["names"] if name not in DENIED and name != "socket"]
             if names:
                 rules.append(rule | {"names": names})
         rules.append(
@@ -106,6 +116,9 @@ def tighten(profile: bytes) -> bytes:
                 "args": [{"index": 0, "value": NAMESPACE_FLAGS, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}],
             }
         )
+        for family in sorted(FAMILIES):
+            only = {"index": 0, "value": family, "valueTwo": 0, "op": "SCMP_CMP_EQ"}
+            rules.append({"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [only]})
         return json.dumps(document | {"syscalls": rules, "defaultErrnoRet": 38}).encode()
     except (ValueError, KeyError, TypeError):
         raise EngineMissingError("the seccomp profile cannot be read") from None

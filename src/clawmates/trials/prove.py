@@ -20,6 +20,8 @@ async def main(claims: list[str], options: Options, *, as_json: bool) -> int:
             [Bot.invent("canary", ChannelKind.TERMINAL), Bot.invent("neighbour", ChannelKind.TELEGRAM)],
         )
         await trial.until_live("canary", "neighbour")
+        # Faster than any real model; at once would be a race of schedulers, and a kill would never meet an answer.
+        await trial.simulator.set_style(first_byte_ms=60, gap_ms=5)
         return show(await run(trial.live, claims, options), as_json=as_json)
 
 

@@ -37,7 +37,7 @@ def test_a_fifth_is_allowed_and_more_is_not() -> None:
     assert hogged(1.19).against == ()
     (said,) = hogged(1.3).against
     assert "1.30 times" in said
-    assert hogged(1.1).summary.endswith("moved by +10%.")
+    assert hogged(1.1).summary.endswith("moved from 594.0 to 653.4 ms (+10%).")
     assert hogged(1.1).figures["neighbour_p99_ratio"] == 1.1
     assert hogged(1.1).table.rows[-1] == ("p99", "594.0", "653.4")
 

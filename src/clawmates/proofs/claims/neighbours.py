@@ -50,7 +50,11 @@ class Hogged:
     @property
     def summary(self) -> str:
         """One sentence."""
-        return f"Beside a hog the neighbour's p99 of {len(self.beside)} replies moved by {self.ratio - 1:+.0%}."
+        alone, beside = (percentile(values, 99) * 1000 for values in (self.alone, self.beside))
+        return (
+            f"Beside a hog the neighbour's p99 of {len(self.beside)} replies moved from {alone:.1f} to {beside:.1f} ms"
+            f" ({self.ratio - 1:+.0%})."
+        )
 
     @property
     def figures(self) -> dict[str, int | float | str]:

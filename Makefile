@@ -13,7 +13,7 @@ FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
 # Root is needed for containers; without it, sudo asks.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup image demo test lint bench prove soak egress fuzz fresh clean
+.PHONY: help setup image demo test lint bench prove soak egress fuzz mutate fresh clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ soak: image ## a thousand messages while mate and gateway are killed at random; 
 
 egress: setup ## every way out that must be closed, counted by a resolver of ours and a packet capture (JSON=path)
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.egress $(if $(JSON),--json $(JSON))
+
+mutate: image ## seed defects one by one and see that exactly the right claim turns red (JSON=path)
+	@$(ROOT) $(PYTHON) -I -m clawmates.trials.mutate $(if $(JSON),--json $(JSON))
 
 fuzz: setup ## coverage-guided fuzzing of the handshake parser (make fuzz SECONDS=n)
 	@$(PYTHON) tests/fuzz/hello.py --seconds $(FUZZ_SECONDS)

@@ -1,0 +1,150 @@
+"""A copy of the checkout that can be broken: its own sources, environment, image, release and signing key.
+
+The copy is a whole one, because that is what a defect would be in: services start from it, the image is built from
+it, and a key made for it signs its release.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawmates.trials.throwaway import TrialError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clawmates.trials.mutation import Mutation
+
+COPIED = ("image", "requirements", "src", "tests", "docs", "pyproject.toml", "README.md")
+PACKAGES = ("debs", "wheels")
+"""What was fetched for the image already."""
+BUILD_SECONDS = 300
+PROVE_SECONDS = 600
+_FAILED = 1
+
+
+@dataclass(slots=True)
+class Tree:
+    """The copy at ``root``. ``ticks`` gives every change of a file a later time than the one before."""
+
+    root: Path
+    ticks: Iterator[int] = field(default_factory=lambda: count(1))
+
+    @property
+    def python(self) -> Path:
+        """The interpreter that imports the copy."""
+        return self.root / ".venv" / "bin" / "python"
+
+    @contextmanager
+    def broken(self, mutation: Mutation) -> Iterator[None]:
+        """The copy with a defect in it, for the time of the block. Raises ``StaleError``."""
+        texts = mutation.patched(self.root)
+        before = {name: (self.root / name).read_text() for name in texts}
+        for name, text in texts.items():
+            self._write(name, text)
+        try:
+            yield
+        finally:
+            for name, text in before.items():
+                self._write(name, text)
+
+    def build(self) -> str:
+        """Builds and signs the copy's image where anything of it changed; returns its digest."""
+        done = self._run([str(self.python), "image/build", "--json"], BUILD_SECONDS)
+        if done.returncode:
+            raise TrialError(f"the copy's image cannot be built: {_last(done.stderr)}")
+        return str(json.loads(done.stdout)["data"]["digest"])
+
+    def prove(self, claims: Sequence[str], messages: int) -> bytes:
+        """The JSON report of the copy's own claims on a throw-away platform made of it; raises :class:`TrialError`."""
+        chosen = [part for claim in claims for part in ("--claim", claim)]
+        command = [str(self.python), "-I", "-m", "clawmates.trials.prove", "--json", "--messages", str(messages)]
+        done = self._run([*command, *chosen], PROVE_SECONDS)
+        if done.returncode not in {0, _FAILED} or not done.stdout.startswith(b'{"claims"'):
+            raise TrialError(f"the claims could not be tried: {_last(done.stderr)}")
+        return done.stdout
+
+    def fails(self, test: str) -> bool:
+        """Whether a test of the copy fails; raises :class:`TrialError` when there is no such test."""
+        command = [str(self.python), "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+        done = self._run(command, PROVE_SECONDS)
+        if done.returncode not in {0, _FAILED}:
+            raise TrialError(f"{test} cannot be run: {_last(done.stdout)}")
+        return done.returncode == _FAILED
+
+    def _run(self, command: list[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        try:
+            return subprocess.run(  # noqa: S603 - our own programs
+                command,
+                cwd=self.root,
+                check=False,
+                capture_output=True,
+                stdin=subprocess.DEVNULL,
+                timeout=seconds,
+                env=environment,
+            )
+        except subprocess.TimeoutExpired:
+            raise TrialError(f"no answer within {seconds:.0f} s") from None
+
+    def _write(self, name: str, text: str) -> None:
+        """Writes a source so that compiled code of its other form is never taken for its own.
+
+        A compiled module is known by its source's size and whole second: another second for every writing.
+        """
+        path = self.root / name
+        path.write_text(text)
+        at = path.stat().st_mtime + next(self.ticks)
+        os.utime(path, (at, at))
+
+
+@contextmanager
+def copied(checkout: Path, place: Path) -> Iterator[Tree]:
+    """A copy of ``checkout`` below ``place``, removed afterwards. ``place`` is on the same file system: it is linked.
+
+    Raises ``OSError``.
+    """
+    root = place / "checkout"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    try:
+        for name in COPIED:
+            source = checkout / name
+            if source.is_dir():
+                shutil.copytree(source, root / name, symlinks=True)
+            else:
+                shutil.copy2(source, root / name)
+        for name in PACKAGES:
+            cached = checkout / "build" / "cache" / name
+            if cached.is_dir():
+                shutil.copytree(cached, root / "build" / "cache" / name, copy_function=os.link)
+        _environment(checkout / ".venv", root)
+        yield Tree(root)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _environment(venv: Path, root: Path) -> None:
+    """The checkout's virtual environment, file by file a hard link, but for the one that says where the sources are."""
+    shutil.copytree(venv, root / ".venv", symlinks=True, copy_function=os.link)
+    named = 0
+    for path in (root / ".venv").glob("lib/python*/site-packages/clawmates.pth"):
+        path.unlink()
+        path.write_text(f"{root / 'src'}\n")
+        named += 1
+    if named != 1:
+        raise TrialError("the virtual environment does not say where the sources are: run `make setup`")
+
+
+def _last(said: bytes) -> str:
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

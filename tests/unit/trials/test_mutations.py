@@ -1,0 +1,130 @@
+"""The seeded defects, held against the sources as they are; `make mutate` and one integration test try them."""
+
+from __future__ import annotations
+
+import ast
+import json
+import tomllib
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from clawmates.proofs.prove import TRIALS
+from clawmates.proofs.result import Claim, Status
+from clawmates.trials.mutate import good, text
+from clawmates.trials.mutate_tree import Tree
+from clawmates.trials.mutate_verdict import Outcome, Seen, Verdict, by_claim, keys
+from clawmates.trials.mutation import Change, Mutation, StaleError
+from clawmates.trials.mutations import MUTATIONS
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.id)
+def test_it_fits_the_sources_as_they_are_and_leaves_programs(mutation: Mutation) -> None:
+    """A moved line is found here, in a moment, and not in the middle of an hour of `make mutate`."""
+    for name, mutated in mutation.patched(ROOT).items():
+        assert mutated != (ROOT / name).read_text()
+        if name.endswith(".py"):
+            ast.parse(mutated)
+        elif name.endswith(".toml"):
+            tomllib.loads(mutated)
+
+
+@pytest.mark.parametrize("mutation", [one for one in MUTATIONS if one.test], ids=lambda one: one.id)
+def test_the_test_it_names_is_there(mutation: Mutation) -> None:
+    file, *names = mutation.test.partition("[")[0].split("::")
+    tree: ast.AST = ast.parse((ROOT / file).read_text())
+    for name in names:
+        tree = next(node for node in ast.walk(tree) if getattr(node, "name", "") == name)
+
+
+def test_each_has_a_name_of_its_own_and_a_claim_that_can_be_tried() -> None:
+    assert Counter(one.id for one in MUTATIONS).most_common(1)[0][1] == 1
+    assert {one.claim for one in MUTATIONS if one.claim is not None} <= set(TRIALS)
+
+
+def test_a_change_fits_exactly_once_or_says_that_the_code_has_moved() -> None:
+    change = Change(file="a.py", old="x = 1", new="x = 2")
+    assert change.applied("x = 1\ny = 1\n") == "x = 2\ny = 1\n"
+    for moved in ("y = 1\n", "x = 1\nx = 1\n"):
+        with pytest.raises(StaleError, match=r"a\.py: found [02] times"):
+            change.applied(moved)
+
+
+def test_a_mutation_names_one_who_must_see_it() -> None:
+    change = Change(file="a.py", old="1", new="2")
+    for claim, test, changes in ((None, "", (change,)), (Claim.VAULT, "t", (change,)), (Claim.VAULT, "", ())):
+        with pytest.raises(ValueError, match="broken"):
+            Mutation(id="broken", what="", changes=changes, claim=claim, test=test)
+    with pytest.raises(ValueError, match="nothing"):
+        Change(file="a.py", old="1", new="1")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    (tmp_path / "a.py").write_text("x = 1\ny = 1\n")
+    return Tree(tmp_path)
+
+
+def test_a_copy_is_broken_and_whole_again(tree: Tree) -> None:
+    path = tree.root / "a.py"
+    changes = (Change(file="a.py", old="x = 1", new="x = 2"), Change(file="a.py", old="y = 1", new="y = 2"))
+    mutation = Mutation(id="m", what="", changes=changes, claim=Claim.VAULT)
+    seconds = {int(path.stat().st_mtime)}
+    for _ in range(2):
+        with suppress(RuntimeError), tree.broken(mutation):
+            assert path.read_text() == "x = 2\ny = 2\n"
+            seconds.add(int(path.stat().st_mtime))
+            raise RuntimeError
+        assert path.read_text() == "x = 1\ny = 1\n"
+        seconds.add(int(path.stat().st_mtime))
+    # Python takes a compiled module for its source's when size and second agree: each form has seconds of its own.
+    assert len(seconds) == 5
+
+
+def test_a_stale_mutation_changes_nothing(tree: Tree) -> None:
+    changes = (Change(file="a.py", old="x = 1", new="x = 2"), Change(file="b.py", old="y", new="z"))
+    with pytest.raises(StaleError, match=r"b\.py"), tree.broken(Mutation(id="m", what="", changes=changes, test="t")):
+        raise AssertionError
+    assert (tree.root / "a.py").read_text() == "x = 1\ny = 1\n"
+
+
+def seen(**claims: Status) -> Seen:
+    listed = [
+        {"id": name.replace("_", "-"), "status": status, "evidence": {"found": [f"against {name}"]}}
+        for name, status in claims.items()
+    ]
+    return Seen.of(json.loads(json.dumps({"claims": listed})))
+
+
+BY_CLAIM = Mutation(id="m", what="", changes=(Change(file="a", old="1", new="2"),), claim=Claim.VAULT)
+BY_TEST = Mutation(id="m", what="", changes=(Change(file="a", old="1", new="2"),), test="t")
+
+
+@pytest.mark.parametrize(
+    ("mutation", "found", "outcome"),
+    [
+        (BY_CLAIM, seen(vault=Status.BROKEN, isolation=Status.HELD), Outcome.CAUGHT),
+        (BY_CLAIM, seen(vault=Status.HELD, isolation=Status.HELD), Outcome.MISSED),
+        (BY_CLAIM, seen(vault=Status.HELD, isolation=Status.BROKEN), Outcome.WRONG),
+        (BY_CLAIM, seen(vault=Status.BROKEN, isolation=Status.BROKEN), Outcome.WRONG),
+        (BY_CLAIM, seen(vault=Status.NOT_HERE, isolation=Status.HELD), Outcome.NOT_TRIED),
+        (BY_CLAIM, seen(isolation=Status.HELD), Outcome.NOT_TRIED),
+        (BY_TEST, seen(vault=Status.HELD), Outcome.CAUGHT),
+        (BY_TEST, seen(vault=Status.BROKEN), Outcome.WRONG),
+    ],
+)
+def test_only_the_right_claim_counts(mutation: Mutation, found: Seen, outcome: Outcome) -> None:
+    assert by_claim(mutation, found)[0] is outcome
+
+
+def test_one_that_was_not_caught_makes_the_whole_run_bad() -> None:
+    rows = [Verdict(mutation="m", expected="vault", outcome=one, why="", seconds=1.0) for one in Outcome]
+    assert good(rows[:1])
+    assert not any(good([rows[0], other]) for other in rows[1:])
+    assert not good([])
+    assert keys(rows) == {"mutations": 4, "caught": 1, "wrong": 1, "missed": 1, "not_tried": 1}
+    assert "caught 1, wrong 1" in text(rows)

@@ -26,7 +26,7 @@ TESTS = (
     "tests/unit/gateway/test_ingress.py::TestRoute",
     *(
         f"tests/unit/vault/test_{name}.py"
-        for name in ("catalogue", "envelope", "identity", "leases", "sessions", "store", "tickets")
+        for name in ("catalogue", "envelope", "identity", "kin", "leases", "sessions", "store", "tickets")
     ),
 )
 SLOW = ("bounded_with_nothing_ended", "bytes_in_any_file", "without_forgetting")

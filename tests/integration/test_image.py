@@ -297,6 +297,20 @@ print(ended, private, *sorted(real & unused))
     assert int(fat) - int(private) > 1000
 
 
+def test_the_child_of_a_hand_over_has_all_that_it_needs(built: Built, podman: PodmanFiles) -> None:
+    program = """
+import asyncio
+from clawmates.mate.handover.helper import opener, sealer
+async def main():
+    async with opener() as one, sealer() as other:
+        sealed = await other.seal(one.public, b"info", b"what was said")
+        assert b"what was said" not in sealed
+        print(await one.open(b"info", sealed))
+asyncio.run(main())
+"""
+    assert inside(podman, built.release.image.config, program).strip() == "b'what was said'"
+
+
 def test_nothing_is_compiled_at_start(built: Built, podman: PodmanFiles) -> None:
     program = """
 import asyncio, h11, ssl, sys

@@ -125,7 +125,7 @@ WEAKENINGS = (
         drop=("--security-opt=seccomp",),
         add=(f"--security-opt=seccomp={SECCOMP_SOURCE}",),
     ),
-    Weak("another bot's boot folder", "folder /run/boot", swap=("/boot/anna:", "/boot/ben:")),
+    Weak("another bot's boot folder", "folder /run/boot", swap=("/boot/anna/1:", "/boot/ben/1:")),
     Weak("another bot's door", "folder /run/door", swap=("/doors/anna:", "/doors/ben:")),
     Weak("a log file", "output kept", swap=("--log-driver=none", "--log-driver=k8s-file")),
     Weak("the engine's own choice of a log", "output kept", drop=("--log-driver",)),
@@ -144,7 +144,7 @@ WEAKENINGS = (
 def host() -> Iterator[Rig]:
     with rig() as made:
         for folder in (Run(made.ram).boot, Run(made.ram).doors):
-            (folder / "ben").mkdir(parents=True)
+            (folder / "ben" / "1").mkdir(parents=True)
         yield made
 
 
@@ -162,7 +162,7 @@ def places(host: Rig) -> Iterator[Mapping[str, Path]]:
 
 
 def _boot_file(host: Rig) -> bytes:
-    return (Run(host.ram).boot / "anna" / BOOT_FILE).read_bytes()
+    return (Run(host.ram).boot / "anna" / "1" / BOOT_FILE).read_bytes()
 
 
 async def test_the_untouched_container_is_accepted_and_gets_its_ticket(host: Rig) -> None:

@@ -92,7 +92,8 @@ class Live:
         return await self.client.status()
 
     def ticket(self, name: str = "anna") -> object:
-        return json.loads((self.host.ram / "boot" / name / BOOT_FILE).read_bytes())["ticket"]
+        newest = max((self.host.ram / "boot" / name).iterdir(), key=lambda folder: int(folder.name))
+        return json.loads((newest / BOOT_FILE).read_bytes())["ticket"]
 
 
 def ticketed(live: Live, name: str = "anna") -> bool:

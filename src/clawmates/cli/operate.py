@@ -78,7 +78,7 @@ def _events(folder: Path, lines: int) -> list[dict[str, str]]:
 @json_option
 @answered
 async def restart(state: State, bot: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Restart one bot, or all of them. A conversation is forgotten by it."""
+    """Replace the container of one bot, or of all. In a messenger the conversation goes on as if nothing happened."""
     need_root()
     settings_of(state)
     names = [bot] if bot else [one.id for one in bots.read(state).bots]

@@ -81,7 +81,7 @@ async def open_items(folder: BootFolder, boot: Boot, door: Door) -> Release:
             try:
                 if not speaks_as(connection, boot.vault):
                     raise BootError(Code.VAULT_UNREACHABLE)
-                return await redeem(connection, Redemption(bot=boot.bot, ticket=boot.ticket))
+                return await redeem(connection, Redemption(bot=boot.bot, ticket=boot.ticket, kin=True))
             finally:
                 connection.writer.transport.abort()
     except (DoorError, HttpError, TimeoutError):

@@ -54,6 +54,16 @@ class Usage:
         while len(self._spent) > self.chats:
             self._spent.popitem(last=False)
 
+    def all(self) -> tuple[tuple[str, Spent], ...]:
+        """Every chat that is counted, the latest last."""
+        return tuple(self._spent.items())
+
+    def inherit(self, chat: str, spent: Spent) -> None:
+        """Goes on from a count of the life before this one."""
+        self._spent[chat] = spent
+        while len(self._spent) > self.chats:
+            self._spent.popitem(last=False)
+
     def of(self, chat: str) -> Spent:
         """All zeros for a chat that has used nothing."""
         return self._spent.get(chat, Spent())

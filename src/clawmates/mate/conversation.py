@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from clawmates.mate.messages import Message
@@ -49,6 +49,23 @@ class Memory:
     def knows(self, chat: str) -> bool:
         """Whether this life has met the chat; what an earlier life knew of any other is gone."""
         return chat in self._known or chat in self._windows
+
+    def windows(self) -> Iterator[tuple[str, float, tuple[Message, ...]]]:
+        """Every chat with the seconds since it was touched and its messages, the longest untouched first."""
+        self.forget_idle()
+        now = self.now()
+        for chat, window in self._windows.items():
+            yield chat, max(0.0, now - window.used), tuple(window.messages)
+
+    def known(self) -> tuple[str, ...]:
+        """The chats that this life has met, the latest last."""
+        return tuple(self._known)
+
+    def inherit(self, chat: str, idle: float, *messages: Message) -> None:
+        """Remembers what the life before this one did; the same bounds hold, and it grows no younger by it."""
+        self.remember(chat, *messages)
+        if chat in self._windows:
+            self._windows[chat].used = self.now() - idle
 
     def window(self, chat: str, newest: Message, token_budget: int) -> tuple[Message, ...]:
         """The newest messages that fit ``token_budget``, ending in ``newest``, which is always there."""

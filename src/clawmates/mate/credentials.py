@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from clawmates.base.secret import Secret
 from clawmates.mate.errors import BootError
 from clawmates.wire.codes import Code
 from clawmates.wire.names import ItemName
@@ -25,12 +26,15 @@ _NAME_BYTES = 16
 class Credentials:
     """Replaced item by item when the vault releases newer versions."""
 
+    kin: Secret[str] | None = None
+    """What other lives of this bot are known by; see :mod:`clawmates.mate.handover.proof`."""
     _items: dict[ItemName, OpenItem] = field(default_factory=dict)
 
     def take(self, release: Release) -> None:
         """Takes what a ticket opened; older versions are forgotten."""
         for item in release.items:
             self._items[item.name] = item
+        self.kin = release.kin or self.kin
 
     @property
     def versions(self) -> Mapping[ItemName, int]:

@@ -6,7 +6,8 @@ import asyncio
 import ssl
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from clawmates.base.http.client import ConnectFailedError, Connection, HttpError
@@ -36,6 +37,16 @@ OLLAMA_NAME = "localhost"
 """What Ollama's Host header must say: on a loopback address it refuses other names, against DNS rebinding."""
 
 
+class News(Enum):
+    """What else a mate may hear when it asks for its configuration."""
+
+    HEIR = "heir"
+    """The bot's next life waits for what this one remembers."""
+
+
+_HEIR_STATUS = 303
+
+
 @dataclass(slots=True)
 class Door:
     """Calls are retried while the gateway restarts; every one of them may be repeated without harm.
@@ -46,6 +57,10 @@ class Door:
     path: str = SOCKET
     deaths: int = 0
     """How often the gateway has died under this mate."""
+    life: int = 0
+    """This container's generation, once it is known."""
+    heard: int = 0
+    """The newest heir's claim that was looked at."""
     _calls: list[Connection] = field(default_factory=list)
     _death: asyncio.Event = field(default_factory=asyncio.Event)
     _ends: deque[tuple[float, TurnEnd]] = field(default_factory=lambda: deque(maxlen=ENDS_KEPT))
@@ -63,14 +78,17 @@ class Door:
     async def say(self, event: Event) -> None:
         """Tells the owner something; a gateway that is away or has heard enough drops it."""
         with suppress(DoorError):
-            await self._call("POST", "/event", encode_json(event), heal=False)
+            await self._call("POST", "/event", encode_json(replace(event, life=self.life)), heal=False)
 
-    async def config(self, after: int) -> MateConfig | None:
-        """The configuration when it is newer than revision ``after``; waits up to 50 s for one."""
-        answer = await self._poll(f"/config?after={after}", CONFIG_WAIT_SECONDS + CALL_SECONDS)
+    async def config(self, after: int) -> MateConfig | News | None:
+        """The configuration when it is newer than revision ``after``; waits up to 50 s for one, or for other news."""
+        target = f"/config?after={after}&life={self.life}&heard={self.heard}"
+        status, answer = await self._poll(target, CONFIG_WAIT_SECONDS + CALL_SECONDS)
+        if status == _HEIR_STATUS:
+            return News.HEIR
         return self._read(answer, lambda raw: decode_json(MateConfig, raw, MAX_ANSWER)) if answer else None
 
-    async def _poll(self, target: str, seconds: float) -> bytes:
+    async def _poll(self, target: str, seconds: float) -> tuple[int, bytes]:
         """A long poll, which notices a death of the gateway; begun anew until there is one again."""
         clock = asyncio.get_running_loop().time
         failed = 0.0
@@ -103,6 +121,13 @@ class Door:
         for said, end in tuple(self._ends):
             if said > oldest:
                 await self._call("POST", "/turn/end", encode_json(end))
+
+    async def once(self, method: str, target: str, body: bytes = b"", *, seconds: float, most: int) -> bytes:
+        """A call that is not repeated; the answer has at most ``most`` bytes. Raises :class:`DoorError`."""
+        try:
+            return (await self._once(method, target, body, seconds, most))[1]
+        except (HttpError, TimeoutError):
+            raise DoorError(Code.INTERNAL) from None
 
     async def tunnel(self, host: str, tls: ssl.SSLContext) -> Connection:
         """A TLS 1.3 connection to ``host``, end to end through the gateway; raises :class:`DoorError`.
@@ -141,13 +166,15 @@ class Door:
         until = loop.time() + (HEAL_SECONDS if heal else 0)
         while True:
             try:
-                return await self._once(method, target, body, seconds)
+                return (await self._once(method, target, body, seconds))[1]
             except (HttpError, TimeoutError):
                 if loop.time() >= until:
                     raise DoorError(Code.INTERNAL) from None
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _once(self, method: str, target: str, body: bytes, seconds: float) -> bytes:
+    async def _once(
+        self, method: str, target: str, body: bytes, seconds: float, most: int = MAX_ANSWER
+    ) -> tuple[int, bytes]:
         connection = self._calls.pop() if self._calls else None
         if connection is not None and not connection.reusable:
             connection.writer.transport.abort()
@@ -157,7 +184,7 @@ class Door:
         try:
             async with asyncio.timeout(seconds):
                 response = await connection.request(method, target, body=body)
-                answer = await response.read(MAX_ANSWER)
+                answer = await response.read(most)
         except BaseException:
             connection.writer.transport.abort()
             raise
@@ -167,7 +194,7 @@ class Door:
             connection.writer.close()
         if response.status >= 400:
             raise DoorError(Code.INTERNAL, response.status)
-        return answer
+        return response.status, answer
 
     @staticmethod
     def _read(answer: bytes, parse: Callable[[bytes], T]) -> T:

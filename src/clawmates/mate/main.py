@@ -14,17 +14,19 @@ from clawmates.mate.boot import BootFolder, open_items
 from clawmates.mate.brain import Brain, think
 from clawmates.mate.conversation import Memory
 from clawmates.mate.credentials import Credentials
-from clawmates.mate.door import Door
+from clawmates.mate.door import Door, News
 from clawmates.mate.errors import BootError, MateError
 from clawmates.mate.relay import Relay
 from clawmates.mate.web import Web
+from clawmates.wire.boot import Boot
 from clawmates.wire.codes import Code, Event
 from clawmates.wire.door import MateConfig
 from clawmates.wire.names import ChannelKind
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from clawmates.mate.channels.base import Channel
-    from clawmates.wire.boot import Boot
 
 TIDY_SECONDS = 15.0
 DRAIN_SECONDS = 8.0
@@ -40,7 +42,8 @@ class Mate:
     web: Web
     config: MateConfig
     credentials: Credentials
-    ticket: str
+    boot: Boot
+    """With the ticket that was shown last."""
     brain: Brain = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,12 +52,18 @@ class Mate:
     def _think(self) -> None:
         self.brain = think(self.config, self.web, self.credentials, _jitter)
 
-    async def follow(self) -> None:
-        """Takes every new configuration, and the ticket that comes with new item versions."""
+    async def follow(self, bequeath: Callable[[], Awaitable[None]]) -> None:
+        """Takes every new configuration, and the ticket that comes with new item versions.
+
+        ``bequeath`` is called when the bot's next life waits for what this one remembers.
+        """
         while True:
             try:
                 config = await self.door.config(self.config.revision)
                 if config is None:
+                    continue
+                if isinstance(config, News):
+                    await bequeath()
                     continue
                 if dict(config.items) != dict(self.credentials.versions):
                     await self._renew()
@@ -65,10 +74,9 @@ class Mate:
                 await asyncio.sleep(1)
 
     async def _renew(self) -> None:
-        boot = await self.folder.ticket(after=self.ticket)
-        self.ticket = boot.ticket.reveal() if boot.ticket else ""
-        self.credentials.take(await open_items(self.folder, boot, self.door))
-        await self.door.say(Event(code=Code.OPENED, number=boot.mark))
+        self.boot = await self.folder.ticket(after=self.boot.ticket.reveal() if self.boot.ticket else "")
+        self.credentials.take(await open_items(self.folder, self.boot, self.door))
+        await self.door.say(Event(code=Code.OPENED, number=self.boot.mark))
 
     async def tidy(self) -> None:
         """Closes connections nobody uses, so that an idle mate is a small mate."""
@@ -98,14 +106,15 @@ def _jitter() -> float:
 
 async def _boot(door: Door, folder: BootFolder) -> Mate:
     boot: Boot = await folder.ticket()
+    door.life = boot.generation
     release, config = await asyncio.gather(open_items(folder, boot, door), door.config(0))
-    if config is None or boot.ticket is None:
+    if not isinstance(config, MateConfig) or boot.ticket is None:
         raise BootError(Code.BOOT_INVALID)
     # Node takes the spent ticket out of the folder.
     await door.say(Event(code=Code.OPENED, number=boot.mark))
     credentials = Credentials()
     credentials.take(release)
-    return Mate(door, folder, Web(door, folder.public_roots()), config, credentials, boot.ticket.reveal())
+    return Mate(door, folder, Web(door, folder.public_roots()), config, credentials, boot)
 
 
 async def _talk(mate: Mate, stop: asyncio.Event) -> None:
@@ -114,13 +123,33 @@ async def _talk(mate: Mate, stop: asyncio.Event) -> None:
     relay = Relay(channel, mate.door, Memory(loop.time), lambda: mate.brain, mate.credentials.pseudonym)
     gc.collect()
     gc.freeze()
+    given, begun = False, asyncio.Event()
+
+    async def serve() -> None:
+        if mate.boot.predecessor:
+            from clawmates.mate.handover.succeeding import succeed  # noqa: PLC0415 - an idle mate pays nothing for it
+
+            await succeed(mate, relay)
+        begun.set()
+        await relay.run()
+
+    async def bequeath() -> None:
+        from clawmates.mate.handover.giving import give  # noqa: PLC0415 - as above
+
+        nonlocal given
+        await begun.wait()  # before that it has nothing to give, or not all of it
+        given = await give(mate, relay)
+        if given:
+            stop.set()
+
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(part) for part in (relay.run(), mate.follow(), mate.tidy())]
+        tasks = [group.create_task(part) for part in (serve(), mate.follow(bequeath), mate.tidy())]
         if mate.config.channel is ChannelKind.TERMINAL:
             await mate.door.say(Event(code=Code.LIVE))
         await stop.wait()
         await mate.door.say(Event(code=Code.STOPPING))
-        await relay.drain(DRAIN_SECONDS)
+        if not given:
+            await relay.drain(DRAIN_SECONDS)
         for task in tasks:
             task.cancel()
 

@@ -21,7 +21,7 @@ from clawmates.mate.conversation import BYTES_PER_TOKEN, Memory
 from clawmates.mate.errors import ChannelError, DoorError, MateError, ProviderError
 from clawmates.mate.messages import Arrival, Author, Farewell, Halt, Inbound, Message, Rewrite, Text
 from clawmates.mate.providers.base import Delta, Finished, Stop
-from clawmates.mate.writing import Writing, below
+from clawmates.mate.writing import CutError, Writing, below
 from clawmates.wire.codes import LASTING, Code, Event
 from clawmates.wire.door import TurnAnswer, TurnEnd, Verdict
 
@@ -63,6 +63,12 @@ MOST_CHARACTERS = 200_000
 """Of one answer; about fifty messages of Telegram's size."""
 
 
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     text: str
@@ -88,12 +94,19 @@ class Relay:
     """When each message came that is not dealt with, by its turn."""
     _writing: dict[str, Writing] = field(default_factory=dict)
     _troubled: bool = False
-    _quiet: asyncio.Event = field(default_factory=asyncio.Event)
+    _quiet: asyncio.Event = field(default_factory=_set_event)
+    _open: asyncio.Event = field(default_factory=_set_event)
+    """Cleared while nothing is heard and no turn begins."""
+    _turns: int = 0
+    """Turns that run."""
+    _still: asyncio.Event = field(default_factory=_set_event)
+    """Set while no turn runs."""
+    _cutting: bool = False
+    _listening: asyncio.Task[None] | None = None
     _calls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PROVIDER_CALLS))
 
     async def run(self) -> None:
         """Serves the channel until cancelled."""
-        self._quiet.set()
         async with asyncio.TaskGroup() as group:
 
             def accept(inbound: Inbound) -> None:
@@ -123,7 +136,37 @@ class Relay:
                     case _:
                         assert_never(arrival)
 
-            await self.channel.run(deliver)
+            while True:
+                await self._open.wait()
+                self._listening = group.create_task(self.channel.run(deliver))
+                await asyncio.wait([self._listening])
+
+    async def pause(self, seconds: float, more: float) -> bool:
+        """Hears nothing and begins nothing from now on; whether all turns have ended, as they must for a hand-over.
+
+        Turns that still wait for their provider after ``seconds`` are cut off, and left to whoever goes on; those whose
+        answer is on its way get as long as ``more``.
+        """
+        self._open.clear()
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
+        if not await self._until_still(seconds):
+            self._cutting = True
+            for writing in self._writing.values():
+                writing.cut_off()
+        return await self._until_still(more)
+
+    def go_on(self) -> None:
+        """Hears and answers again, what was cut off first."""
+        self._cutting = False
+        self._open.set()
+
+    async def _until_still(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._still.wait()
+        return self._still.is_set()
 
     def _halt(self, chat: str, key: int = 0) -> bool:
         """Stops the answer that is being written in a chat; false when there is none."""
@@ -155,18 +198,37 @@ class Relay:
     async def _serve(self, chat: str, queue: deque[Inbound]) -> None:
         try:
             while queue:
-                await self._finish(queue.popleft())
+                await self._open.wait()
+                inbound = queue.popleft()
+                if not await self._running(inbound):
+                    queue.appendleft(inbound)
         finally:
             del self._waiting[chat]
             if not self._waiting:
                 self._quiet.set()
 
+    async def _running(self, inbound: Inbound) -> bool:
+        """Deals with one message; false when that was cut off."""
+        self._turns += 1
+        self._still.clear()
+        try:
+            await self._finish(inbound)
+        except CutError:
+            return False
+        finally:
+            self._turns -= 1
+            if not self._turns:
+                self._still.set()
+        return True
+
     async def _finish(self, inbound: Inbound) -> None:
-        """Deals with one message for good, whatever happens but a cancellation."""
+        """Deals with one message for good, whatever happens but a cancellation or a cut."""
         left = self._seconds_left(inbound)
         try:
             async with asyncio.timeout(left or self.turn_seconds):
                 await self._turn(inbound, late=not left)
+        except CutError:
+            raise
         except TimeoutError:
             await self._apologise(inbound, Code.TIMED_OUT)
         except ChannelError as error:
@@ -219,7 +281,7 @@ class Relay:
             await reply.send(said)
 
     async def _reply(self, inbound: Inbound) -> None:
-        writing = self._writing[inbound.chat] = Writing(inbound)
+        writing = self._writing[inbound.chat] = Writing(inbound, cut=self._cutting)
         try:
             async with self.channel.reply(inbound) as reply:
                 answered = await self._compose(writing, reply)

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+class CutError(Exception):
+    """The turn is given to the bot's next life before its answer was whole."""
+
+
 _FENCES = ("```", "~~~")
 
 
@@ -23,6 +28,7 @@ class Writing:
     inbound: Inbound
     text: str = ""
     halted: bool = False
+    cut: bool = False
     _scope: asyncio.Timeout | None = None
     _over: bool = False
 
@@ -34,6 +40,12 @@ class Writing:
         self._interrupt()
         return True
 
+    def cut_off(self) -> None:
+        """Leaves the message to the bot's next life; an answer that is whole already is sent all the same."""
+        if not self._over:
+            self.cut = True
+            self._interrupt()
+
     def rewrite(self, inbound: Inbound) -> None:
         """Puts another question in the place of this one; what there is of the answer is dropped."""
         if not self._over:
@@ -41,9 +53,14 @@ class Writing:
             self._interrupt()
 
     async def run(self, ask: Callable[[Inbound], Awaitable[T]]) -> T | None:
-        """What ``ask`` returns for the question as it stands in the end; ``None`` when it was halted."""
+        """What ``ask`` returns for the question as it stands in the end; ``None`` when it was halted.
+
+        Raises :class:`CutError` when it was cut off.
+        """
         try:
             while not self.halted:
+                if self.cut:
+                    raise CutError
                 self.text = ""
                 scope = self._scope = asyncio.timeout(None)
                 try:

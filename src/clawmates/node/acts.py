@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clawmates.base.hardening import place_of
+from clawmates.node import succession
 from clawmates.node.backoff import Backoff
 from clawmates.node.boot import Ticketed
 from clawmates.node.events import Happening
@@ -46,14 +47,13 @@ class Acts:
             sys.stderr.write(f"step failed: {place_of(error)}\n")
             self._failed(hold, verb, Trouble.ENGINE_FAILED)
         else:
-            if verb not in {Verb.START, Verb.TICKET}:
+            if verb not in {Verb.START, Verb.TICKET, Verb.REPLACE}:
                 hold.chores = Backoff()
         finally:
             hold.busy = False
-            if hold.running is not None and hold.running.id in host.ended:
-                hold.died(host.now, host.jitter(), host.at)
-                host.say(Happening.DIED, hold)
-                host.sweep.set()
+            for life in hold.lives():
+                if life.id in host.ended and host.notice(hold, life.id):
+                    host.sweep.set()
             host.changed.set()
 
     async def _do(self, verb: Verb, hold: Hold, wanted: Wanted | Trouble | None) -> None:
@@ -70,6 +70,8 @@ class Acts:
                 await self._ticket(hold, wanted)
             case Verb.DOOR, Wanted():
                 await self._open(hold, wanted)
+            case _:
+                await succession.carry_out(self.host, verb, hold, wanted)
 
     async def _start(self, hold: Hold, wanted: Wanted) -> None:
         host = self.host
@@ -77,8 +79,7 @@ class Acts:
             return
         began = host.now
         hold.restarts += 1 if hold.generation else 0
-        # Grows across reboots without a file: the second of the start, or one more than the last.
-        hold.generation = max(hold.generation + 1, int(host.clock.now().timestamp()))
+        hold.generation = hold.next_generation(host.clock.now().timestamp())
         vault_was_down = hold.code in WITHOUT_TICKET
         if not vault_was_down:
             hold.becomes(BotState.STARTING, "", host.at)
@@ -153,6 +154,10 @@ class Acts:
             case Verb.START | Verb.CHECK if hold.running is None:
                 hold.starts = hold.starts.failed(host.now, host.jitter())
                 hold.becomes(trouble_state(trouble), trouble, host.at)
+            case Verb.REPLACE:
+                # The life that runs is as well as it was.
+                hold.successions = hold.successions.failed(host.now, host.jitter())
+                hold.last, hold.last_at = trouble, host.at
             case Verb.TICKET:
                 hold.tickets = hold.tickets.failed(host.now, host.jitter())
                 hold.becomes(BotState.DEGRADED, trouble, host.at)

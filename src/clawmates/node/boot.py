@@ -1,4 +1,7 @@
-"""The boot folders: written whole, in RAM, readable by one container's user and nobody else outside root."""
+"""The boot folders: one a container, written whole, in RAM, readable by its user and nobody else outside root.
+
+``<bot>/<generation>``: while one life of a bot follows another, each has trust and ticket of its own.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class Ticketed:
 
 @dataclass(frozen=True, slots=True)
 class BootFolders:
-    """``root`` holds one folder a bot, ``notes`` node's own notes; both lie on a tmpfs."""
+    """``root`` holds the folders, ``notes`` node's own notes; both lie on a tmpfs."""
 
     root: Path
     notes: Path
@@ -37,13 +40,16 @@ class BootFolders:
     extra_roots: bytes | None
 
     def prepare(self, boot: Boot, gid: int) -> None:
-        """Writes a bot's folder, with trust and what ``boot`` says; a note of an earlier ticket goes."""
-        folder = self.root / boot.bot
-        self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        """Writes a container's folder, with trust and what ``boot`` says; only the life before it keeps its own."""
+        for life in self.lives(boot.bot):
+            if life != boot.predecessor:
+                self.drop(boot.bot, life)
+        folder = self.folder(boot.bot, boot.generation)
+        folder.parent.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o711, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         os.chown(folder, 0, gid)
         folder.chmod(0o750)
-        (self.notes / f"{boot.bot}.json").unlink(missing_ok=True)
         write_atomic(folder / AUTHORITY_FILE, self.authority, mode=0o440, owner=(0, gid), sync=False)
         if self.extra_roots is None:
             (folder / EXTRA_ROOTS_FILE).unlink(missing_ok=True)
@@ -51,39 +57,63 @@ class BootFolders:
             write_atomic(folder / EXTRA_ROOTS_FILE, self.extra_roots, mode=0o440, owner=(0, gid), sync=False)
         self.write(boot, gid)
 
+    def folder(self, bot: str, generation: int) -> Path:
+        """What is mounted into that container."""
+        return self.root / bot / str(generation)
+
     def write(self, boot: Boot, gid: int) -> None:
         """Replaces ``boot.json`` in one rename."""
         data = encode_json(boot.plain())
-        write_atomic(self.root / boot.bot / BOOT_FILE, data, mode=0o440, owner=(0, gid), sync=False)
+        path = self.folder(boot.bot, boot.generation) / BOOT_FILE
+        write_atomic(path, data, mode=0o440, owner=(0, gid), sync=False)
 
-    def read(self, bot: str) -> Boot | None:
+    def read(self, bot: str, generation: int) -> Boot | None:
         """What lies in the folder now, if anything that can be read."""
         with suppress(OSError, ShapeError):
-            return decode_json(Boot, (self.root / bot / BOOT_FILE).read_bytes())
+            return decode_json(Boot, (self.folder(bot, generation) / BOOT_FILE).read_bytes())
         return None
 
     def note(self, bot: str, ticketed: Ticketed) -> None:
         """Remembers what the container has a ticket for."""
-        self.notes.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomic(self.notes / f"{bot}.json", encode_json(ticketed), sync=False)
+        path = self._note(bot, ticketed.generation)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomic(path, encode_json(ticketed), sync=False)
 
-    def noted(self, bot: str) -> Ticketed | None:
+    def noted(self, bot: str, generation: int) -> Ticketed | None:
         """What was remembered, if anything that can be read."""
         with suppress(OSError, ShapeError):
-            return decode_json(Ticketed, (self.notes / f"{bot}.json").read_bytes())
+            return decode_json(Ticketed, self._note(bot, generation).read_bytes())
         return None
+
+    def drop(self, bot: str, generation: int) -> None:
+        """Forgets one life of a bot."""
+        shutil.rmtree(self.folder(bot, generation), ignore_errors=True)
+        self._note(bot, generation).unlink(missing_ok=True)
 
     def remove(self, bot: str) -> None:
         """Forgets a bot."""
         shutil.rmtree(self.root / bot, ignore_errors=True)
-        (self.notes / f"{bot}.json").unlink(missing_ok=True)
+        shutil.rmtree(self.notes / bot, ignore_errors=True)
+
+    def lives(self, bot: str) -> tuple[int, ...]:
+        """The generations that have a folder or a note."""
+        found = {entry.name for place in (self.root / bot, self.notes / bot) for entry in _entries(place)}
+        numbers = {name.removesuffix(".json") for name in found}
+        return tuple(sorted(int(name) for name in numbers if name.isdecimal()))
 
     def bots(self) -> tuple[str, ...]:
         """Whose folders are there."""
-        try:
-            return tuple(sorted(entry.name for entry in self.root.iterdir() if entry.is_dir()))
-        except OSError:
-            return ()
+        return tuple(sorted(entry.name for entry in _entries(self.root) if entry.is_dir()))
+
+    def _note(self, bot: str, generation: int) -> Path:
+        return self.notes / bot / f"{generation}.json"
+
+
+def _entries(folder: Path) -> tuple[Path, ...]:
+    try:
+        return tuple(folder.iterdir())
+    except OSError:
+        return ()
 
 
 def in_memory(path: Path, mountinfo: str) -> bool:

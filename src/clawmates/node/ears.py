@@ -36,13 +36,11 @@ class Ears:
         """Hears of containers that end."""
         host = self.host
         async for ended in host.steps.engine.events():
-            holds = host.holds.values()
-            hold = next((one for one in holds if one.running is not None and one.running.id == ended.id), None)
+            hold = next((one for one in host.holds.values() if any(ended.id == life.id for life in one.lives())), None)
             if hold is None or hold.busy:
                 host.ended.append(ended.id)
                 continue
-            hold.died(host.now, host.jitter(), host.at)
-            host.say(Happening.DIED, hold)
+            host.notice(hold, ended.id)
             host.changed.set()
             # The next start has another name and need not wait for this.
             group.create_task(self._clear(ended.name))
@@ -88,16 +86,23 @@ class Ears:
 
     def _belongs(self, running: Running) -> bool:
         hold = self.host.holds.get(bot_of(running))
-        if hold is None or generation_of(running) != hold.generation:
+        if hold is None:
             return False
-        return hold.busy or (hold.running is not None and hold.running.id == running.id)
+        # What is being started is not known by its id yet.
+        starting = hold.busy and generation_of(running) == hold.newest
+        return starting or any(life.id == running.id for life in hold.lives())
 
     def _hear(self, hold: Hold, event: Event) -> None:
-        host = self.host
+        host, life = self.host, event.life or hold.generation
         if event.code is Code.OPENED:
             # A full disk is no reason to stop listening: the ticket is spent, and gone at the next one.
             with suppress(OSError):
-                host.steps.spent(hold.bot, event.number, first_uid(hold.slot) + USER)
+                host.steps.spent(hold.bot, life, event.number, first_uid(hold.slot) + USER)
+        if hold.heir is not None and life == hold.heir.generation:
+            hold.hears_of_heir(event, host.now)
+            return
+        if life != hold.generation:
+            return  # of a life that is over
         hold.hears(event, host.now, host.jitter(), host.at)
 
     def _gateway_is(self, status: GatewayStatus) -> None:

@@ -18,6 +18,8 @@ class Happening(StrEnum):
     STOPPED = "stopped"
     DIED = "died"
     TICKETED = "ticketed"
+    REPLACING = "replacing"
+    REPLACED = "replaced"
     DESIRED = "desired"
     RELEASE = "release"
     GATEWAY = "gateway"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from clawmates.node.backoff import Backoff
 from clawmates.node.engines.base import Running
-from clawmates.node.reconcile import Actual
-from clawmates.node.spec import LABEL_BOT, LABEL_GENERATION, LABEL_SHAPE, LABEL_SLOT, SLOTS
+from clawmates.node.reconcile import Actual, Next
+from clawmates.node.spec import LABEL_BOT, LABEL_CHANNEL, LABEL_GENERATION, LABEL_SHAPE, LABEL_SLOT, SLOTS
 from clawmates.wire.codes import LASTING, PASSING, Code, Event, Trouble
 from clawmates.wire.door import DoorSpec
 from clawmates.wire.names import BOT_ID, ItemName
@@ -32,6 +32,40 @@ WITHOUT_TICKET = frozenset(
 """Why the vault gave no ticket the last time."""
 
 
+WORTH_KEEPING = WITHOUT_TICKET | {
+    Code.BAD_KEY,
+    Code.NO_CREDIT,
+    Code.UNKNOWN_MODEL,
+    Code.PROVIDER_UNREACHABLE,
+    Code.PROVIDER_ERROR,
+    Code.REGION_NOT_ALLOWED,
+}
+"""Troubles in which a mate remembers, hears of its heir, and so can hand over."""
+READY_SECONDS = 60.0
+"""How long a next life has until it could take over; then the one that runs goes on without it."""
+HANDOVER_SECONDS = 120.0
+"""How long the life that runs has to hand over to one that is ready; then it is ended."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Heir:
+    """The next life of a bot, beside the one that runs."""
+
+    running: Running
+    items: Mapping[ItemName, int]
+    findings: tuple[Finding, ...]
+    written: int
+    until: float
+    ready: bool = False
+    code: str = ""
+    """What it said last that is wrong."""
+
+    @property
+    def generation(self) -> int:
+        """Its container's."""
+        return generation_of(self.running)
+
+
 @dataclass(slots=True, kw_only=True)
 class Hold:
     """One bot, from its first appearance until nothing is left of it."""
@@ -41,6 +75,10 @@ class Hold:
     running: Running | None = None
     shape: str | None = None
     generation: int = 0
+    newest: int = 0
+    """The highest generation that was ever used."""
+    heir: Heir | None = None
+    successions: Backoff = field(default_factory=Backoff)
     began: float = 0.0
     """Monotonic seconds of the last start."""
     checked: bool = True
@@ -78,7 +116,38 @@ class Hold:
             starts=self.starts,
             tickets=self.tickets,
             chores=self.chores,
+            channel=self.running.labels.get(LABEL_CHANNEL, "") if self.running is not None else "",
+            worth_keeping=self.state is BotState.LIVE
+            or (self.state is BotState.DEGRADED and self.code in WORTH_KEEPING),
+            heir=Next(ready=self.heir.ready, until=self.heir.until) if self.heir is not None else None,
+            successions=self.successions,
         )
+
+    def next_generation(self, now: float) -> int:
+        """Grows across reboots without a file: the wall clock's second, or one more than the last."""
+        self.newest = max(self.newest + 1, self.generation + 1, int(now))
+        return self.newest
+
+    def lives(self) -> tuple[Running, ...]:
+        """The containers there are."""
+        heir = self.heir.running if self.heir is not None else None
+        return tuple(life for life in (self.running, heir) if life is not None)
+
+    def inherits(self, now: float) -> None:
+        """The next life takes the place of the one that has ended; nobody should notice, so nothing is shown of it."""
+        heir, self.heir = self.heir, None
+        if heir is None:
+            return
+        self.runs(heir.running)
+        self.findings, self.written, self.ticketed = heir.findings, heir.written, heir.items
+        self.checked, self.began, self.restarts = bool(heir.findings), now, self.restarts + 1
+        self.successions = Backoff()
+
+    def loses_heir(self, now: float, jitter: float, trouble: str, at: str) -> None:
+        """The next life is no more; the one that runs goes on as it was."""
+        said = self.heir.code if self.heir is not None else ""
+        self.heir, self.last, self.last_at = None, said or trouble, at
+        self.successions = self.successions.failed(now, jitter)
 
     def becomes(self, state: BotState, code: str, at: str) -> None:
         """Changes what is shown; ``since`` moves only when something changed."""
@@ -89,6 +158,7 @@ class Hold:
         """A container of this bot runs."""
         self.running, self.shape = running, running.labels.get(LABEL_SHAPE, "")
         self.generation = generation_of(running)
+        self.newest = max(self.newest, self.generation)
 
     def gone(self) -> None:
         """No container of this bot runs; findings stay, they say why."""
@@ -121,6 +191,18 @@ class Hold:
         if event.code in NEW_TICKET:
             self.ticketed = None
             self.tickets = self.tickets.failed(now, jitter)
+
+    def hears_of_heir(self, event: Event, now: float) -> bool:
+        """A word of the next life's; true when it could take over from now on."""
+        heir = self.heir
+        if heir is None:
+            return False
+        if event.code is Code.READY:
+            news, heir.ready = not heir.ready, True
+            heir.until = now + HANDOVER_SECONDS if news else heir.until
+            return news
+        heir.code = event.code if event.code in LASTING else heir.code
+        return False
 
     def hears_of_freeze(self, *, frozen: bool, at: str) -> bool:
         """The vault's word; true when it is news. A bot that was let go again is tried at once."""

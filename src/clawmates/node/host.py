@@ -74,6 +74,22 @@ class Host:
             spec, release, self.folders, slot=hold.slot, generation=generation, memory_mib=self.memory_mib
         )
 
+    def notice(self, hold: Hold, container: str) -> bool:
+        """A container of this bot has ended, by its id; false when it is none of those that count."""
+        heir, now, at = hold.heir, self.now, self.at
+        if heir is not None and heir.running.id == container:
+            hold.loses_heir(now, self.jitter(), Trouble.NOT_REPLACED, at)
+            self.say(Trouble.NOT_REPLACED, hold)
+        elif hold.running is None or hold.running.id != container:
+            return False
+        elif heir is not None:
+            # It has handed over, or it has died: its heir is told that it is alone either way.
+            hold.gone()
+        else:
+            hold.died(now, self.jitter(), at)
+            self.say(Happening.DIED, hold)
+        return True
+
     def say(self, code: Happening | Trouble, hold: Hold, *, milliseconds: int = 0) -> None:
         """Writes down what has happened to a bot."""
         self.log.write(NodeEvent(code=code, number=hold.generation, milliseconds=milliseconds), bot=hold.bot)

@@ -124,7 +124,7 @@ class Keeper(Host):
         if step.verb is not None:
             hold.busy = True
             group.create_task(acts.carry_out(step.verb, hold, wanted))
-        elif spec is None and not (hold.busy or hold.running or hold.leftover):
+        elif spec is None and not (hold.busy or hold.lives() or hold.leftover):
             del self.holds[hold.bot]
             self._wanted.pop(hold.bot, None)
             with suppress(OSError):

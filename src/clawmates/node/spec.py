@@ -29,6 +29,7 @@ SLOTS = 1_000_000
 LABEL_BOT = "clawmates.bot"
 LABEL_GENERATION = "clawmates.generation"
 LABEL_SLOT = "clawmates.slot"
+LABEL_CHANNEL = "clawmates.channel"
 LABEL_SHAPE = "clawmates.shape"
 """Fingerprint of everything that needs a new container when it changes."""
 
@@ -54,7 +55,7 @@ def container_spec(
         uid_count=UIDS,
         user=USER,
         hostname="mate",
-        mounts=mounts(run, bot.id),
+        mounts=mounts(run, bot.id, generation),
         memory_bytes=memory_mib << 20,
         scratch_bytes=16 << 20,
         pids=32,
@@ -66,6 +67,7 @@ def container_spec(
         LABEL_BOT: bot.id,
         LABEL_GENERATION: str(generation),
         LABEL_SLOT: str(slot),
+        LABEL_CHANNEL: bot.channel.value,
         LABEL_SHAPE: _shape(bot, spec),
     }
     return replace(spec, name=container_name(bot.id, generation), labels=labels)
@@ -151,9 +153,10 @@ def settled(wanted: DoorSpec, last: DoorSpec | None) -> DoorSpec:
     return replace(wanted, config=replace(wanted.config, revision=revision))
 
 
-def mounts(run: Run, bot: str) -> tuple[Mount, ...]:
+def mounts(run: Run, bot: str, generation: int) -> tuple[Mount, ...]:
     """All of the host that a container gets to see."""
-    return (Mount(source=door_folder(run, bot), target=DOOR_TARGET), Mount(source=run.boot / bot, target=BOOT_TARGET))
+    boot = run.boot / bot / str(generation)
+    return (Mount(source=door_folder(run, bot), target=DOOR_TARGET), Mount(source=boot, target=BOOT_TARGET))
 
 
 def door_folder(run: Run, bot: str) -> Path:

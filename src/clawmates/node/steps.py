@@ -56,6 +56,8 @@ class Order:
     items: Mapping[ItemName, int]
     ticket_first: bool
     """The vault was the trouble last time: no container before it has answered."""
+    predecessor: int = 0
+    """The generation of a container of the bot that lives on until this one can take its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ class Steps:
     async def _start(self, order: Order) -> Started:
         await self.gateway.put(order.door)
         gid = order.container.user_outside
-        self.boot.prepare(self._boot(order.bot, order.generation, None), gid)
+        self.boot.prepare(self._boot(order, None), gid)
         if order.ticket_first:
             answer = await self._ask(order.bot, order.generation, order.items)
             if isinstance(answer, TicketError):
@@ -111,8 +113,8 @@ class Steps:
         if isinstance(answer, TicketError):
             await self._discard(order.container.name)
             raise StepFailedError(answer.trouble)
-        ticketed = Ticketed(generation=order.generation, items=dict(order.items), written=up.written)
-        self._hand_over(order.bot, ticketed, answer, gid)
+        self.boot.write(self._boot(order, answer), gid)
+        self.boot.note(order.bot, Ticketed(generation=order.generation, items=dict(order.items), written=up.written))
         return up
 
     async def check(self, spec: ContainerSpec, running: Running) -> Started:
@@ -128,11 +130,22 @@ class Steps:
         answer = await self._ask(bot, wanted.generation, wanted.items)
         if isinstance(answer, TicketError):
             raise StepFailedError(answer.trouble)
-        self._hand_over(bot, wanted, answer, gid)
+        before = self.boot.read(bot, wanted.generation)
+        fresh = self._fresh(bot, wanted.generation, before.predecessor if before is not None else 0)
+        self.boot.write(replace(fresh, ticket=answer.ticket), gid)
+        self.boot.note(bot, wanted)
 
-    def spent(self, bot: str, mark: int, gid: int) -> None:
+    def crown(self, bot: str, generation: int, gid: int) -> None:
+        """Tells a container that it is its bot's only one now, and forgets the others. Raises ``OSError``."""
+        boot = self.boot.read(bot, generation) or self._fresh(bot, generation, 0)
+        self.boot.write(replace(boot, predecessor=0), gid)
+        for life in self.boot.lives(bot):
+            if life != generation:
+                self.boot.drop(bot, life)
+
+    def spent(self, bot: str, generation: int, mark: int, gid: int) -> None:
         """Takes the ticket with that mark out of the boot folder, if it is the one that lies there."""
-        boot = self.boot.read(bot)
+        boot = self.boot.read(bot, generation)
         if boot is not None and boot.ticket is not None and boot.mark == mark:
             self.boot.write(replace(boot, ticket=None), gid)
 
@@ -185,18 +198,12 @@ class Steps:
         except TicketError as error:
             return error
 
-    def _hand_over(self, bot: str, ticketed: Ticketed, ticket: Ticket, gid: int) -> None:
-        self.boot.write(self._boot(bot, ticketed.generation, ticket), gid)
-        self.boot.note(bot, ticketed)
+    def _boot(self, order: Order, ticket: Ticket | None) -> Boot:
+        fresh = self._fresh(order.bot, order.generation, order.predecessor)
+        return replace(fresh, ticket=ticket.ticket if ticket is not None else None)
 
-    def _boot(self, bot: str, generation: int, ticket: Ticket | None) -> Boot:
-        return Boot(
-            bot=bot,
-            region=self.region,
-            generation=generation,
-            vault=self.vault_name,
-            ticket=ticket.ticket if ticket is not None else None,
-        )
+    def _fresh(self, bot: str, generation: int, predecessor: int) -> Boot:
+        return Boot(bot=bot, region=self.region, generation=generation, vault=self.vault_name, predecessor=predecessor)
 
     async def _discard(self, name: str) -> None:
         try:

@@ -106,7 +106,7 @@ class LivePlatform:
         neighbour = next((one for one in others if door_of(one).exists()), None)
 
         async def judged(pid: int) -> tuple[Finding, ...]:
-            found = judge(spec, self._found(status.bot, pid, monitored=False))
+            found = judge(spec, self._found(status, pid, monitored=False))
             return tuple(one for one in found if one.name not in OWN_CHOICE)
 
         return Site(
@@ -126,7 +126,7 @@ class LivePlatform:
         )
 
     def _asked_and_found(self, bot: BotStatus) -> tuple[ContainerSpec, Facts]:
-        facts = self._found(bot.bot, bot.pid)
+        facts = self._found(bot, bot.pid)
         try:
             release = load_release(self.state.release, self.settings.node.release_key)
             wanted = bots.find(bots.read(self.state), bot.bot)
@@ -143,11 +143,11 @@ class LivePlatform:
         )
         return spec, facts
 
-    def _found(self, bot: str, pid: int, *, monitored: bool = True) -> Facts:
+    def _found(self, bot: BotStatus, pid: int, *, monitored: bool = True) -> Facts:
         try:
-            return read_facts(pid, mounts(self.run, bot), monitored=monitored)
+            return read_facts(pid, mounts(self.run, bot.bot, bot.generation), monitored=monitored)
         except FactsUnavailableError as error:
-            raise ProofError(f"the isolation of bot {bot} cannot be read: {error}") from None
+            raise ProofError(f"the isolation of bot {bot.bot} cannot be read: {error}") from None
 
     async def _running(self, bot: BotStatus) -> Running:
         engine = podman_of(self.state, self.settings)

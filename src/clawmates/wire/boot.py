@@ -25,6 +25,11 @@ class Boot:
     vault: str
     """The URI name that the vault's certificate must carry."""
     ticket: Secret[str] | None = None
+    predecessor: int = 0
+    """The generation of a container of this bot that still lives: until it is 0 this one speaks to nobody.
+
+    Node's word, by the kernel's: never two lives of a bot are on the messenger's line.
+    """
 
     def __post_init__(self) -> None:
         check_bot_id(self.bot)
@@ -36,10 +41,12 @@ class Boot:
 
     def plain(self) -> dict[str, object]:
         """The JSON form, ticket opened: for the one writer."""
+        follows = {"predecessor": self.predecessor} if self.predecessor else {}
         return {
             "bot": self.bot,
             "region": self.region,
             "generation": self.generation,
             "vault": self.vault,
             "ticket": self.ticket.reveal() if self.ticket else None,
+            **follows,
         }

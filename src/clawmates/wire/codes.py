@@ -17,6 +17,10 @@ class Code(StrEnum):
     OPENED = "opened"
     """It has opened what a ticket names; the number is the ticket's mark (:attr:`clawmates.wire.boot.Boot.mark`)."""
     STOPPING = "stopping"
+    READY = "ready"
+    """It could take over from the container before it, and asks for what that one remembers."""
+    HEIR_REFUSED = "heir-refused"
+    """Somebody who could not prove to be this bot's next container asked for what it remembers, in vain."""
     BOOT_INVALID = "boot-invalid"
     VAULT_UNREACHABLE = "vault-unreachable"
     TICKET_REFUSED = "ticket-refused"
@@ -55,6 +59,7 @@ PASSING = frozenset(
         Code.OVER_QUOTA,
         Code.GAVE_UP,
         Code.TIMED_OUT,
+        Code.HEIR_REFUSED,
     }
 )
 """What went wrong with one message, or passes by itself: an event, and nothing about the bot."""
@@ -104,9 +109,11 @@ class Trouble(StrEnum):
     LEASE_ENDED = "lease-ended"
     CERTIFICATE_REVOKED = "certificate-revoked"
     AUDIT_DIVERGED = "audit-diverged"
+    NOT_REPLACED = "not-replaced"
 
 
 REMEDY: dict[str, str] = {
+    Code.HEIR_REFUSED: "A container that could not prove to be this bot's asked for its memory and got nothing.",
     Code.BOOT_INVALID: "The container's boot folder is damaged: run `clawmates restart`.",
     Code.VAULT_UNREACHABLE: "The vault does not answer: see `clawmates status` and `clawmates logs`.",
     Code.TICKET_REFUSED: "The vault refused the ticket; a new one is tried by itself.",
@@ -150,6 +157,7 @@ REMEDY: dict[str, str] = {
     Trouble.FROZEN: "A ticket of this bot was used twice: see `clawmates logs`, then `clawmates vault unfreeze BOT`.",
     Trouble.LEASE_ENDED: "This node's lease of the bot has ended: the bot must be assigned to it again.",
     Trouble.CERTIFICATE_REVOKED: "This node's certificate was revoked: enrol it again with `clawmates node enrol`.",
+    Trouble.NOT_REPLACED: "The new container did not come up, so the one before it goes on; tried again by itself.",
     Trouble.AUDIT_DIVERGED: "The vault's audit chain is not the one node has signed: run `clawmates audit verify`.",
 }
 
@@ -161,9 +169,13 @@ class Event:
     code: Code
     number: int = 0
     username: str = ""
+    life: int = 0
+    """The generation of the container that says it; 0 where a mate of before says nothing of it."""
 
     def __post_init__(self) -> None:
         if self.username and not USERNAME.fullmatch(self.username):
             raise ValueError("not a username")
+        if not 0 <= self.life < 1 << 53:
+            raise ValueError("life out of range")
         if not 0 <= self.number < 1 << 31:
             raise ValueError("number out of range")

@@ -36,6 +36,7 @@ def test_a_line_an_event_and_a_file_a_day(tmp_path: Path) -> None:
         "at": "2026-11-22T23:59:59.000Z",
         "bot": "home",
         "code": "live",
+        "life": 0,
         "number": 0,
         "process": "gateway",
         "username": "some_bot",

@@ -245,14 +245,21 @@ class TestBadInput:
 class TestEvents:
     async def test_reach_node_and_the_log(self, house: House) -> None:
         await house.client.put(house.spec())
-        event = Event(code=Code.LIVE, username="my_bot")
+        event = Event(code=Code.LIVE, username="my_bot", life=7)
         assert (await house.call("POST", "/event", event))[0] == 204
         found = await house.client.events(0, "")
         assert [(one.number, one.bot, one.event) for one in found.events] == [(1, "bot-1", event)]
         log = next(house.gateway.state.log.glob("gateway-*.jsonl"))
         line = json.loads(log.read_text())
         assert line.pop("at")[:16] == found.events[0].at[:16]
-        assert line == {"bot": "bot-1", "process": "gateway", "code": "live", "number": 0, "username": "my_bot"}
+        assert line == {
+            "bot": "bot-1",
+            "process": "gateway",
+            "code": "live",
+            "life": 7,
+            "number": 0,
+            "username": "my_bot",
+        }
 
     async def test_poll_waits_for_the_next(self, house: House) -> None:
         await house.client.put(house.spec())

@@ -10,6 +10,10 @@ TAKEOVER, NO_TLS = U + "test_takeover.py", I + "test_gateway.py"
 SHOWN = {
     "It can:": (TAKEOVER, "test_it_can_cut_and_see_and_send_elsewhere"),
     "stop or slow traffic;": (TAKEOVER, "test_it_can_cut_and_see_and_send_elsewhere"),
+    "keep a replaced bot from remembering;": (
+        "tests/unit/mate/test_handover.py",
+        "test_a_life_whose_context_is_not_taken_goes_on_as_it_was",
+    ),
     "see which bot talks to which host, when, and how much;": (U + "test_tunnel.py", "test_counted"),
     "count a bot's chats;": (U + "test_turns.py", "test_kept_only_as_keyed_hashes"),
     "connect anywhere;": (U + "test_tunnel.py", "test_weakened_check_would_dial_it"),
@@ -33,6 +37,10 @@ SHOWN = {
         "test_no_tls_library_is_loaded_and_nothing_but_events_is_written",
     ),
     "pass itself off as the vault or a provider;": (TAKEOVER, "test_it_cannot_pass_itself_off_as_another"),
+    "read what a bot hands to its next life, put words into it, or have two lives of a bot speak at once;": (
+        "tests/unit/mate/test_handover.py",
+        "test_a_gateway_in_the_middle_gets_nothing",
+    ),
     "run code in a container.": (TAKEOVER, "test_the_door_gives_nothing_that_is_run"),
     "A taken-over mate can talk, through TLS 1.3, to the hosts on its own list, and cannot reach another host, another "
     "bot's door, an address inside the network, or the gateway's control socket.": (

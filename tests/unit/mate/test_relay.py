@@ -13,6 +13,7 @@ from clawmates.mate.brain import Brain
 from clawmates.mate.channels.scripted import ScriptedChannel
 from clawmates.mate.conversation import Memory
 from clawmates.mate.errors import ChannelError, DoorError, ProviderError
+from clawmates.mate.messages import Inbound, Text
 from clawmates.mate.providers.base import Delta, Finished, PassingError, Prompt
 from clawmates.mate.providers.scripted import ScriptedProvider
 from clawmates.mate.relay import MOST_CHARACTERS, Relay
@@ -362,3 +363,73 @@ def test_every_code_has_a_sentence_without_the_code_in_it() -> None:
     for code in Code:
         assert texts.for_code(code).endswith(".")
         assert "-" not in texts.for_code(code) or code.value not in texts.for_code(code)
+
+
+@asynccontextmanager
+async def paused(house: House) -> AsyncIterator[Relay]:
+    """A relay that runs, to be paused by the test."""
+    relay = house.relay()
+    task = asyncio.create_task(relay.run())
+    try:
+        async with asyncio.timeout(10):
+            yield relay
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_a_paused_relay_finishes_what_it_writes_and_begins_nothing_else() -> None:
+    house, gate = House(), asyncio.Event()
+    house.provider.gate = gate
+    async with paused(house) as relay:
+        for key in (1, 2):
+            house.channel.say(key, str(key))
+        await house.provider.until_asked(1)
+        pausing = asyncio.create_task(relay.pause(5.0, 5.0))
+        await asyncio.sleep(0)
+        gate.set()
+        assert await pausing
+        assert house.channel.finished == [1]
+        house.channel.say(3, "3", chat="2")
+        await asyncio.sleep(0)
+        assert house.turns.begun == ["scripted:1"]
+        relay.go_on()
+        await house.channel.until_finished(3)
+        assert sorted(house.channel.finished) == [1, 2, 3]
+
+
+async def test_what_still_waits_for_its_provider_is_cut_off_and_answered_later_by_whoever_goes_on() -> None:
+    house, gate = House(), asyncio.Event()
+    house.provider.gate = gate
+    async with paused(house) as relay:
+        house.channel.say(1, "one")
+        await house.provider.until_asked(1)
+        assert await relay.pause(0.01, 5.0)
+        assert (house.channel.finished, house.turns.ended, house.turns.said) == ([], [], [])
+        assert house.channel.replies[1].sent == [], "no sentence of regret either"
+        gate.set()
+        relay.go_on()
+        await house.channel.until_finished(1)
+        assert house.channel.replies[1].sent == ["You said: one"]
+        assert house.turns.begun == ["scripted:1", "scripted:1"]
+
+
+async def test_an_answer_on_its_way_is_not_cut_off() -> None:
+    away = asyncio.Event()
+    house = House(channel=ScriptedChannel(away=away))
+    async with paused(house) as relay:
+        house.channel.say(1, "one")
+        await house.channel.until_tried(1)
+        assert not await relay.pause(0.01, 0.01), "it must not be handed over while a reply may arrive"
+        away.set()
+        assert await relay.pause(0.01, 5.0)
+        assert house.channel.finished == [1]
+
+
+async def test_a_turn_that_begins_within_a_cut_is_cut_too() -> None:
+    house = House()
+    relay = house.relay()
+    relay._cutting = True
+    inbound = Inbound("scripted:1", "1", 1, (Text("one"),))
+    assert not await relay._running(inbound)
+    assert house.provider.prompts == []

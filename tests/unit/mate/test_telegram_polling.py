@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clawmates.mate.channels.base import Position
 from clawmates.mate.channels.telegram import channel as channel_module
 from clawmates.mate.channels.telegram.api import CALL_SECONDS, AnswerTooLargeError, TelegramApi, WebhookActiveError
 from clawmates.mate.channels.telegram.channel import Telegram
@@ -76,13 +77,15 @@ class Running:
 
 
 @asynccontextmanager
-async def running(api: ScriptedApi) -> AsyncIterator[Running]:
+async def running(api: ScriptedApi, where: Position | None = None) -> AsyncIterator[Running]:
     events: list[Event] = []
 
     async def tell(event: Event) -> None:
         events.append(event)
 
     this = Running(api, Telegram(api, tell, lambda: 0.001), asyncio.Queue(), events)
+    if where is not None:
+        this.channel.resume(where)
     task = asyncio.create_task(this.channel.run(this.arrivals.put_nowait))
     try:
         async with asyncio.timeout(10):
@@ -220,3 +223,74 @@ async def test_with_another_token_it_asks_anew_who_it_is(monkeypatch: pytest.Mon
             (Code.BAD_TOKEN, ""),
             (Code.LIVE, "other_bot"),
         ]
+
+
+async def test_the_next_life_begins_at_the_first_message_that_is_not_dealt_with() -> None:
+    async with running(ScriptedApi()) as this:
+        this.api.polls.put_nowait([update(10), update(11), update(12)])
+        first, second, _third = [await this.heard() for _ in range(3)]
+        this.channel.finish(second)
+        assert this.channel.position() == Position(10, (11,))
+        this.channel.finish(first)
+        assert this.channel.position() == Position(12, ())
+        this.channel.finish(_third)
+        assert this.channel.position() == Position(13, ())
+
+
+async def test_what_the_life_before_dealt_with_is_not_delivered_again() -> None:
+    api = ScriptedApi()
+    api.polls.put_nowait([update(10), update(11), update(12)])
+    async with running(api) as before:
+        heard = [await before.heard() for _ in range(3)]
+        before.channel.finish(heard[1])
+        where = before.channel.position()
+    fresh = ScriptedApi()
+    fresh.polls.put_nowait([update(10), update(11), update(12), update(13)])
+    async with running(fresh, where) as after:
+        assert (await fresh.until_asked(1))["offset"] == 10
+        assert [(await after.heard()).key for _ in range(3)] == [10, 12, 13]
+        for arrival in (10, 12, 13):
+            after.channel._unfinished.pop(arrival)
+        assert after.channel.position() == Position(14, ())
+
+
+async def test_one_that_was_dealt_with_last_is_passed_over_and_confirmed() -> None:
+    api = ScriptedApi()
+    api.polls.put_nowait([update(10), update(11)])
+    async with running(api, Position(10, (10, 11))) as this:
+        await api.until_asked(2)
+        assert api.asked[1]["offset"] == 12
+        assert this.arrivals.empty()
+
+
+async def test_who_is_prepared_says_that_it_lives_only_once_it_polls() -> None:
+    api = ScriptedApi()
+    said: list[Event] = []
+
+    async def tell(event: Event) -> None:
+        said.append(event)
+
+    channel = Telegram(api, tell, lambda: 0.001)
+    await channel.prepare()
+    assert said == []
+    task = asyncio.create_task(channel.run(lambda _arrival: None))
+    await api.until_asked(1)
+    assert said == [Event(code=Code.LIVE, username="test_bot")]
+    assert api.others.count("getMe") == 1
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_channel_that_goes_on_after_a_pause_forgets_nothing_in_flight() -> None:
+    async with running(ScriptedApi()) as this:
+        this.api.polls.put_nowait([update(10)])
+        await this.heard()
+        await this.api.until_asked(2)
+        channel = this.channel
+    api = channel.api
+    assert isinstance(api, ScriptedApi)
+    task = asyncio.create_task(channel.run(lambda _arrival: None))
+    again = await api.until_asked(len(api.asked) + 1)
+    assert (again["offset"], again["timeout"]) == (10, 0)
+    task.cancel()
+    await asyncio.wait([task])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +32,7 @@ def folders(tmp_path: Path) -> BootFolders:
 
 def test_the_folder_is_for_one_group_to_read(folders: BootFolders) -> None:
     folders.prepare(boot(), GID)
-    folder = folders.root / "anna"
+    folder = folders.root / "anna" / "3"
     assert {path.name for path in folder.iterdir()} == {BOOT_FILE, AUTHORITY_FILE, EXTRA_ROOTS_FILE}
     for path, mode in ((folder, 0o750), *((one, 0o440) for one in folder.iterdir())):
         found = path.stat()
@@ -40,12 +41,12 @@ def test_the_folder_is_for_one_group_to_read(folders: BootFolders) -> None:
 
 def test_the_mate_can_read_what_was_written(folders: BootFolders) -> None:
     folders.prepare(boot("secret"), GID)
-    assert decode_json(Boot, (folders.root / "anna" / BOOT_FILE).read_bytes()) == boot("secret")
+    assert decode_json(Boot, (folders.root / "anna" / "3" / BOOT_FILE).read_bytes()) == boot("secret")
 
 
 def test_a_ticket_replaces_the_file_in_one_rename(folders: BootFolders) -> None:
     folders.prepare(boot("one"), GID)
-    path = folders.root / "anna" / BOOT_FILE
+    path = folders.root / "anna" / "3" / BOOT_FILE
     with path.open() as held:
         before = os.fstat(held.fileno()).st_ino
         folders.write(boot("two"), GID)
@@ -57,23 +58,27 @@ def test_a_ticket_replaces_the_file_in_one_rename(folders: BootFolders) -> None:
 def test_extra_roots_go_when_the_switch_is_off(folders: BootFolders) -> None:
     folders.prepare(boot(), GID)
     BootFolders(folders.root, folders.notes, b"authority", None).prepare(boot(), GID)
-    assert not (folders.root / "anna" / EXTRA_ROOTS_FILE).exists()
+    assert not (folders.root / "anna" / "3" / EXTRA_ROOTS_FILE).exists()
 
 
 def test_a_note_survives_node_and_goes_with_the_next_start(folders: BootFolders) -> None:
     folders.prepare(boot(), GID)
-    assert folders.noted("anna") is None
+    assert folders.noted("anna", 3) is None
     note = Ticketed(generation=3, items={ItemName.PROMPT: 2}, written=20_480)
     folders.note("anna", note)
-    assert folders.noted("anna") == note
-    folders.prepare(boot(), GID)
-    assert folders.noted("anna") is None
+    assert folders.noted("anna", 3) == note
+    folders.prepare(replace(boot(), generation=4, predecessor=3), GID)
+    assert folders.noted("anna", 3) == note, "the life that a new one follows keeps what it has"
+    assert folders.lives("anna") == (3, 4)
+    folders.prepare(replace(boot(), generation=5), GID)
+    assert folders.noted("anna", 3) is None
+    assert folders.lives("anna") == (5,)
 
 
 def test_a_damaged_note_is_no_note(folders: BootFolders) -> None:
-    folders.notes.mkdir()
-    (folders.notes / "anna.json").write_text("{")
-    assert folders.noted("anna") is None
+    (folders.notes / "anna").mkdir(parents=True)
+    (folders.notes / "anna" / "3.json").write_text("{")
+    assert folders.noted("anna", 3) is None
 
 
 def test_nothing_of_a_removed_bot_stays(folders: BootFolders) -> None:

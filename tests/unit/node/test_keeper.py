@@ -1,150 +1,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.engines import FolderGateway, bot
-from tests.support.node import IMAGE, HandClock, release
+from tests.support.engines import bot
+from tests.support.keeper import World
+from tests.support.node import IMAGE, release
 
-from clawmates.base.eventlog import EventLog
-from clawmates.base.paths import Run
-from clawmates.node.boot import BootFolders
 from clawmates.node.engines.base import EngineError
-from clawmates.node.engines.fake import FakeEngine, Machine, facts_as_asked
 from clawmates.node.events import Happening
-from clawmates.node.keeper import Keeper
-from clawmates.node.leases import Leases, Renewal
-from clawmates.node.steps import Steps
-from clawmates.node.tickets import BotFrozenError, FakeVault, TicketDeniedError, VaultDownError
-from clawmates.wire.boot import BOOT_FILE, Boot
+from clawmates.node.leases import Leases
+from clawmates.node.tickets import BotFrozenError, TicketDeniedError, VaultDownError
 from clawmates.wire.codes import LASTING, PASSING, REMEDY, Code, Event, Trouble
-from clawmates.wire.desired import BotSpec, DesiredState, Limits
+from clawmates.wire.desired import Limits
 from clawmates.wire.leases import Lease
 from clawmates.wire.names import ItemName
 from clawmates.wire.status import BotState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
     from clawmates.node.engines.base import ContainerSpec, Running
     from clawmates.node.facts import Facts
-    from clawmates.node.hold import Hold
-
-
-@dataclass
-class World:
-    """A keeper among fakes; ``weak`` names containers whose kernel tells of a missing wall."""
-
-    folder: Path
-    machine: Machine = field(default_factory=lambda: Machine(images={IMAGE}))
-    clock: HandClock = field(default_factory=HandClock)
-    vault: FakeVault = field(default_factory=FakeVault)
-    weak: bool = False
-    written: int = 20_480
-    revision: int = 0
-
-    def __post_init__(self) -> None:
-        self.run = Run(self.folder)
-        self.gateway = FolderGateway(self.run)
-        self.engine = FakeEngine(self.machine)
-        self.keeper = self._keeper()
-
-    def _keeper(self) -> Keeper:
-        (self.folder / "log").mkdir(exist_ok=True)
-        return Keeper(
-            steps=Steps(
-                engine=self.engine,
-                gateway=self.gateway,
-                vault=self.vault,
-                boot=BootFolders(self.run.boot, self.run.node.parent / "bots", b"authority", None),
-                look=self._look,
-                clock=self.clock,
-                region="local",
-                vault_name="clawmates://local/vault/vault-1",
-                settle_seconds=-1.0,
-            ),
-            folders=self.run,
-            memory_mib=128,
-            clock=self.clock,
-            jitter=lambda: 1.0,
-            log=EventLog(self.folder / "log", "node", self.clock),
-        )
-
-    def _look(self, spec: ContainerSpec, running: Running) -> Facts:
-        facts = replace(facts_as_asked(spec), written=self.written)
-        return replace(facts, seccomp=0) if self.weak else facts
-
-    @asynccontextmanager
-    async def kept(self) -> AsyncIterator[Keeper]:
-        stop = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.keeper.keep(stop))
-            try:
-                yield self.keeper
-            finally:
-                stop.set()
-
-    def node_restarts(self) -> None:
-        self.engine = FakeEngine(self.machine)
-        self.keeper = self._keeper()
-
-    def want(self, *bots: BotSpec) -> None:
-        self.revision += 1
-        self.keeper.wants(DesiredState(revision=self.revision, bots=bots))
-
-    def may_run(self) -> None:
-        self.keeper.may_run(release(), IMAGE)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 - the condition is about values, which set no event
-                await asyncio.sleep(0)
-
-    async def rest(self) -> None:
-        """Until nobody has anything to do: every ready task has had many turns."""
-        for _ in range(200):
-            await asyncio.sleep(0)
-
-    async def after(self, seconds: float) -> None:
-        self.clock.seconds += seconds
-        self.keeper.changed.set()
-        await self.rest()
-
-    def renewed(self, *leases: Lease, bots: tuple[str, ...] = ("anna",)) -> None:
-        """The vault was asked now, and answered with these."""
-        self.keeper.leased(Renewal(bots=bots, leases=leases, asked_at=self.clock.seconds))
-
-    def hold(self, name: str = "anna") -> Hold:
-        return self.keeper.holds[name]
-
-    def boot(self, name: str = "anna") -> dict[str, object]:
-        loaded: dict[str, object] = json.loads((self.run.boot / name / BOOT_FILE).read_bytes())
-        return loaded
-
-    def opened(self, name: str = "anna") -> Event:
-        """What a mate says once it has redeemed the ticket that lies in its folder now."""
-        boot = self.keeper.steps.boot.read(name)
-        assert isinstance(boot, Boot)
-        return Event(code=Code.OPENED, number=boot.mark)
-
-    def lines(self) -> list[dict[str, object]]:
-        return [json.loads(line) for path in (self.folder / "log").iterdir() for line in path.read_text().splitlines()]
-
-    async def running(self, *bots: BotSpec) -> None:
-        """Brings bots to life."""
-        self.may_run()
-        self.want(*(bots or (bot(),)))
-        names = [one.id for one in bots] or ["anna"]
-        await self.until(lambda: all(n in self.keeper.holds and self.hold(n).ticketed is not None for n in names))
-        for name in names:
-            self.gateway.say(name, Event(code=Code.LIVE, username="some_bot"))
-        await self.until(lambda: all(self.hold(n).state is BotState.LIVE for n in names))
 
 
 @pytest.fixture
@@ -303,7 +182,7 @@ async def test_what_is_wrong_with_the_bot_stays_until_it_is_live_again(world: Wo
 
 
 def test_every_code_is_a_moment_of_life_or_lasts_or_passes() -> None:
-    life = {Code.STARTING, Code.OPENED, Code.LIVE, Code.STOPPING}
+    life = {Code.STARTING, Code.OPENED, Code.READY, Code.LIVE, Code.STOPPING}
     assert life | PASSING | LASTING == set(Code)
     assert len(life) + len(PASSING) + len(LASTING) == len(Code)
     assert set(REMEDY) >= PASSING | LASTING
@@ -467,7 +346,7 @@ async def test_what_a_mate_had_written_at_its_start_is_shown_and_survives_node(w
         await world.until(lambda: world.hold().checked and len(world.vault.requests) == 2)
         await world.until(lambda: not world.hold().busy)
         assert world.hold().written == 20_480, "not what it had written when it was adopted"
-    noted = world.keeper.steps.boot.noted("anna")
+    noted = world.keeper.steps.boot.noted("anna", world.hold().generation)
     assert noted is not None
     assert noted.written == 20_480
 
@@ -477,8 +356,10 @@ async def test_a_raised_restart_count_restarts(world: World) -> None:
         await world.running()
         before = world.hold().generation
         world.want(bot(restarts=1))
-        await world.until(lambda: world.hold().generation > before and world.hold().ticketed is not None)
-        assert world.engine.stopped == [f"mate-anna-{before}"]
+        await world.handed_over()
+        await world.rest()
+        assert world.hold().generation > before
+        assert list(world.machine.containers) == [f"mate-anna-{world.hold().generation}"]
 
 
 async def test_a_new_digest_replaces_only_once_it_is_loaded(world: World) -> None:
@@ -490,6 +371,7 @@ async def test_a_new_digest_replaces_only_once_it_is_loaded(world: World) -> Non
         assert world.engine.stopped == []
         world.machine.images.add(other)
         world.keeper.may_run(release(config=other, number=2), other)
+        await world.handed_over()
         await world.until(lambda: [one.image for one in world.machine.containers.values()] == [other])
 
 
@@ -700,7 +582,7 @@ async def test_an_adopted_container_that_has_become_weak_is_killed(world: World)
 async def test_a_crash_between_start_and_ticket_is_healed_by_a_ticket(world: World) -> None:
     async with world.kept():
         await world.running()
-    (world.run.node.parent / "bots" / "anna.json").unlink()
+    (world.run.node.parent / "bots" / "anna" / f"{world.hold().generation}.json").unlink()
     world.node_restarts()
     await world.keeper.adopt()
     async with world.kept():

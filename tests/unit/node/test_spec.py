@@ -38,7 +38,7 @@ def test_a_container_runs_the_signed_image_and_sees_two_folders() -> None:
     assert (spec.name, spec.image, spec.command) == ("mate-anna-7", IMAGE, ())
     assert [(str(one.source), one.target) for one in spec.mounts] == [
         ("/run/clawmates/doors/anna", "/run/door"),
-        ("/run/clawmates/boot/anna", "/run/boot"),
+        ("/run/clawmates/boot/anna/7", "/run/boot"),
     ]
     assert (spec.uid_first, spec.uid_count, spec.user_outside) == (1_000_002_048, 1024, 1_000_003_048)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -9,6 +10,23 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from clawmates.mate.messages import Arrival, Inbound
+
+
+MOST_SEEN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a messenger's queue is for this bot, so that its next life neither misses nor obeys anything twice."""
+
+    next: int = 0
+    """The first message that is not dealt with; 0 when nothing is known."""
+    seen: tuple[int, ...] = ()
+    """Messages behind it that are dealt with."""
+
+    def __post_init__(self) -> None:
+        if len(self.seen) > MOST_SEEN or max(map(abs, (self.next, *self.seen))) >= 1 << 62:
+            raise ValueError("a position is out of range")
 
 
 class Reply(Protocol):
@@ -39,4 +57,19 @@ class Channel(Protocol):
 
     def finish(self, inbound: Inbound) -> None:
         """The message is dealt with: the messenger may forget it. Unfinished ones come again after a crash."""
+        ...
+
+    async def prepare(self) -> None:
+        """Finds out, before :meth:`run`, whether the messenger would have this bot.
+
+        Raises :class:`~clawmates.mate.errors.ChannelError`.
+        """
+        ...
+
+    def position(self) -> Position:
+        """Where the next life is to begin."""
+        ...
+
+    def resume(self, position: Position) -> None:
+        """Begins where the life before this one ended; before :meth:`run`."""
         ...

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from clawmates.mate.channels.base import Position
 from clawmates.mate.messages import Arrival, Halt, Inbound, Rewrite, Text
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ class ScriptedChannel:
     finished: list[int] = field(default_factory=list)
     failure: Exception | None = None
     away: asyncio.Event | None = None
+    where: Position = Position()  # noqa: RUF009 - frozen
+    unprepared: list[Exception] = field(default_factory=list)
+    """What :meth:`prepare` raises, one after the other, before it is well."""
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _waiting: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -78,6 +82,19 @@ class ScriptedChannel:
         task = asyncio.get_running_loop().create_task(self._tell())
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
+
+    async def prepare(self) -> None:
+        """See :class:`~clawmates.mate.channels.base.Channel`."""
+        if self.unprepared:
+            raise self.unprepared.pop(0)
+
+    def position(self) -> Position:
+        """See :class:`~clawmates.mate.channels.base.Channel`."""
+        return self.where
+
+    def resume(self, position: Position) -> None:
+        """See :class:`~clawmates.mate.channels.base.Channel`."""
+        self.where = position
 
     async def until_tried(self, key: int) -> None:
         """Waits until a reply to a message was tried while the messenger was away."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clawmates.base.shape import ShapeError, decode_json, encode_json
+from clawmates.mate.channels.base import Position
 from clawmates.mate.errors import ChannelError
 from clawmates.mate.messages import Arrival, Inbound, Text
 from clawmates.wire.codes import Code
@@ -99,3 +100,13 @@ class Terminal:
 
     def finish(self, inbound: Inbound) -> None:
         """Nothing is queued behind a terminal: what is said while the mate is away is not heard."""
+
+    async def prepare(self) -> None:
+        """There is nobody to ask."""
+
+    def position(self) -> Position:
+        """A console's chat ends with the container, so there is none."""
+        return Position()
+
+    def resume(self, position: Position) -> None:
+        """See :meth:`position`."""

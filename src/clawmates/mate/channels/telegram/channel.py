@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from clawmates.mate import texts
+from clawmates.mate.channels.base import Position
 from clawmates.mate.channels.telegram.api import AnswerTooLargeError, TelegramApi, WebhookActiveError
 from clawmates.mate.channels.telegram.flood import Flood
 from clawmates.mate.channels.telegram.outbox import Outbox, pause
@@ -50,6 +51,8 @@ class Telegram:
     _last: Code | None = None
     _me: Me = field(default_factory=Me)
     _known: bool = False
+    _greets: bool = False
+    """The owner is to hear that Telegram knows the bot."""
     _menu: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _outbox: Outbox = field(init=False)
@@ -59,12 +62,16 @@ class Telegram:
 
     async def run(self, deliver: Callable[[Arrival], None]) -> None:
         """See :class:`~clawmates.mate.channels.base.Channel`."""
-        self._idle.set()
+        if not self._unfinished:
+            self._idle.set()
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
                     if not self._known:
-                        await self._introduce()
+                        await self.prepare()
+                    if self._greets:
+                        self._greets = False
+                        await self._tell(Event(code=Code.LIVE, username=self._me.username))
                     if not self._menu:
                         self._menu = True
                         group.create_task(self._set_menu())
@@ -91,15 +98,25 @@ class Telegram:
         if not self._unfinished:
             self._idle.set()
 
-    async def _introduce(self) -> None:
+    async def prepare(self) -> None:
+        """Asks who the bot is; see :class:`~clawmates.mate.channels.base.Channel`."""
         me = await self.api.call("getMe", {})
         shown = me if isinstance(me, dict) else {}
         number, name = shown.get("id"), shown.get("username")
         self._me = Me(
             number if isinstance(number, int) else 0, name if isinstance(name, str) and USERNAME.fullmatch(name) else ""
         )
-        self._known = True
-        await self._tell(Event(code=Code.LIVE, username=self._me.username))
+        self._known = self._greets = True
+
+    def position(self) -> Position:
+        """See :class:`~clawmates.mate.channels.base.Channel`."""
+        first = min(self._unfinished, default=self._next)
+        done = (number for number in self._seen if number >= first and number not in self._unfinished)
+        return Position(first, tuple(sorted(done)))
+
+    def resume(self, position: Position) -> None:
+        """See :class:`~clawmates.mate.channels.base.Channel`."""
+        self._next, self._seen = position.next, set(position.seen)
 
     async def _set_menu(self) -> None:
         """https://core.telegram.org/bots/api#setmycommands; a bot without a menu is a bot all the same."""
@@ -137,7 +154,7 @@ class Telegram:
             self._seen = {number for number in self._seen if number >= oldest}
         elif self._next:
             parameters["offset"] = self._next
-            self._seen.clear()
+            self._seen = {number for number in self._seen if number >= self._next}
         self._asked = _now()
         updates = await self.api.call("getUpdates", parameters, seconds=wait + POLL_GRACE)
         self._limit = min(self._limit * 2, MOST_UPDATES)
@@ -148,7 +165,10 @@ class Telegram:
         fresh = 0
         for update in updates:
             number = update_id(update)
-            if number is None or number in self._seen:
+            if number is None:
+                continue
+            if number in self._seen:
+                self._next = max(self._next, number + 1)
                 continue
             fresh += 1
             self._seen.add(number)

@@ -75,6 +75,11 @@ class State:
         return self.root / "engine"
 
     @property
+    def backup(self) -> Path:
+        """Sealed backups, where no other place is named for them."""
+        return self.root / "backup"
+
+    @property
     def log(self) -> Path:
         """Closed events, one file a process and day."""
         return self.root / "log"

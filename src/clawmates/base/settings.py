@@ -100,6 +100,14 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """``[backup]``."""
+
+    recipient: str = ""
+    """Base64 X25519 public key that backups are sealed to; its private half stays with the operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole file."""
 
@@ -107,6 +115,7 @@ class Settings:
     vault: Vault = field(default_factory=Vault)
     gateway: Gateway = field(default_factory=Gateway)
     node: Node = field(default_factory=Node)
+    backup: Backup = field(default_factory=Backup)
 
     @property
     def run(self) -> Run:

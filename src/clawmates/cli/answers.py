@@ -11,6 +11,7 @@ import click
 
 from clawmates.base.settings import SettingsError
 from clawmates.base.shape import encode
+from clawmates.selfhost.backup import BackupError
 from clawmates.selfhost.console import ConsoleError
 from clawmates.selfhost.containers import StillRunningError
 from clawmates.selfhost.draft import BotError
@@ -19,6 +20,7 @@ from clawmates.selfhost.install import InstallError
 from clawmates.selfhost.keyfile import KeyFileError
 from clawmates.selfhost.layout import LayoutError
 from clawmates.selfhost.platform import AlreadyRunningError
+from clawmates.selfhost.sealedfile import BadRecipientError, SealedFileError
 from clawmates.wire.node_client import NodeUnreachableError
 from clawmates.wire.reading import ReadingError
 from clawmates.wire.vault import VaultRefusal
@@ -49,6 +51,9 @@ class CommandError(Exception):
 _KNOWN: dict[type[Exception], tuple[str, str, Exit]] = {
     BotError: ("bad-bot", "See `clawmates bot add --help`.", Exit.USAGE),
     SettingsError: ("bad-configuration", "Correct the file named above.", Exit.CONFIGURATION),
+    BackupError: ("bad-backup", "", Exit.FAILED),
+    BadRecipientError: ("usage", "Give what `clawmates backup keygen` printed.", Exit.USAGE),
+    SealedFileError: ("bad-backup", "", Exit.FAILED),
     KeyFileError: ("bad-key", "", Exit.CONFIGURATION),
     InstallError: ("cannot-install", "", Exit.MISSING),
     LayoutError: ("cannot-install", "Run `clawmates doctor`.", Exit.MISSING),

@@ -9,6 +9,7 @@ import click
 from clawmates.base.hardening import harden
 from clawmates.cli.answers import CommandError, Exit, fail
 from clawmates.cli.audit import audit
+from clawmates.cli.backup import backup
 from clawmates.cli.chat import chat
 from clawmates.cli.examine import doctor
 from clawmates.cli.init import init
@@ -44,7 +45,7 @@ selfhost.add_command(init)
 for command in (up, status, logs, restart, remove):
     clawmates.add_command(command)
     selfhost.add_command(command)
-for command in (chat, doctor, bot, prove, vault, audit, node, receipt, release):
+for command in (chat, doctor, bot, prove, vault, audit, node, receipt, release, backup):
     clawmates.add_command(command)
 
 

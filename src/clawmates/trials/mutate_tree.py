@@ -29,6 +29,8 @@ PACKAGES = ("debs", "wheels")
 """What was fetched for the image already."""
 BUILD_SECONDS = 300
 PROVE_SECONDS = 600
+TEST_SECONDS = 60
+"""A defect may also make a test wait for ever."""
 _FAILED = 1
 
 
@@ -75,7 +77,17 @@ class Tree:
 
     def fails(self, test: str) -> bool:
         """Whether a test of the copy fails; raises :class:`TrialError` when there is no such test."""
-        command = [str(self.python), "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+        command = [
+            str(self.python),
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            f"--timeout={TEST_SECONDS}",
+            test,
+        ]
         done = self._run(command, PROVE_SECONDS)
         if done.returncode not in {0, _FAILED}:
             raise TrialError(f"{test} cannot be run: {_last(done.stdout)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clawmates.trials.mutation import Change, Mutation
+from clawmates.trials.mutations_isolation import UNENFORCED
 
 MUTATIONS = (
     Mutation(
@@ -34,5 +35,195 @@ MUTATIONS = (
             ),
         ),
         test="tests/unit/gateway/test_doors.py::TestPeers::test_stranger_is_closed_without_a_byte",
+    ),
+    Mutation(
+        id="read-back-ignored",
+        what="a container that is weaker than asked is kept",
+        changes=(UNENFORCED,),
+        test="tests/unit/node/test_keeper.py::test_a_weak_container_is_killed_shown_and_given_nothing",
+    ),
+    Mutation(
+        id="resolve-before-the-list",
+        what="a name is looked up before anybody asked whether it is listed",
+        changes=(
+            Change(
+                file="src/clawmates/gateway/door.py",
+                old="            target = decide(request.target, self.spec.hosts)\n",
+                new='            await self._outside.resolver.lookup(request.target.partition(":")[0])\n'
+                "            target = decide(request.target, self.spec.hosts)\n",
+            ),
+        ),
+        test="tests/unit/gateway/test_tunnel.py::TestRefusedBeforeAnything::test_unlisted_host_costs_no_lookup",
+    ),
+    Mutation(
+        id="tls-1-2-through-the-gateway",
+        what="a server may select TLS 1.2",
+        changes=(
+            Change(
+                file="src/clawmates/gateway/hello.py",
+                old="    if hello.version != TLS_1_3:\n",
+                new="    if hello.version not in {TLS_1_3, TLS_1_2}:\n",
+            ),
+        ),
+        test="tests/unit/gateway/test_tunnel.py::TestCutOnTheWire::test_server_that_selects_12",
+    ),
+    Mutation(
+        id="tls-1-2-between-services",
+        what="our own servers and clients speak TLS 1.2 too",
+        changes=tuple(
+            Change(
+                file="src/clawmates/base/tls.py",
+                old=f"    context = ssl.SSLContext(ssl.PROTOCOL_TLS_{side})\n"
+                "    context.minimum_version = ssl.TLSVersion.TLSv1_3\n",
+                new=f"    context = ssl.SSLContext(ssl.PROTOCOL_TLS_{side})\n"
+                "    context.minimum_version = ssl.TLSVersion.TLSv1_2\n",
+            )
+            for side in ("CLIENT", "SERVER")
+        ),
+        test="tests/unit/base/test_tls.py::test_tls_1_2_is_refused_either_way",
+    ),
+    Mutation(
+        id="key-log-honoured",
+        what="SSLKEYLOGFILE in the environment is obeyed",
+        changes=(
+            Change(
+                file="src/clawmates/base/tls.py",
+                old="    context.check_hostname = check_hostname\n",
+                new="    context.check_hostname = check_hostname\n"
+                '    if log := __import__("os").environ.get("SSLKEYLOGFILE"):\n'
+                "        context.keylog_filename = log\n",
+            ),
+        ),
+        test="tests/unit/base/test_tls.py::test_the_key_log_of_the_environment_is_not_read",
+    ),
+    Mutation(
+        id="credential-to-another-host",
+        what="a key goes to whichever host is asked for",
+        changes=(
+            Change(
+                file="src/clawmates/mate/credentials.py",
+                old="        if host not in item.hosts:\n",
+                new="        if not host:\n",
+            ),
+        ),
+        test="tests/unit/mate/test_credentials.py::test_and_to_no_other",
+    ),
+    Mutation(
+        id="associated-data-forgotten",
+        what="ciphertexts are bound to nothing, so they can be swapped",
+        changes=(
+            Change(
+                file="src/clawmates/vault/envelope.py",
+                old=".encrypt(nonce, plaintext.reveal(), layer.value + about)",
+                new=".encrypt(nonce, plaintext.reveal(), layer.value)",
+            ),
+            Change(
+                file="src/clawmates/vault/envelope.py",
+                old=".decrypt(nonce, sealed, layer.value + about)",
+                new=".decrypt(nonce, sealed, layer.value)",
+            ),
+        ),
+        test="tests/unit/vault/test_envelope.py::test_a_box_of_one_binding_never_opens_as_anothers",
+    ),
+    Mutation(
+        id="ticket-reusable",
+        what="a ticket opens as often as it is shown",
+        changes=(
+            Change(
+                file="src/clawmates/vault/tickets.py",
+                old="        entry.refusal = VaultRefusal.TICKET_REUSED\n        return entry.grant\n",
+                new="        return entry.grant\n",
+            ),
+        ),
+        test="tests/unit/vault/test_tickets.py::test_a_second_use_is_told_apart_at_any_time",
+    ),
+    Mutation(
+        id="memory-unlocked",
+        what="the vault's memory may be swapped out",
+        changes=(
+            Change(
+                file="src/clawmates/vault/checks.py",
+                old="    locked = may_lock(status.read_text()) and lock_memory()\n    if not locked and has_swap",
+                new="    locked = False\n    if locked and has_swap",
+            ),
+        ),
+        test="tests/unit/vault/test_start.py::test_memory_is_locked_or_nothing_swaps",
+    ),
+    Mutation(
+        id="records-destroyed-keys-kept",
+        what="a destruction deletes the records and leaves their keys",
+        changes=(
+            Change(
+                file="src/clawmates/vault/destruction.py",
+                old='"DELETE FROM data_keys WHERE bot = ?", [(bot,) for bot in target.bots]',
+                new='"DELETE FROM data_keys WHERE bot = ?", [("",) for bot in target.bots]',
+            ),
+        ),
+        test="tests/unit/vault/test_destruction.py::test_an_old_backup_opens_before_and_is_noise_after",
+    ),
+    Mutation(
+        id="release-unsigned",
+        what="a release is believed without its signature",
+        changes=(
+            Change(
+                file="src/clawmates/wire/releases.py",
+                old="    _check_signature(public_key, document, signature)\n",
+                new="",
+            ),
+        ),
+        test="tests/unit/node/test_release.py::test_one_changed_byte_is_refused",
+    ),
+    Mutation(
+        id="shell-in-the-image",
+        what="the image has a program called sh",
+        changes=(
+            Change(
+                file="image/rootfs.py",
+                old='    "usr/bin/python3": "python3.11",\n',
+                new='    "usr/bin/python3": "python3.11",\n    "usr/bin/sh": "python3.11",\n',
+            ),
+        ),
+        test="tests/integration/test_image.py::test_nothing_in_it_but_python_libraries_and_certificates",
+    ),
+    Mutation(
+        id="secret-prints",
+        what="a credential shows itself in text",
+        changes=(
+            Change(
+                file="src/clawmates/base/secret.py",
+                old='    def __repr__(self) -> str:\n        return "***"\n',
+                new="    def __repr__(self) -> str:\n        return str(self._value)\n",
+            ),
+        ),
+        test="tests/unit/base/test_secret.py::test_it_does_not_print",
+    ),
+    Mutation(
+        id="keys-in-the-backup",
+        what="a backup takes keys.db along, so that destructions can be undone with it",
+        changes=(
+            Change(
+                file="src/clawmates/selfhost/backup.py",
+                old="KNOWN = NEEDED | {DESIRED, HEADS, REVOKED}",
+                new='KNOWN = NEEDED | {DESIRED, HEADS, REVOKED, "vault/keys.db"}',
+            ),
+        ),
+        test="tests/unit/selfhost/test_backup.py::test_no_other_file_gets_in_or_out",
+    ),
+    Mutation(
+        id="redirects-followed",
+        what="the mate goes where a redirect points",
+        changes=(
+            Change(
+                file="src/clawmates/mate/web.py",
+                old="            return await fresh.request(method, target, headers=headers, body=body)\n",
+                new="            response = await fresh.request(method, target, headers=headers, body=body)\n"
+                "            if response.status == 307 and len(target) < 100:\n"
+                '                _, _, place = response.headers[b"location"].decode().rpartition("//")\n'
+                '                to, _, path = place.partition("/")\n'
+                '                return await self._send(method, to or host, "/" + path + "#" * 100, headers, body)\n'
+                "            return response\n",
+            ),
+        ),
+        test="tests/unit/mate/test_redirects.py::test_no_redirect_is_followed",
     ),
 )

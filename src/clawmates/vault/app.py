@@ -151,6 +151,11 @@ async def keys_status(vault: Vault, _call: Call) -> bytes:
     return encode_json(await vault.upkeep.status())
 
 
+async def backup(vault: Vault, _call: Call) -> bytes:
+    """``vault.db`` as it is now."""
+    return await vault.image()
+
+
 async def unfreeze(vault: Vault, call: Call) -> None:
     """Lets tickets flow again after an alarm."""
     await vault.unfreeze(call.bot)
@@ -227,12 +232,13 @@ async def healthz(_vault: Vault, _call: Call) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One route, who may call it, and what it does; ``handle`` returns a JSON body or ``None`` for 204."""
+    """One route, who may call it, and what it does; ``handle`` returns a body or ``None`` for 204."""
 
     method: str
     path: str
     gate: Gate
     handle: Callable[[Vault, Call], Awaitable[bytes | None]]
+    media: str = "application/json"
 
 
 RULES: tuple[Rule, ...] = (
@@ -244,6 +250,7 @@ RULES: tuple[Rule, ...] = (
     Rule("GET", "/v1/receipt-key", CONTROL, receipt_key),
     Rule("POST", "/v1/rotations", CONTROL, rotate),
     Rule("GET", "/v1/keys", CONTROL, keys_status),
+    Rule("POST", "/v1/backup", CONTROL, backup, "application/octet-stream"),
     Rule("POST", "/v1/bots/{bot}/unfreeze", CONTROL, unfreeze),
     Rule("POST", "/v1/tickets", NODE, ticket),
     Rule("POST", "/v1/redeem", ANYONE, redeem),
@@ -300,7 +307,7 @@ def _guarded(
         except Exception as error:  # noqa: BLE001 - the last line: say type and place, drop the text
             sys.stderr.write(f"request failed: {place_of(error)}\n")
             return _error(500, INTERNAL)
-        return Response(status_code=204) if done is None else Response(done, media_type="application/json")
+        return Response(status_code=204) if done is None else Response(done, media_type=rule.media)
 
     return endpoint
 

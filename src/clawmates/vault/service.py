@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sqlite3
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from clawmates.vault.auditor import Auditor
 from clawmates.vault.checks import StartError
-from clawmates.vault.chores import Done, Step
+from clawmates.vault.chores import Done, Step, settle_debts
 from clawmates.vault.closing import write_down
 from clawmates.vault.confine import Confinement
 from clawmates.vault.envelope import EnvelopeError
@@ -23,13 +24,13 @@ from clawmates.vault.sessions import SessionBook
 from clawmates.vault.store import RefusedError
 from clawmates.vault.tickets import Grant, TicketBook
 from clawmates.vault.upkeep import Upkeep
-from clawmates.wire.audit import Assigned, DocumentRead, Kept, OfBot, Origin, Released, Rotated, Started, Tag
+from clawmates.wire.audit import Assigned, Copied, DocumentRead, Kept, OfBot, Origin, Released, Rotated, Started, Tag
 from clawmates.wire.documents import SealedDocument, reading_info
 from clawmates.wire.leases import Leases
 from clawmates.wire.reading import seal_for_reader
 from clawmates.wire.receipt import SignedReceipt, Subject
 from clawmates.wire.upkeep import Trouble
-from clawmates.wire.vault import TICKET_SECONDS, IntakeKey, Release, Ticket, VaultRefusal
+from clawmates.wire.vault import MAX_IMAGE_BYTES, TICKET_SECONDS, IntakeKey, Release, Ticket, VaultRefusal
 from clawmates.wire.vault_status import VaultStatus
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Happening(StrEnum):
     KEYS_COPY_FAILED = "keys-copy-failed"
     READ = "document-read"
     DIVERGED = "audit-diverged"
+    COPIED = "vault-copied"
     CONFINED = "confined"
     UNCONFINED = "unconfined"
 
@@ -184,6 +186,21 @@ class Vault:
         await self.audit.record(Tag.KEY_ROTATED, Rotated(kind=request.kind))
         self._say(Happening.ROTATION_BEGUN, "")
         return status
+
+    async def image(self) -> bytes:
+        """``vault.db`` for a backup, whose keys are in the separate copy by then; ``keys.db`` never leaves."""
+
+        def copy() -> bytes:
+            settle_debts(self._store)
+            found = self._store.records.database.image()
+            if len(found) > MAX_IMAGE_BYTES:
+                raise RefusedError(VaultRefusal.TOO_LARGE)
+            return found
+
+        found = await self._stored(copy)
+        await self.audit.record(Tag.BACKUP_MADE, Copied(sha256=hashlib.sha256(found).hexdigest()))
+        self._say(Happening.COPIED, "")
+        return found
 
     async def unfreeze(self, bot: str) -> None:
         """Somebody looked: tickets are given again, and those of before are forgotten, so none alarms once more."""

@@ -8,6 +8,7 @@ keeps the chain and node countersigns.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +23,7 @@ KEPT_WORDS = 10_000
 """Countersignatures that each side keeps at least, once there were so many: newer heads cover what older ones did."""
 GENESIS = bytes(32)
 """What the first entry follows."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _ENTRY = b"clawmates-audit-entry-v1\0"
 _HEAD = b"clawmates-audit-head-v1\0"
 _WITNESS = b"clawmates-audit-witness-v1\0"
@@ -41,6 +43,7 @@ class Tag(StrEnum):
     ITEM_KEPT = "vault.item.kept"
     DOCUMENT_READ = "vault.document.read"
     KEY_ROTATED = "vault.key.rotated"
+    BACKUP_MADE = "vault.backup.made"
 
 
 class Origin(StrEnum):
@@ -157,7 +160,18 @@ class Rotated:
     kind: KeyKind
 
 
-Detail = Started | Assigned | Released | OfBot | Destroyed | TenantDestroyed | Kept | DocumentRead | Rotated
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """``vault.db`` left as a whole, for a backup; the hash (hex SHA-256) says which one it was."""
+
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not _SHA256.fullmatch(self.sha256):
+            raise ValueError("not a SHA-256 in hex")
+
+
+Detail = Started | Assigned | Released | OfBot | Destroyed | TenantDestroyed | Kept | DocumentRead | Rotated | Copied
 
 DETAILS: dict[Tag, type[Detail]] = {
     Tag.SERVICE_STARTED: Started,
@@ -170,6 +184,7 @@ DETAILS: dict[Tag, type[Detail]] = {
     Tag.ITEM_KEPT: Kept,
     Tag.DOCUMENT_READ: DocumentRead,
     Tag.KEY_ROTATED: Rotated,
+    Tag.BACKUP_MADE: Copied,
 }
 """The one form that each tag's detail has."""
 

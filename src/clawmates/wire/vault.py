@@ -11,6 +11,7 @@ Over TLS 1.3; *roles* are those of the client certificate, the empty role is a m
 ``GET /v1/receipt-key``                          control  :class:`~clawmates.wire.receipt.ReceiptKey`
 ``POST /v1/rotations``                           control  :class:`~clawmates.wire.upkeep.RotationRequest` → status
 ``GET /v1/keys``                                 control  :class:`~clawmates.wire.upkeep.KeysStatus`
+``POST /v1/backup``                              control  ``vault.db`` as it is now, bytes (octet-stream)
 ``POST /v1/bots/{bot}/unfreeze``                 control  lifts the freeze that a reused ticket caused → 204
 ``POST /v1/tickets``                             node     :class:`TicketRequest` → :class:`Ticket`
 ``POST /v1/redeem``                              (none)   :class:`Redemption` → :class:`Release`
@@ -40,6 +41,8 @@ from clawmates.wire.names import ItemName, check_bot_id, check_host
 
 MAX_ITEM_BYTES = 64 * 1024
 """The largest plaintext the vault keeps."""
+MAX_IMAGE_BYTES = 256 << 20
+"""The largest ``vault.db`` that leaves for a backup."""
 TICKET_SECONDS = 60
 MAX_LEASE_SECONDS = 7 * 24 * 3600
 HPKE_SUITE = "DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM"

@@ -11,6 +11,7 @@ from clawmates.base.shape import encode_json
 from clawmates.wire.audit import Entries, SignedHead, Witnesses
 from clawmates.wire.documents import SealedDocument
 from clawmates.wire.leases import Leases
+from clawmates.wire.vault import MAX_IMAGE_BYTES
 from clawmates.wire.vault_status import VaultStatus
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ async def read_back(vault: VaultClient, bot: str, name: ItemName, request: ReadB
 async def status(vault: VaultClient) -> VaultStatus:
     """What the vault says of itself (role control)."""
     return await vault.ask(VaultStatus, "GET", "/v1/status")
+
+
+async def image(vault: VaultClient) -> bytes:
+    """``vault.db`` at this moment, after the separate copy of the keys was brought up to date (role control)."""
+    return await vault.fetch("POST", "/v1/backup", MAX_IMAGE_BYTES)
 
 
 async def audit_head(vault: VaultClient, number: int) -> SignedHead:

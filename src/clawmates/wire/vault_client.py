@@ -137,6 +137,10 @@ class VaultClient:
         """Any other call that is answered with a ``cls``: see :mod:`clawmates.wire.vault_calls`."""
         return _decode(cls, await self._call(method, target, body))
 
+    async def fetch(self, method: str, target: str, most: int) -> bytes:
+        """Any other call that is answered with at most so many bytes, on a connection of its own."""
+        return await self._alone(method, target, b"", most)
+
     async def tell(self, method: str, target: str, body: bytes = b"") -> None:
         """Any other call without an answer."""
         await self._call(method, target, body)
@@ -171,23 +175,23 @@ class VaultClient:
             else:
                 await connection.close()
 
-    async def _alone(self, method: str, target: str, body: bytes) -> bytes:
+    async def _alone(self, method: str, target: str, body: bytes, most: int = MAX_ANSWER) -> bytes:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 connection = await Connection.tcp(self.host, self.port, tls=self.tls, server_name=self.server_name)
                 try:
-                    return await _exchange(connection, method, target, body)
+                    return await _exchange(connection, method, target, body, most)
                 finally:
                     await connection.close()
         except (TimeoutError, HttpError):
             raise VaultUnreachableError from None
 
 
-async def _exchange(connection: Connection, method: str, target: str, body: bytes) -> bytes:
+async def _exchange(connection: Connection, method: str, target: str, body: bytes, most: int = MAX_ANSWER) -> bytes:
     headers = [("Content-Type", "application/json")] if body else []
     try:
         response = await connection.request(method, target, headers=headers, body=body)
-        answer = await response.read(MAX_ANSWER)
+        answer = await response.read(most)
     except HttpError:
         raise VaultUnreachableError from None
     if response.status in {_OK, _NO_CONTENT}:

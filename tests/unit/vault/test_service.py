@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import sqlite3
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -8,19 +10,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clawmates.base.secret import Secret
+from clawmates.vault import service
 from clawmates.vault.checks import StartError
 from clawmates.vault.confine import Confinement
 from clawmates.vault.service import Condition, Vault
 from clawmates.vault.store import RefusedError, Store
+from clawmates.wire.audit import Copied, Tag, detail_of
 from clawmates.wire.names import ItemName
 from clawmates.wire.vault import TICKET_SECONDS, Assignment, Redemption, Release, TicketRequest, VaultRefusal
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from tests.unit.vault.conftest import Events, FakeClock, House
 
 KEY = ItemName.PROVIDER_KEY
+REGION = "local"
 
 
 def refused(refusal: VaultRefusal) -> AbstractContextManager[object]:
@@ -264,3 +270,45 @@ async def test_a_start_is_written_down_with_its_protections(
     assert [code for code, _ in events.seen] == ["vault-started", said]
     (entry,) = (await vault.audit.entries(0)).entries
     assert (entry.tag, entry.detail) == ("vault.service.started", '{"region":"local"}')
+
+
+async def test_a_copy_for_a_backup_is_whole_noted_and_without_keys(
+    house: House, vault: Vault, events: Events, bot: str
+) -> None:
+    found = await vault.image()
+    database = sqlite3.connect(":memory:")
+    database.deserialize(found)
+    assert database.execute("SELECT count(*) FROM records").fetchone() == (1,)
+    (wrapped,) = house.store.keys.database.connection.execute("SELECT wrapped FROM data_keys").fetchone()
+    assert wrapped not in found
+    assert b"sk-one" not in found
+    (entry,) = [one for one in (await vault.audit.entries(0)).entries if one.tag == Tag.BACKUP_MADE]
+    assert detail_of(entry.tag, entry.detail) == Copied(sha256=hashlib.sha256(found).hexdigest())
+    assert ("vault-copied", "") in events.seen
+
+
+async def test_before_a_copy_leaves_the_copy_of_the_keys_is_brought_up_to_date(
+    house: House, clock: FakeClock, events: Events, tmp_path: Path
+) -> None:
+    copy = tmp_path / "keys.db"
+    house.keys_copy = str(copy)
+    house.reopen()
+    vault = Vault(house.store, region=REGION, clock=clock, random=os.urandom, events=events)
+    house.assign("b1")
+    house.put("b1", KEY, 1, "sk-one")
+    assert not copy.exists()
+    await vault.image()
+    assert copy.read_bytes() == house.store.keys.database.image()
+    # Its disk is away: then no backup leaves either, for it might be one that nothing opens.
+    house.put("b1", KEY, 2, "sk-two")
+    copy.unlink()
+    copy.mkdir()
+    with refused(VaultRefusal.KEYS_COPY_FAILED):
+        await vault.image()
+    copy.rmdir()
+
+
+async def test_what_is_too_large_to_leave_stays(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MAX_IMAGE_BYTES", 100)
+    with refused(VaultRefusal.TOO_LARGE):
+        await vault.image()

@@ -1,0 +1,121 @@
+"""``clawmates backup``: what brings every bot back on an empty machine, sealed to a key that is not on this one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clawmates.cli.answers import CommandError, succeed
+from clawmates.cli.init import need_root
+from clawmates.cli.options import answered, json_option, settings_of, state_option
+from clawmates.cli.passphrase import fresh, known, passphrase_option
+from clawmates.selfhost import backup as backups
+from clawmates.selfhost import keyfile
+from clawmates.selfhost.install import vault_of
+from clawmates.selfhost.restore import Keys, restore
+from clawmates.selfhost.sealedfile import recipient_id
+from clawmates.wire.releases import ReleaseError
+
+if TYPE_CHECKING:
+    from clawmates.base.paths import State
+    from clawmates.selfhost.restore import Restored
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True)
+MIB = 1 << 20
+
+
+@click.group()
+def backup() -> None:
+    """Make and use backups. Three things bring bots back: a backup, the copy of the keys, the master key."""
+
+
+@backup.command("keygen")
+@click.option("--out", type=FILE, required=True, help="The new private key: keep it off the platform's host.")
+@click.option("--no-passphrase", "without", is_flag=True, help="Make a key that opens without a passphrase.")
+@passphrase_option
+@json_option
+@answered
+async def keygen(out: Path, without: bool, passphrase_file: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click's way
+    """Make a key that opens backups, and print its public half: what backups are sealed to. Needs no platform."""
+    public = keyfile.make(out, keyfile.Kind.BACKUP, fresh(passphrase_file, without=without))
+    succeed({"public": public, "file": str(out), "passphrase": not without}, as_json=as_json, text=public)
+
+
+@backup.command("create")
+@click.option("--to", "recipient", default="", help="The public key to seal to. [default: [backup] recipient]")
+@click.option("--out", type=FILE, help="The new file. [default: in the state folder's backup/]")
+@state_option
+@json_option
+@answered
+async def create(recipient: str, out: Path | None, state: State, as_json: bool) -> None:  # noqa: FBT001
+    """Seal all that brings every bot back, but for the keys, while the platform runs; then read it back."""
+    need_root()
+    settings = settings_of(state)
+    to = recipient or settings.backup.recipient
+    if not to:
+        raise click.UsageError("give --to PUBLIC-KEY, or set [backup] recipient; `clawmates backup keygen` makes one")
+    recipient_id(to)
+    now = datetime.now(UTC)
+    try:
+        async with vault_of(state, settings) as vault:
+            manifest, files = await backups.collect(state, settings, vault, now)
+    except ReleaseError as error:
+        raise CommandError(f"{error}.", code="bad-release", remedy="Run `make image`.") from None
+    path = out or _default(state, now)
+    made = backups.write(path, to, manifest, files)
+    succeed(
+        made,
+        as_json=as_json,
+        text=f"✓ {made.file} ({made.size / MIB:.1f} MiB, {len(made.files)} files), for the key {made.recipient}; read"
+        f" back whole.\n  Not in it, and needed to restore: {settings.vault.keys_copy} (replaced at each destruction)"
+        f" and the master key {made.master}.",
+    )
+
+
+@backup.command("restore")
+@click.argument("file", type=EXISTING)
+@click.option("--key", type=EXISTING, required=True, help="The private key, from `backup keygen`.")
+@click.option("--keys-copy", type=EXISTING, required=True, help="The newest separate copy of keys.db.")
+@click.option("--master-key", type=EXISTING, help="The copy of the vault's master key, where it is a file.")
+@passphrase_option
+@state_option
+@json_option
+@answered
+async def restore_backup(
+    file: Path,
+    key: Path,
+    keys_copy: Path,
+    master_key: Path | None,
+    passphrase_file: Path | None,
+    state: State,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Make a platform from a backup in an empty state folder, whole or not at all. Start it with `clawmates up`.
+
+    A bot that was destroyed after the backup was made stays destroyed, and is named.
+    """
+    need_root()
+    private = keyfile.read(key, keyfile.Kind.BACKUP, known(passphrase_file))
+    manifest, files = backups.open_backup(file, private)
+    keys = Keys(copy=keys_copy, master=master_key)
+    found = restore(manifest, files, keys, state, datetime.now(UTC))
+    succeed(found, as_json=as_json, text=_text(found))
+
+
+def _default(state: State, now: datetime) -> Path:
+    state.backup.mkdir(mode=0o700, exist_ok=True)
+    return backups.target(state, now)
+
+
+def _text(found: Restored) -> str:
+    lines = [f"✓ restored to {found.state}, as it was at {found.made}: {', '.join(found.bots) or 'no bots'}"]
+    lines += [f"  {bot} was destroyed since, and stays destroyed" for bot in found.destroyed]
+    lines += [
+        f"  {bot} lacks {', '.join(items)}, replaced since: give it anew with `clawmates bot add`"
+        for bot, items in found.incomplete.items()
+    ]
+    return "\n".join([*lines, "  Start it with `clawmates up`."])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
-from clawmates.base.http.client import ConnectFailedError, Connection, HttpError
+from clawmates.base.http.client import ClosedError, ConnectFailedError, Connection, HttpError
 from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.mate.errors import DoorError
 from clawmates.wire.codes import Code, Event
@@ -62,6 +62,10 @@ class Door:
     heard: int = 0
     """The newest heir's claim that was looked at."""
     _calls: list[Connection] = field(default_factory=list)
+    _there: bool = False
+    """Whether the gateway was there when it was looked for last."""
+    _told: int = 0
+    """After which death the next one was told what it has to know."""
     _death: asyncio.Event = field(default_factory=asyncio.Event)
     _ends: deque[tuple[float, TurnEnd]] = field(default_factory=lambda: deque(maxlen=ENDS_KEPT))
 
@@ -94,15 +98,13 @@ class Door:
         failed = 0.0
         while True:
             try:
+                await self._retell()
                 return await self._once("GET", target, b"", seconds)
-            except ConnectFailedError:
-                pass  # there is none yet
             except (HttpError, TimeoutError):
-                await self._mourn()
-            failed = failed or clock()
-            if clock() >= failed + HEAL_SECONDS:
-                raise DoorError(Code.INTERNAL) from None
-            await asyncio.sleep(RETRY_SECONDS)
+                failed = failed or clock()
+                if clock() >= failed + HEAL_SECONDS:
+                    raise DoorError(Code.INTERNAL) from None
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def died(self, since: int) -> bool:
         """Whether the gateway has died since there were so many :attr:`deaths`; a break of a tunnel may show first."""
@@ -112,15 +114,24 @@ class Door:
                     await self._death.wait()
         return self.deaths != since
 
-    async def _mourn(self) -> None:
+    def _mourn(self) -> None:
+        """A gateway that was there hung up, or is gone: a death, the first time that it shows."""
+        if self._there:
+            self._there = False
+            self.deaths += 1
+            self._death.set()
+            self._death = asyncio.Event()
+
+    async def _retell(self) -> None:
         """The next gateway has forgotten which turns ended of late, and would let them be answered again."""
-        self.deaths += 1
-        self._death.set()
-        self._death = asyncio.Event()
+        deaths = self.deaths
+        if deaths == self._told:
+            return
         oldest = asyncio.get_running_loop().time() - ENDS_KEPT_SECONDS
         for said, end in tuple(self._ends):
             if said > oldest:
-                await self._call("POST", "/turn/end", encode_json(end))
+                await self._once("POST", "/turn/end", encode_json(end), CALL_SECONDS)
+        self._told = deaths
 
     async def once(self, method: str, target: str, body: bytes = b"", *, seconds: float, most: int) -> bytes:
         """A call that is not repeated; the answer has at most ``most`` bytes. Raises :class:`DoorError`."""
@@ -179,14 +190,18 @@ class Door:
         if connection is not None and not connection.reusable:
             connection.writer.transport.abort()
             connection = None
-        if connection is None:
-            connection = await Connection.unix(self.path)
         try:
+            if connection is None:
+                connection = await Connection.unix(self.path)
+                self._there = True
             async with asyncio.timeout(seconds):
                 response = await connection.request(method, target, body=body)
                 answer = await response.read(most)
-        except BaseException:
-            connection.writer.transport.abort()
+        except BaseException as error:
+            if isinstance(error, ConnectFailedError | ClosedError):
+                self._mourn()
+            if connection is not None:
+                connection.writer.transport.abort()
             raise
         if connection.reusable and not self._calls:
             self._calls.append(connection)

@@ -46,6 +46,7 @@ class OneLife:
     told: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    tasks: list[asyncio.Task[object]] = field(default_factory=list)
 
     async def handle(self, request: Request, _peer: Peer) -> Reply:
         match request.path:
@@ -64,6 +65,9 @@ class OneLife:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.append(task)
         await server.serve(reader, writer, handle=self.handle, allowed=lambda _peer: True)
 
 
@@ -84,6 +88,10 @@ async def life(path: Path, clock: ManualClock) -> AsyncIterator[OneLife]:
         listener.close()
         for writer in there.writers:
             writer.transport.abort()
+        for task in there.tasks:
+            task.cancel()
+        if there.tasks:
+            await asyncio.wait(there.tasks)
         await listener.wait_closed()
 
 
@@ -127,6 +135,20 @@ async def test_every_death_is_noticed_however_soon_after_the_last(tmp_path: Path
     await asyncio.wait([following])
     for call in door._calls:
         await call.close()
+
+
+async def test_a_death_between_two_questions_is_noticed_too(tmp_path: Path, clock: ManualClock) -> None:
+    """Nothing is in flight when it dies: the next question finds nobody there."""
+    path = tmp_path / "door.sock"
+    door = Door(str(path))
+    async with life(path, clock):
+        await door.begin("1", "a")
+    path.unlink()
+    following = asyncio.create_task(door.config(1))
+    assert await door.died(0)
+    following.cancel()
+    await asyncio.wait([following])
+    assert door.deaths == 1
 
 
 async def test_what_ended_long_ago_is_not_counted_again(

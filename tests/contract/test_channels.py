@@ -47,6 +47,8 @@ class Kit:
     """A person says something."""
     hear: Callable[[], Awaitable[str]]
     """The next whole reply that the person gets."""
+    told: Callable[[], Awaitable[str]]
+    """The next thing that the person is told unasked."""
     events: list[Event] = field(default_factory=list)
 
 
@@ -63,7 +65,10 @@ async def scripted() -> AsyncIterator[Kit]:
     async def hear() -> str:
         return channel.replies[count].sent.pop(0)
 
-    yield Kit(channel, say, hear)
+    async def told() -> str:
+        return channel.told.pop(0)[1]
+
+    yield Kit(channel, say, hear, told)
 
 
 @asynccontextmanager
@@ -86,7 +91,10 @@ async def terminal() -> AsyncIterator[Kit]:
                 assert heard.reply.startswith(shown)
                 return heard.reply
 
-    yield Kit(channel, say, hear)
+    async def told() -> str:
+        return decode_json(Heard, await streams[0][0].readline()).notice
+
+    yield Kit(channel, say, hear, told)
     for _reader, writer in streams:
         writer.close()
         await writer.wait_closed()
@@ -111,7 +119,7 @@ async def telegram() -> AsyncIterator[Kit]:
             last = sent.message_id
             return sent.text
 
-        yield Kit(Telegram(TelegramApi(there.web(), credentials()), tell, lambda: 1.0), say, hear, events)
+        yield Kit(Telegram(TelegramApi(there.web(), credentials()), tell, lambda: 1.0), say, hear, hear, events)
 
 
 Open = Callable[[], AbstractAsyncContextManager[Kit]]
@@ -189,6 +197,21 @@ async def test_a_reply_left_without_sending_leaves_the_channel_whole(kit: Open) 
         async with there.channel.reply(inbound) as reply:
             await reply.send("half an answer and the rest")
         there.channel.finish(inbound)
+
+
+@KITS
+async def test_what_nobody_asked_for_is_told_between_and_during_answers(kit: Open) -> None:
+    async with serving(kit) as (there, incoming):
+        await there.say("hello")
+        inbound = await incoming.get()
+        await there.channel.tell(str(PERSON), "something about me has changed")
+        assert await there.told() == "something about me has changed"
+        async with there.channel.reply(inbound) as reply:
+            await there.channel.tell(str(PERSON), "and again")
+            assert await there.told() == "and again"
+            await reply.send("hello back")
+        there.channel.finish(inbound)
+        assert await there.hear() == "hello back"
 
 
 @dataclass
@@ -408,6 +431,26 @@ async def test_telegram_says_who_blocked_the_bot() -> None:
         chat = {"id": PERSON, "type": "private"}
         assert await this.push("my_chat_member", chat=chat, new_chat_member={"status": "kicked"})
         assert await this.arrivals.get() == Farewell(str(PERSON))
+
+
+async def test_telegram_tells_through_the_storm_and_gives_up_where_it_is_of_no_use() -> None:
+    async with bot() as this:
+        this.channel.finish(await this.say("hi"))
+        await this.fail("sendMessage", SENDING["502"], times=2)
+        await this.channel.tell(str(PERSON), "**news**" + "x" * 5000)
+        sent = await this.there.simulator.sent(TOKEN, PERSON)
+        assert [len(one.text) for one in sent] == [4096, 908]
+        assert all(one.preview_disabled for one in sent)
+        for failure in (Failure.BLOCKED, Failure.CHAT_NOT_FOUND):
+            await this.fail("sendMessage", Fault(kind=FaultKind.ERROR, failure=failure))
+            with pytest.raises(ChannelError) as error:
+                await this.channel.tell(str(PERSON), "news")
+            assert error.value.code is Code.PERSON_UNREACHABLE
+
+
+async def test_a_terminal_at_which_nobody_is_needs_not_be_told() -> None:
+    async with serving(terminal) as (there, _incoming):
+        await there.channel.tell("", "news")
 
 
 async def test_telegram_keeps_within_flood_control_and_is_never_refused() -> None:

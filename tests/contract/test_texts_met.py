@@ -42,7 +42,14 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0
 MODEL = "a-model"
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE: dict[str, str] = (
+    dict.fromkeys(
+        ("stranger", "stranger_code", "stranger_privacy", "code_wrong", "welcome_owner", "welcome"),
+        "integration/test_people.py",
+    )
+    | dict.fromkeys(("code_later", "code_known", "people_full"), "unit/mate/test_gate.py")
+    | dict.fromkeys(("changed", "changed_by_whom", "changes", "taken_away", "accesses"), "unit/mate/test_notices.py")
+)
 """Sentences that need more than a chat to be met, by the test file that meets them, below ``tests``."""
 
 

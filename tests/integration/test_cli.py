@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.support.home import (
     MODEL,
+    SECRETS,
     Home,
     a_home,
     at_a_terminal,
@@ -186,6 +187,38 @@ def test_adding_a_bot_again_keeps_what_is_not_said_anew(home: Home) -> None:
     assert again["items"] == {"prompt": first["items"]["prompt"], "provider-key": first["items"]["provider-key"] + 1}
     without = home.json("bot", "add", *options, given=json.dumps({"provider-key": KEY, "prompt": ""}))
     assert set(without["items"]) == {"provider-key"}
+
+
+def test_who_may_talk_to_a_bot_is_shown_and_changed(home: Home) -> None:
+    token = "424242:" + "A" * 35
+    made = home.init(channel="telegram", secrets=SECRETS | {"channel-token": token})
+    assert (made["access"], made["items"]["people"], made["pairings"]) == ("paired", 1, [])
+    pair = home.json("bot", "pair", "home")
+    assert (len(pair["code"]), pair["link"]) == (8, ""), "nobody knows the bot's username before it ran"
+    for _ in range(2):
+        home.json("bot", "pair", "home")
+    refused = home.json("bot", "pair", "home", code=1)
+    assert (refused["code"], "--replace" in refused["message"]) == ("cannot-pair", True)
+    shown = home.run_command("bot", "pair", "home", "--replace").stdout
+    desired = (home.state / "desired.json").read_text()
+    assert len(json.loads(desired)["bots"][0]["pairings"]) == 1
+    assert pair["code"] not in desired
+    assert "until" in shown
+
+    given = json.dumps({"admit": ["730001957", "730002957"]})
+    people = home.json("bot", "people", "home", "--stdin", given=given)
+    assert (people["owner"], people["people"]) == ("730001957", ["730001957", "730002957"])
+    home.json("bot", "people", "home", "--stdin", "--set", "list", given='{"remove": ["730001957"]}')
+    people = home.json("bot", "people", "home")
+    assert people == {"bot": "home", "access": "list", "owner": "", "people": ["730002957"]}
+    assert "takes no codes" in home.json("bot", "pair", "home", code=1)["message"]
+    for bad, code in (('{"admit": "730001957"}', 2), ('{"admit": [7]}', 2), ("[]", 2), ('{"admit": ["@a"]}', 1)):
+        error = home.json("bot", "people", "home", "--stdin", given=bad, code=code)
+        assert "730001957" not in json.dumps(error)
+    assert home.run_command("bot", "people", "home", "--admit").returncode == 2, "nobody is there to type"
+    assert home.json("bot", "people", "home", "--clear")["people"] == []
+    files = [path for path in home.state.rglob("*") if path.is_file()]
+    assert not any(number in path.read_bytes() for path in files for number in (b"730001957", b"730002957"))
 
 
 def test_usage_errors_are_json_too_when_asked(home: Home) -> None:

@@ -7,26 +7,29 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.support.vault import KEY, PROMPT, SECRETS, TOKEN, VAULT_NAMES, House, Running, furnished, refusal, running
 
 from clawmates.base.secret import Secret
 from clawmates.base.x509 import Names, new_request
-from clawmates.selfhost import bots, pki
+from clawmates.selfhost import bots, people, pki
 from clawmates.selfhost.install import vault_of
 from clawmates.simulator.model import Service
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.wire import vault_calls
+from clawmates.wire.desired import BotSpec
 from clawmates.wire.enrolment import EnrolmentRequest
 from clawmates.wire.leases import LeaseRenewal
 from clawmates.wire.names import ChannelKind, ItemName, Role, ServiceName
+from clawmates.wire.people import People, dump
 from clawmates.wire.reading import Reader
-from clawmates.wire.vault import Assignment, Redemption, SessionItem, TicketRequest, VaultRefusal
-from clawmates.wire.vault_client import VaultError, put_in_session, redeem, speaks_as
+from clawmates.wire.vault import Assignment, Redemption, SealedItem, SessionItem, TicketRequest, VaultRefusal
+from clawmates.wire.vault_client import VaultClient, VaultError, put_in_session, redeem, speaks_as
 
 SECOND_PROMPT = "You answer in verse."
 
@@ -119,6 +122,63 @@ async def test_a_redeemed_session_keeps_what_was_born_and_ends_with_the_process(
     weaken = "import clawmates.vault.sessions as s; s.BORN_INSIDE = frozenset(s.ItemName)"
     async with running(house, weaken=weaken) as vault:
         await vault.mate.put_in_session(KEY, replace(item, session=await session(vault), version=2))
+
+
+@dataclass
+class Racing:
+    """The CLI's client, beside a mate that keeps a person just before the CLI does."""
+
+    client: VaultClient
+    keep: Callable[[int], Awaitable[None]]
+    races: int
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.client, name)
+
+    async def put(self, bot: str, name: ItemName, version: int, item: SealedItem) -> None:
+        if self.races:
+            self.races -= 1
+            await self.keep(version)
+        await self.client.put(bot, name, version, item)
+
+
+async def test_an_owners_edit_and_a_mates_at_the_same_time_both_stay(house: House) -> None:
+    async with running(house) as vault:
+        await vault.fill()
+        spec = BotSpec(id="b1", tenant="acme", channel=ChannelKind.TELEGRAM, provider="p", model="m", items={})
+        assert await people.show(spec, vault.cli) == People()
+        assert await people.ensure("b1", "acme", vault.cli) == 1
+        assert await people.ensure("b1", "acme", vault.cli) == 1
+        held, mates = await session(vault), [People()]
+
+        async def keep(version: int) -> None:
+            mates.append((await people.show(spec, vault.cli)).admit(f"70{version}"))
+            item = SessionItem(bot="b1", session=held, version=version, value=dump(mates[-1]))
+            await vault.mate.put_in_session(ItemName.PEOPLE, item)
+
+        racing = cast(VaultClient, Racing(vault.cli, keep, races=2))
+        spec, now = await people.change(spec, racing, lambda all_: all_.admit("5"))
+        assert spec.items == {ItemName.PEOPLE: 4}
+        assert now.people == ("702", "703", "5")
+        assert await people.show(spec, vault.cli) == now
+        endless = cast(VaultClient, Racing(vault.cli, keep, races=100))
+        with pytest.raises((people.PeopleError, VaultError)):
+            await people.change(spec, endless, lambda all_: all_.admit("6"))
+        spec, now = await people.change(spec, vault.cli, lambda all_: all_, afresh=True)
+        assert now == People()
+
+
+async def test_a_list_that_cannot_be_read_is_begun_afresh_only_when_asked(house: House) -> None:
+    async with running(house) as vault:
+        await vault.fill()
+        spec = BotSpec(id="b1", tenant="acme", channel=ChannelKind.TELEGRAM, provider="p", model="m", items={})
+        item = SessionItem(bot="b1", session=await session(vault), version=1, value=Secret('{"format":2}'))
+        await vault.mate.put_in_session(ItemName.PEOPLE, item)
+        for call in (people.show(spec, vault.cli), people.change(spec, vault.cli, lambda all_: all_)):
+            with pytest.raises(people.PeopleError, match="--clear"):
+                await call
+        _spec, now = await people.change(spec, vault.cli, lambda all_: all_.admit("5"), afresh=True)
+        assert now.owner == "5"
 
 
 async def test_a_second_use_is_in_the_status_until_somebody_looked(house: House) -> None:

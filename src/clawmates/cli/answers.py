@@ -19,6 +19,8 @@ from clawmates.selfhost.enrolment import EnrolmentError
 from clawmates.selfhost.install import InstallError
 from clawmates.selfhost.keyfile import KeyFileError
 from clawmates.selfhost.layout import LayoutError
+from clawmates.selfhost.pairing import PairingError
+from clawmates.selfhost.people import PeopleError
 from clawmates.selfhost.platform import AlreadyRunningError
 from clawmates.selfhost.sealedfile import BadRecipientError, SealedFileError
 from clawmates.wire.node_client import NodeUnreachableError
@@ -58,6 +60,8 @@ _KNOWN: dict[type[Exception], tuple[str, str, Exit]] = {
     InstallError: ("cannot-install", "", Exit.MISSING),
     LayoutError: ("cannot-install", "Run `clawmates doctor`.", Exit.MISSING),
     EnrolmentError: ("cannot-enrol", "", Exit.USAGE),
+    PairingError: ("cannot-pair", "", Exit.FAILED),
+    PeopleError: ("bad-people", "", Exit.FAILED),
     ReadingError: ("unreadable", "", Exit.FAILED),
     StillRunningError: ("still-running", "", Exit.FAILED),
     AlreadyRunningError: ("already-running", "", Exit.FAILED),

@@ -16,7 +16,7 @@ from clawmates.cli.answers import CommandError, Exit
 from clawmates.selfhost.draft import HOTTEST
 from clawmates.selfhost.templates import find, templates
 from clawmates.selfhost.wish import DEFAULT_NAME, Nothing, Wish
-from clawmates.wire.desired import Fallback
+from clawmates.wire.desired import Access, Fallback
 from clawmates.wire.names import ChannelKind, ItemName
 
 if TYPE_CHECKING:
@@ -103,6 +103,11 @@ def bot_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--channel", type=click.Choice(["telegram", "terminal"]), help="Where you talk to it."),
         click.option("--provider", help="The AI provider, as the release's catalogue calls it."),
         click.option("--model", help="The provider's model."),
+        click.option(
+            "--people",
+            type=click.Choice([one.value for one in Access]),
+            help="Who may talk to it: who sends a code of yours (a new bot's way), whom you list, or everybody.",
+        ),
         click.option("--template", metavar="NAME", help=f"A prompt to begin with: {names}; with -de, in German."),
         click.option(
             "--temperature", type=OrNone(click.FloatRange(0, HOTTEST)), help="0 to 2, for models that take one."
@@ -141,6 +146,7 @@ def said(options: dict[str, Any]) -> Wish:
         temperature=options["temperature"],
         max_output_tokens=options["max_output_tokens"],
         fallback=options["fallback"],
+        access=Access(options["people"]) if options["people"] else None,
         limits=quotas,
         secrets=_template(options["template"]),
     )

@@ -64,7 +64,9 @@ async def _answer(console: Console, line: str) -> None:
         click.echo(click.style("bot  ", fg="green"), nl=False)
     shown = ""
     async for heard in console.say(line):
-        if heard.reply is None:
+        if heard.notice:
+            click.echo(click.style(heard.notice, dim=True))
+        elif heard.reply is None:
             click.echo(heard.delta, nl=False)
             shown += heard.delta
         else:

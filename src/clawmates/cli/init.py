@@ -26,6 +26,8 @@ from clawmates.selfhost.draft import BotError, Draft, check
 from clawmates.selfhost.install import Plan
 from clawmates.selfhost.making import add_bot, make_platform
 from clawmates.selfhost.wish import fill
+from clawmates.wire.desired import Access
+from clawmates.wire.names import ChannelKind
 from clawmates.wire.releases import ReleaseError
 from clawmates.wire.releases import load as load_release
 
@@ -176,6 +178,8 @@ def _made(spec: BotSpec, release: Release, dialogue: Dialogue | None) -> str:
     provider = release.provider(spec.provider)
     if provider is not None and dialogue is None:
         text += f"\n  {provider.name} keeps: {provider.keeps} (inference: {provider.inference_region})"
+    if spec.channel is ChannelKind.TELEGRAM and spec.access is Access.PAIRED:
+        text += f"\n  It answers whom you let in, yourself first: `clawmates bot pair {spec.id}`."
     return text
 
 

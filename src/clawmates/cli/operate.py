@@ -13,6 +13,7 @@ import click
 from clawmates.cli.answers import CommandError, succeed
 from clawmates.cli.init import add, need_root
 from clawmates.cli.options import answered, json_option, settings_of, state_option
+from clawmates.cli.people import pair, people
 from clawmates.cli.prompt import prompt
 from clawmates.selfhost import bots, layout
 from clawmates.selfhost.containers import stop_all
@@ -173,5 +174,7 @@ async def pause(state: State, name: str, resume: bool, as_json: bool) -> None:  
 
 
 bot.add_command(add, "add")
+bot.add_command(pair, "pair")
+bot.add_command(people, "people")
 bot.add_command(prompt, "prompt")
 bot.add_command(remove, "rm")

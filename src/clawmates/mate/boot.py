@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from os.path import exists, join
 from typing import TYPE_CHECKING
@@ -11,21 +12,27 @@ from typing import TYPE_CHECKING
 from clawmates.base.http.client import HttpError
 from clawmates.base.shape import ShapeError, decode_json
 from clawmates.base.tls import client_context
-from clawmates.mate.errors import BootError, DoorError
+from clawmates.mate.errors import BootError, DoorError, StaleError
 from clawmates.wire.boot import AUTHORITY_FILE, BOOT_FILE, EXTRA_ROOTS_FILE, Boot
 from clawmates.wire.codes import Code
 from clawmates.wire.door import VAULT_HOST
 from clawmates.wire.vault import Redemption, Release, VaultRefusal
-from clawmates.wire.vault_client import VaultError, redeem, speaks_as
+from clawmates.wire.vault_client import VaultError, VaultUnreachableError, put_in_session, redeem, speaks_as
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from clawmates.base.http.client import Connection
     from clawmates.mate.door import Door
+    from clawmates.wire.names import ItemName
+    from clawmates.wire.vault import SessionItem
 
 FOLDER = "/run/boot"
 LOOK_SECONDS = 0.01
 SLOW_LOOK_SECONDS = 0.1
 PATIENT_LOOKS = 300
 VAULT_SECONDS = 10.0
+_STALE = {VaultRefusal.SESSION_UNKNOWN, VaultRefusal.VERSION_EXISTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,11 @@ class BootFolder:
                 return decode_json(Boot, stream.read())
         except (OSError, ShapeError):
             raise BootError(Code.BOOT_INVALID) from None
+
+    def has_news(self, after: str) -> bool:
+        """Whether a ticket other than ``after`` lies there. Raises as :meth:`read`."""
+        ticket = self.read().ticket
+        return ticket is not None and ticket.reveal() != after
 
     async def ticket(self, after: str = "") -> Boot:
         """Waits until node has written a ticket other than ``after``: it comes when the isolation is checked."""
@@ -68,24 +80,48 @@ class BootFolder:
             raise BootError(Code.BOOT_INVALID) from None
 
 
-async def open_items(folder: BootFolder, boot: Boot, door: Door) -> Release:
+async def open_items(folder: BootFolder, boot: Boot, door: Door, *, session: bool = False) -> Release:
     """Shows the ticket to the vault and returns what it opens; raises :class:`BootError`.
 
-    The vault must prove the platform's authority and carry the name that node wrote into the boot file.
+    With ``session``, also the right to keep what is born inside, for this life.
     """
     if boot.ticket is None:
         raise BootError(Code.BOOT_INVALID)
+    try:
+        async with _vault(folder, boot, door) as connection:
+            asked = Redemption(bot=boot.bot, ticket=boot.ticket, session=session, kin=True)
+            return await redeem(connection, asked)
+    except VaultError as error:
+        code = Code.ITEM_MISSING if error.refusal is VaultRefusal.UNKNOWN_ITEM else Code.TICKET_REFUSED
+        raise BootError(code) from None
+
+
+async def keep_item(folder: BootFolder, boot: Boot, door: Door, name: ItemName, item: SessionItem) -> None:
+    """Hands the vault what was born inside; the same again is no error.
+
+    Raises :class:`StaleError` where only a new ticket helps, and :class:`BootError`.
+    """
+    try:
+        async with _vault(folder, boot, door) as connection:
+            await put_in_session(connection, name, item)
+    except VaultError as error:
+        raise (StaleError if error.refusal in _STALE else BootError)(Code.TICKET_REFUSED) from None
+
+
+@asynccontextmanager
+async def _vault(folder: BootFolder, boot: Boot, door: Door) -> AsyncIterator[Connection]:
+    """A connection for one call.
+
+    The vault must prove the platform's authority and carry the name that node wrote into the boot file.
+    """
     try:
         async with asyncio.timeout(VAULT_SECONDS):
             connection = await door.tunnel(VAULT_HOST, folder.vault_roots())
             try:
                 if not speaks_as(connection, boot.vault):
                     raise BootError(Code.VAULT_UNREACHABLE)
-                return await redeem(connection, Redemption(bot=boot.bot, ticket=boot.ticket, kin=True))
+                yield connection
             finally:
                 connection.writer.transport.abort()
-    except (DoorError, HttpError, TimeoutError):
+    except (DoorError, HttpError, VaultUnreachableError, TimeoutError):
         raise BootError(Code.VAULT_UNREACHABLE) from None
-    except VaultError as error:
-        code = Code.ITEM_MISSING if error.refusal is VaultRefusal.UNKNOWN_ITEM else Code.TICKET_REFUSED
-        raise BootError(code) from None

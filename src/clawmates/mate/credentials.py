@@ -24,16 +24,18 @@ _NAME_BYTES = 16
 
 @dataclass(slots=True)
 class Credentials:
-    """Replaced item by item when the vault releases newer versions."""
+    """Replaced whole by what the next ticket opens."""
 
     kin: Secret[str] | None = None
     """What other lives of this bot are known by; see :mod:`clawmates.mate.handover.proof`."""
     _items: dict[ItemName, OpenItem] = field(default_factory=dict)
 
     def take(self, release: Release) -> None:
-        """Takes what a ticket opened; older versions are forgotten."""
-        for item in release.items:
-            self._items[item.name] = item
+        """Takes what a ticket opened, and forgets everything else: what its owner took away is gone.
+
+        The list of people is not held here but in :class:`clawmates.mate.people.Register`.
+        """
+        self._items = {item.name: item for item in release.items if item.name is not ItemName.PEOPLE}
         self.kin = release.kin or self.kin
 
     @property

@@ -28,6 +28,10 @@ class BootError(MateError):
     """The mate could not get what it needs to work."""
 
 
+class StaleError(BootError):
+    """The vault knows a newer version, or has forgotten this life of the mate: only a new ticket helps."""
+
+
 class ChannelError(MateError):
     """The messenger refused or is not there."""
 

@@ -57,8 +57,21 @@ def small_tls_buffers() -> None:
     SSLProtocol.max_size = TLS_BUFFER
 
 
+def hash_without_openssl() -> None:
+    """Lets `hashlib` use the functions that are built in.
+
+    OpenSSL's come with `_hashlib`, which only a pairing code wants, and loads itself then.
+    """
+    sys.modules["_hashlib"] = None  # type: ignore[assignment] # so that importing it fails
+    import hashlib  # noqa: F401, PLC0415 - while OpenSSL's are out of sight
+    import hmac  # noqa: F401, PLC0415
+
+    del sys.modules["_hashlib"]
+
+
 def slim() -> None:
     """All of it."""
+    hash_without_openssl()
     postpone(*LATER)
     forget_tls_reasons()
     small_tls_buffers()

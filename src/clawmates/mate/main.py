@@ -6,29 +6,36 @@ import asyncio
 import gc
 import os
 import signal
-from dataclasses import dataclass, field
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING
 
 from clawmates.base.hardening import quiet_loop
-from clawmates.mate.boot import BootFolder, open_items
+from clawmates.base.secret import Secret
+from clawmates.mate.boot import BootFolder, keep_item, open_items
 from clawmates.mate.brain import Brain, think
 from clawmates.mate.conversation import Memory
 from clawmates.mate.credentials import Credentials
 from clawmates.mate.door import Door, News
-from clawmates.mate.errors import BootError, MateError
+from clawmates.mate.errors import BootError, MateError, StaleError
+from clawmates.mate.notices import Notices, state
+from clawmates.mate.people import Register
 from clawmates.mate.relay import Relay
 from clawmates.mate.web import Web
 from clawmates.wire.boot import Boot
 from clawmates.wire.codes import Code, Event
 from clawmates.wire.door import MateConfig
-from clawmates.wire.names import ChannelKind
+from clawmates.wire.names import ChannelKind, ItemName
+from clawmates.wire.vault import Release, SessionItem
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from clawmates.mate.channels.base import Channel
+    from clawmates.mate.gate import Gate
 
 TIDY_SECONDS = 15.0
+TICKET_SECONDS = 15.0
+"""How long a ticket that was asked for is waited for, before it is asked for again."""
 DRAIN_SECONDS = 8.0
 FAILED = 1
 
@@ -41,13 +48,27 @@ class Mate:
     folder: BootFolder
     web: Web
     config: MateConfig
-    credentials: Credentials
     boot: Boot
     """With the ticket that was shown last."""
+    release: InitVar[Release]
+    credentials: Credentials = field(default_factory=Credentials)
+    register: Register = field(init=False)
     brain: Brain = field(init=False)
+    changed: Callable[[], None] = lambda: None
+    """Called when anything is new that an owner may have to hear of."""
+    _session: Secret[str] | None = None
+    _renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, release: Release) -> None:
+        keeps = self.config.channel is not ChannelKind.TERMINAL
+        self.register = Register(self._keep_people, self._renew_session, _jitter, keeps=keeps)
+        self._session = release.session
+        self.credentials.take(release)
         self._think()
+
+    def take_people(self, release: Release) -> None:
+        """Raises :class:`BootError` for a list that cannot be read, once everything else is in place."""
+        self.register.take(next((item for item in release.items if item.name is ItemName.PEOPLE), None))
 
     def _think(self) -> None:
         self.brain = think(self.config, self.web, self.credentials, _jitter)
@@ -65,18 +86,59 @@ class Mate:
                 if isinstance(config, News):
                     await bequeath()
                     continue
-                if dict(config.items) != dict(self.credentials.versions):
-                    await self._renew()
+                async with self._renewing:
+                    # One that lies there unused would be too old when the next is waited for.
+                    if not self._holds(config.items) or self.folder.has_news(after=self._ticket):
+                        await self._renew()
                 self.config = config
                 self._think()
+                self.changed()
             except MateError as error:
                 await self.door.say(error.event)
                 await asyncio.sleep(1)
 
+    def _holds(self, items: Mapping[ItemName, int]) -> bool:
+        """Whether these versions are held; of the people, whom the mate admits itself, these or newer ones."""
+        people = items.get(ItemName.PEOPLE, 0) if self.register.keeps else 0
+        others = {name: version for name, version in items.items() if name is not ItemName.PEOPLE}
+        return others == dict(self.credentials.versions) and people <= self.register.version
+
+    @property
+    def _ticket(self) -> str:
+        return self.boot.ticket.reveal() if self.boot.ticket else ""
+
     async def _renew(self) -> None:
-        self.boot = await self.folder.ticket(after=self.boot.ticket.reveal() if self.boot.ticket else "")
-        self.credentials.take(await open_items(self.folder, self.boot, self.door))
+        self.boot = await self.folder.ticket(after=self._ticket)
+        release = await open_items(self.folder, self.boot, self.door, session=self.register.keeps)
+        self._session = release.session
+        self.credentials.take(release)
         await self.door.say(Event(code=Code.OPENED, number=self.boot.mark))
+        self.take_people(release)
+
+    async def _keep_people(self, version: int, text: Secret[str]) -> None:
+        if self._session is None:
+            raise StaleError(Code.TICKET_REFUSED)
+        item = SessionItem(bot=self.boot.bot, session=self._session, version=version, value=text)
+        await keep_item(self.folder, self.boot, self.door, ItemName.PEOPLE, item)
+
+    async def _renew_session(self) -> None:
+        """A new ticket, and with it the newest list and a session; raises :class:`BootError`."""
+        stale = self._session
+        async with self._renewing:
+            if self._session is not stale:
+                return
+            await self.door.say(Event(code=Code.TICKET_WANTED))
+            try:
+                async with asyncio.timeout(TICKET_SECONDS):
+                    await self._renew()
+            except TimeoutError:
+                raise BootError(Code.VAULT_UNREACHABLE) from None
+        self._think()
+        self.changed()
+
+    def state(self) -> dict[str, str]:
+        """What its owner hears of when it changes."""
+        return state(self.config, self.credentials.versions, len(self.register.people.people))
 
     async def tidy(self) -> None:
         """Closes connections nobody uses, so that an idle mate is a small mate."""
@@ -104,23 +166,44 @@ def _jitter() -> float:
     return 0.8 + 0.4 * os.urandom(1)[0] / 255
 
 
+def _guard(mate: Mate, admitted: Callable[[], None]) -> Gate | None:
+    """A terminal's console is the operator's own."""
+    if mate.config.channel is ChannelKind.TERMINAL:
+        return None
+    from clawmates.mate.gate import Gate  # noqa: PLC0415
+
+    now = asyncio.get_running_loop().time
+    return Gate(mate.boot.bot, lambda: mate.config, mate.register, now, _moment, admitted)
+
+
+def _moment() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
 async def _boot(door: Door, folder: BootFolder) -> Mate:
-    boot: Boot = await folder.ticket()
+    boot = await folder.ticket()
     door.life = boot.generation
-    release, config = await asyncio.gather(open_items(folder, boot, door), door.config(0))
+    config = await door.config(0)
     if not isinstance(config, MateConfig) or boot.ticket is None:
         raise BootError(Code.BOOT_INVALID)
+    release = await open_items(folder, boot, door, session=config.channel is not ChannelKind.TERMINAL)
     # Node takes the spent ticket out of the folder.
     await door.say(Event(code=Code.OPENED, number=boot.mark))
-    credentials = Credentials()
-    credentials.take(release)
-    return Mate(door, folder, Web(door, folder.public_roots()), config, credentials, boot)
+    mate = Mate(door, folder, Web(door, folder.public_roots()), config, boot, release)
+    try:
+        mate.take_people(release)
+    except BootError as error:
+        await door.say(error.event)
+    return mate
 
 
 async def _talk(mate: Mate, stop: asyncio.Event) -> None:
     channel = _channel(mate.config, mate)
     loop = asyncio.get_running_loop()
-    relay = Relay(channel, mate.door, Memory(loop.time), lambda: mate.brain, mate.credentials.pseudonym)
+    terminal = mate.config.channel is ChannelKind.TERMINAL
+    notices = Notices(channel, mate.register, mate.state, anybody=terminal)
+    guard = _guard(mate, notices.look)
+    relay = Relay(channel, mate.door, Memory(loop.time), lambda: mate.brain, mate.credentials.pseudonym, guard)
     gc.collect()
     gc.freeze()
     given, begun = False, asyncio.Event()
@@ -131,6 +214,9 @@ async def _talk(mate: Mate, stop: asyncio.Event) -> None:
 
             await succeed(mate, relay)
         begun.set()
+        # Not before: its life before tells its owner, as long as it is the one who talks.
+        mate.changed = notices.look
+        notices.look()
         await relay.run()
 
     async def bequeath() -> None:
@@ -143,8 +229,9 @@ async def _talk(mate: Mate, stop: asyncio.Event) -> None:
             stop.set()
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(part) for part in (serve(), mate.follow(bequeath), mate.tidy())]
-        if mate.config.channel is ChannelKind.TERMINAL:
+        parts = (serve(), mate.follow(bequeath), mate.tidy(), notices.run(), mate.register.run())
+        tasks = [group.create_task(part) for part in parts]
+        if terminal:
             await mate.door.say(Event(code=Code.LIVE))
         await stop.wait()
         await mate.door.say(Event(code=Code.STOPPING))

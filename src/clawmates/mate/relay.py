@@ -29,6 +29,26 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from clawmates.mate.channels.base import Reply
+    from clawmates.wire.people import People
+
+    class Guard(Protocol):
+        """Who may talk to the bot: see :class:`clawmates.mate.gate.Gate`."""
+
+        def admits(self, inbound: Inbound) -> bool:
+            """Whether the person may."""
+            ...
+
+        async def ask(self, inbound: Inbound) -> str | None:
+            """``None`` where the message goes its way, else all that there is to say to it."""
+            ...
+
+        def unkept(self) -> People:
+            """What of the list of people only this life knows."""
+            ...
+
+        def inherit(self, unkept: People) -> None:
+            """Takes that from the life before."""
+            ...
 
     class Turns(Protocol):
         """What the relay needs of the door."""
@@ -87,6 +107,8 @@ class Relay:
     memory: Memory
     brain: Callable[[], Brain]
     pseudonym: Callable[[str], str]
+    guard: Guard | None = None
+    """``None`` where nobody but the operator can come in: at a terminal."""
     turn_seconds: float = TURN_SECONDS
     usage: Usage = field(default_factory=Usage)
     _waiting: dict[str, deque[Inbound]] = field(default_factory=dict)
@@ -122,7 +144,8 @@ class Relay:
                 match arrival:
                     case Inbound():
                         # Not behind the very answer that it is to stop.
-                        if command(arrival.text) is Command.STOP and self._halt(arrival.chat):
+                        stops = command(arrival.text) is Command.STOP and self._admits(arrival)
+                        if stops and self._halt(arrival.chat):
                             self.channel.finish(arrival)
                         else:
                             accept(arrival)
@@ -249,7 +272,14 @@ class Relay:
         waited = now - self._arrived.pop(inbound.turn, now)
         return max(0.0, self.turn_seconds - waited) if crowded else self.turn_seconds
 
+    def _admits(self, inbound: Inbound) -> bool:
+        return self.guard is None or self.guard.admits(inbound)
+
     async def _turn(self, inbound: Inbound, *, late: bool) -> None:
+        said = await self.guard.ask(inbound) if self.guard is not None else None
+        if said is not None:
+            await self._say_to(inbound, said)
+            return
         asked = command(inbound.text)
         if asked is not None:
             await self._obey(inbound, asked)
@@ -277,8 +307,12 @@ class Relay:
             self.memory.meet(inbound.chat)
         brain = self.brain()
         said = answer(asked, inbound, model=brain.model, host=brain.provider.host, spent=self.usage.of(inbound.chat))
-        async with self.channel.reply(inbound) as reply:
-            await reply.send(said)
+        await self._say_to(inbound, said)
+
+    async def _say_to(self, inbound: Inbound, text: str) -> None:
+        if text:
+            async with self.channel.reply(inbound) as reply:
+                await reply.send(text)
 
     async def _reply(self, inbound: Inbound) -> None:
         writing = self._writing[inbound.chat] = Writing(inbound, cut=self._cutting)

@@ -180,6 +180,10 @@ class Hold:
         if event.code is Code.LIVE and self.running is not None:
             self.tickets = Backoff()
             self.becomes(BotState.LIVE, "", at)
+        if event.code is Code.TICKET_WANTED and self.running is not None:
+            # Nothing is wrong with the bot. Who asks again and again waits longer each time.
+            self.ticketed = None
+            self.tickets = self.tickets.failed(now, jitter, lived=now - self.tickets.ready_at)
         if event.code not in LASTING:
             return
         if self.running is None:

@@ -103,6 +103,9 @@ def door_spec(bot: BotSpec, release: Release, *, slot: int, revision: int) -> Do
             temperature=_temperature(bot, model),
             items=dict(bot.items),
             fallback=fallback,
+            access=bot.access,
+            pairings=bot.pairings,
+            limits=bot.limits,
         ),
         limits=bot.limits,
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from clawmates.base.files import write_atomic
 from clawmates.base.shape import ShapeError, decode_json, encode_json
+from clawmates.selfhost import people
 from clawmates.selfhost.draft import BotError, Draft, check_text
 from clawmates.wire import vault_calls
 from clawmates.wire.desired import BotSpec, DesiredState
+from clawmates.wire.names import ChannelKind, ItemName
 from clawmates.wire.reading import Reader
 from clawmates.wire.sealing import seal
 from clawmates.wire.vault import Assignment, Binding, IntakeKey, VaultRefusal
@@ -18,7 +21,6 @@ from clawmates.wire.vault_client import VaultError
 if TYPE_CHECKING:
     from clawmates.base.paths import State
     from clawmates.base.secret import Secret
-    from clawmates.wire.names import ItemName
     from clawmates.wire.release import Release
     from clawmates.wire.vault_client import VaultClient
 
@@ -37,8 +39,18 @@ def read(state: State) -> DesiredState:
 
 
 def write(state: State, desired: DesiredState) -> None:
-    """Replaces ``desired.json``; node follows within a tenth of a second."""
-    write_atomic(state.desired, encode_json(desired) + b"\n", mode=0o640)
+    """Replaces ``desired.json``; node follows within a tenth of a second. Codes that have ended are left out."""
+    now = whole_seconds(datetime.now(UTC))
+    kept = tuple(
+        replace(bot, pairings=tuple(one for one in bot.pairings if one.pends(now))) if bot.pairings else bot
+        for bot in desired.bots
+    )
+    write_atomic(state.desired, encode_json(replace(desired, bots=kept)) + b"\n", mode=0o640)
+
+
+def whole_seconds(moment: datetime) -> str:
+    """A moment in the form that pairings end in."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def put(state: State, spec: BotSpec) -> None:
@@ -134,6 +146,9 @@ async def seal_in(draft: Draft, state: State, release: Release, vault: VaultClie
             hosts=hosts.get(name, ()),
         )
         versions[name] = await _put(vault, key, binding, secret)
+    if draft.channel is not ChannelKind.TERMINAL:
+        # Also where it has one: the newest is what the mate kept last, and a restored platform may have none.
+        versions[ItemName.PEOPLE] = await people.ensure(draft.name, TENANT, vault)
     spec = replace(
         before or BotSpec(id=draft.name, tenant=TENANT, channel=draft.channel, provider="", model="", items={}),
         channel=draft.channel,
@@ -141,6 +156,8 @@ async def seal_in(draft: Draft, state: State, release: Release, vault: VaultClie
         model=draft.model,
         items=versions,
     )
+    if draft.access is not None:
+        spec = replace(spec, access=draft.access)
     if draft.limits is not None:
         spec = replace(spec, limits=draft.limits)
     if draft.tuning is not None:

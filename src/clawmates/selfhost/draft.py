@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clawmates.base.secret import Secret
-from clawmates.wire.desired import Fallback, Limits
+from clawmates.wire.desired import Access, Fallback, Limits
 from clawmates.wire.door import OLLAMA_HOST
 from clawmates.wire.names import ChannelKind, ItemName, check_bot_id
 from clawmates.wire.vault import MAX_ITEM_BYTES
@@ -50,12 +50,13 @@ class Draft:
     """``None`` leaves those that the bot has."""
     tuning: Tuning | None = None
     """``None`` leaves what the bot has."""
+    access: Access | None = None
+    """Who may talk to it; ``None`` leaves it as it is, and a new bot as strict as can be."""
 
     def keeps(self, name: ItemName) -> bool:
         """Whether an item that the bot has had stays with it."""
-        return name not in self.dropped and (
-            name is not ItemName.CHANNEL_TOKEN or self.channel is not ChannelKind.TERMINAL
-        )
+        of_messengers = name in {ItemName.CHANNEL_TOKEN, ItemName.PEOPLE}
+        return name not in self.dropped and not (of_messengers and self.channel is ChannelKind.TERMINAL)
 
     def hosts(self, release: Release) -> Mapping[ItemName, tuple[str, ...]]:
         """The only hosts that each secret may be sent to, from the release's catalogue."""

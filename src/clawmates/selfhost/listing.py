@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Self
 
 from clawmates.wire.codes import REMEDY
-from clawmates.wire.desired import Fallback, Limits
+from clawmates.wire.desired import Access, Fallback, Limits
 from clawmates.wire.names import ChannelKind, ItemName
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Row:
     temperature: float | None
     max_output_tokens: int | None
     fallback: Fallback | None
+    access: Access
     paused: bool
     state: str = ""
     code: str = ""
@@ -47,6 +48,7 @@ class Row:
             temperature=spec.temperature,
             max_output_tokens=spec.max_output_tokens,
             fallback=spec.fallback,
+            access=spec.access,
             paused=spec.paused,
             state=status.state.value if status is not None else "",
             code=code,
@@ -60,6 +62,8 @@ def row_text(row: Row) -> str:
     lines = [f"{row.id:<12} {row.channel.value:<9} {row.provider} {row.model}  {state}".rstrip()]
     more = [f"{one.name.replace('_', ' ')} {getattr(row.limits, one.name)}" for one in fields(row.limits)]
     more = [text for text in more if not text.endswith(" None")]
+    if row.channel is not ChannelKind.TERMINAL:
+        more.insert(0, f"people {row.access.value}")
     if row.fallback is not None:
         more.append(f"fallback {row.fallback.provider}/{row.fallback.model}")
     if row.temperature is not None:

@@ -27,7 +27,7 @@ from clawmates.vault.master import FILE_SCHEME, MasterUnavailableError
 from clawmates.vault.masters import Masters, MasterSettings
 from clawmates.vault.store import open_store
 from clawmates.wire.desired import DesiredState
-from clawmates.wire.names import ServiceName
+from clawmates.wire.names import ItemName, ServiceName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,7 +169,7 @@ def _judge(files: Mapping[str, bytes], store: Store, state: State, manifest: Man
     incomplete: dict[str, tuple[str, ...]] = {}
     for bot in before.bots:
         missing = tuple(
-            sorted(name.value for name, version in bot.items.items() if (bot.id, name.value, version) not in openable)
+            sorted(name.value for name, version in bot.items.items() if not _opens(openable, bot.id, name, version))
         )
         if bot.items and not store.keys.items_of(bot.id):
             destroyed.append(bot.id)
@@ -185,6 +185,13 @@ def _judge(files: Mapping[str, bytes], store: Store, state: State, manifest: Man
         destroyed=tuple(destroyed),
         incomplete=incomplete,
     )
+
+
+def _opens(openable: frozenset[tuple[str, str, int]], bot: str, name: ItemName, version: int) -> bool:
+    """Whether a ticket for it will: of what a mate keeps itself any version from that one on."""
+    if name.is_born_inside:
+        return any((of, what) == (bot, name.value) and kept >= version for of, what, kept in openable)
+    return (bot, name.value, version) in openable
 
 
 def _void_old_certificates(state: State, settings: Settings) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from clawmates.base.secret import Secret
 from clawmates.selfhost.draft import BotError, Draft, Tuning
-from clawmates.wire.desired import Fallback, Limits
+from clawmates.wire.desired import Access, Fallback, Limits
 from clawmates.wire.names import ChannelKind, ItemName
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Wish:
     temperature: float | Nothing | None = None
     max_output_tokens: int | Nothing | None = None
     fallback: Fallback | Nothing | None = None
+    access: Access | None = None
     limits: Mapping[str, int | str | Nothing] = field(default_factory=dict)
     """By the names of :class:`Limits`."""
     secrets: Mapping[ItemName, Secret[str]] = field(default_factory=dict)
@@ -68,6 +69,7 @@ def fill(wish: Wish, before: BotSpec | None) -> Draft:
         secrets={name: secret for name, secret in wish.secrets.items() if name not in emptied},
         limits=_limits(wish, before.limits if before else Limits()),
         tuning=_tuning(wish, before),
+        access=wish.access,
     )
     stale = _stale(draft, before) if before else frozenset[ItemName]()
     held = frozenset(before.items) - stale - emptied if before else frozenset[ItemName]()

@@ -27,7 +27,7 @@ from clawmates.selfhost.supervisor import Phase, Supervisor
 from clawmates.simulator.client import Simulator
 from clawmates.simulator.model import Failure, Fault, FaultKind, Service
 from clawmates.trials.disk import loop_disk
-from clawmates.wire.desired import DesiredState
+from clawmates.wire.desired import Access, DesiredState
 from clawmates.wire.names import ChannelKind, ItemName
 from clawmates.wire.release import Release
 from clawmates.wire.status import BotState, BotStatus
@@ -71,6 +71,8 @@ class Bot:
     token: str
     key: str
     username: str
+    access: Access = Access.OPEN
+    """What a trial says goes to whoever asks, unless people are what it is about."""
 
     @classmethod
     def invent(cls, name: str, channel: ChannelKind) -> Bot:
@@ -111,7 +113,12 @@ class Throwaway:
                 if known and bot.channel is ChannelKind.TELEGRAM:
                     await self.simulator.add_bot(bot.token, bot.username)
                 draft = Draft(
-                    name=bot.name, channel=bot.channel, provider=PROVIDER, model=model, secrets=_secrets(bot, prompt)
+                    name=bot.name,
+                    channel=bot.channel,
+                    provider=PROVIDER,
+                    model=model,
+                    secrets=_secrets(bot, prompt),
+                    access=bot.access,
                 )
                 check(draft, self.release)
                 node = self.platform.settings.node.name

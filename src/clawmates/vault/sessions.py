@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clawmates.vault.envelope import Random
     from clawmates.vault.tickets import Grant
 
-BORN_INSIDE = frozenset({ItemName.PEOPLE, ItemName.INGRESS_KEY})
+BORN_INSIDE = frozenset(name for name in ItemName if name.is_born_inside)
 """All that a mate may keep: who was admitted, and the key that its inbound TLS ends with."""
 PUTS = 10
 PUT_SECONDS = 60.0

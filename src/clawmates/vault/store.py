@@ -171,14 +171,13 @@ class Store:
         if bot.frozen:
             raise RefusedError(VaultRefusal.FROZEN)
         for name, version in grant.items:
-            if version not in self.records.versions(bot.id, name):
-                raise RefusedError(VaultRefusal.UNKNOWN_ITEM)
+            self._granted(bot, name, version)
 
     def open(self, grant: Grant, now: datetime) -> tuple[OpenItem, ...]:
         """The plaintexts that a redeemed ticket names, checked once more."""
         self.check(grant, now)
         bot = self._bot(grant.bot)
-        return tuple(self._open(bot, name, version) for name, version in grant.items)
+        return tuple(self._open(bot, name, self._granted(bot, name, version)) for name, version in grant.items)
 
     def kin(self, grant: Grant) -> Secret[str] | None:
         """What the bot's containers know each other by; ``None`` without a channel token. For a grant just opened."""
@@ -302,6 +301,15 @@ class Store:
             return kept
         nothing = destructions.nothing(self.keys, target, now)
         return destructions.receipt_for(self.keys, nothing, KeysCopy.NONE, now)
+
+    def _granted(self, bot: Bot, name: ItemName, version: int) -> int:
+        """The version that a grant of this one opens: itself, or the newest of what a mate keeps beside its owner."""
+        kept = self.records.versions(bot.id, name)
+        if name.is_born_inside and kept and kept[-1] >= version:
+            return kept[-1]
+        if version not in kept:
+            raise RefusedError(VaultRefusal.UNKNOWN_ITEM)
+        return version
 
     def _open(self, bot: Bot, name: ItemName, version: int) -> OpenItem:
         record = self.records.record(bot, name, version)

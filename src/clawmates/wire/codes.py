@@ -21,6 +21,9 @@ class Code(StrEnum):
     """It could take over from the container before it, and asks for what that one remembers."""
     HEIR_REFUSED = "heir-refused"
     """Somebody who could not prove to be this bot's next container asked for what it remembers, in vain."""
+    TICKET_WANTED = "ticket-wanted"
+    """It has something to keep, and the vault has forgotten it or knows more: a new ticket, please."""
+    PEOPLE_UNREADABLE = "people-unreadable"
     BOOT_INVALID = "boot-invalid"
     VAULT_UNREACHABLE = "vault-unreachable"
     TICKET_REFUSED = "ticket-refused"
@@ -69,6 +72,7 @@ LASTING = frozenset(
         Code.VAULT_UNREACHABLE,
         Code.TICKET_REFUSED,
         Code.ITEM_MISSING,
+        Code.PEOPLE_UNREADABLE,
         Code.HOST_NOT_ALLOWED,
         Code.BAD_TOKEN,
         Code.SECOND_POLLER,
@@ -118,6 +122,7 @@ REMEDY: dict[str, str] = {
     Code.VAULT_UNREACHABLE: "The vault does not answer: see `clawmates status` and `clawmates logs`.",
     Code.TICKET_REFUSED: "The vault refused the ticket; a new one is tried by itself.",
     Code.ITEM_MISSING: "The vault lacks a credential of this bot: run `clawmates bot add` again.",
+    Code.PEOPLE_UNREADABLE: ("The list of people cannot be read, so nobody is let in: see `clawmates bot people BOT`."),
     Code.HOST_NOT_ALLOWED: "The gateway refused a host: the release's catalogue does not list it.",
     Code.BAD_TOKEN: "Telegram refused the bot token: get a new one from @BotFather and add the bot again.",
     Code.SECOND_POLLER: "Another program polls the same bot token: stop it, or revoke the token at @BotFather.",

@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from clawmates.wire.names import ChannelKind, ItemName, check_bot_id
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+MOST_PAIRINGS = 3
+_ENDS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+class Access(StrEnum):
+    """Who may talk to a messenger's bot. A terminal's console is the operator's own, and asks nobody."""
+
+    PAIRED = "paired"
+    """Who sends a code that its owner made, and whom the owner names."""
+    LIST = "list"
+    """Whom the owner names, and nobody else."""
+    OPEN = "open"
+    """Everybody who finds it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairing:
+    """A code that admits one person: only its slow hash, bound to the bot (:mod:`clawmates.wire.pairing`)."""
+
+    salt: str
+    """32 random bytes, hexadecimal. It also names the pairing among those that are spent."""
+    digest: str
+    ends: str
+    """RFC 3339, UTC, whole seconds: so that moments compare as text, and a mate needs no calendar."""
+
+    def __post_init__(self) -> None:
+        if not _HEX.fullmatch(self.salt) or not _HEX.fullmatch(self.digest):
+            raise ValueError("a pairing's salt and digest have 64 hexadecimal digits")
+        if not _ENDS.fullmatch(self.ends):
+            raise ValueError("a pairing's end is not a time of the form 2026-11-28T10:00:00Z")
+
+    def pends(self, now: str) -> bool:
+        """Whether the code may still be used; ``now`` has the form of :attr:`ends`."""
+        return now < self.ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +108,8 @@ class BotSpec:
     max_output_tokens: int | None = None
     temperature: float | None = None
     fallback: Fallback | None = None
+    access: Access = Access.PAIRED
+    pairings: tuple[Pairing, ...] = ()
     paused: bool = False
     restarts: int = 0
     """Raised by one, it asks for a restart."""
@@ -79,6 +119,8 @@ class BotSpec:
         check_bot_id(self.tenant)
         if any(version < 1 for version in self.items.values()):
             raise ValueError("versions start at 1")
+        if len(self.pairings) > MOST_PAIRINGS:
+            raise ValueError("more codes are pending than may be")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from clawmates.wire.desired import Limits
+from clawmates.wire.desired import Access, Limits, Pairing
 from clawmates.wire.names import ChannelKind, ItemName, check_bot_id, check_host
 
 SOCKET = "/run/door/door.sock"
@@ -136,6 +136,10 @@ class MateConfig:
     temperature: float | None = None
     items: Mapping[ItemName, int] = field(default_factory=dict)
     fallback: FallbackConfig | None = None
+    access: Access = Access.PAIRED
+    pairings: tuple[Pairing, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    """Kept by the gateway; a mate only tells its owner that they have changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

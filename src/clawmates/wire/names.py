@@ -35,6 +35,14 @@ class ItemName(StrEnum):
         """Documents can be read back by their owner; credentials never."""
         return self in {ItemName.PROMPT, ItemName.PEOPLE}
 
+    @property
+    def is_born_inside(self) -> bool:
+        """A mate may keep newer versions of these itself, which desired state does not know of.
+
+        So a ticket names *at least* that version of them, and opens the newest; of all others exactly the one it names.
+        """
+        return self in {ItemName.PEOPLE, ItemName.INGRESS_KEY}
+
 
 class Role(StrEnum):
     """What a service certificate says its holder is."""

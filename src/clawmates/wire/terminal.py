@@ -25,7 +25,11 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """A piece of the answer in ``delta``, or the whole answer in ``reply``, which ends it."""
+    """A piece of the answer in ``delta``, or the whole answer in ``reply``, which ends it.
+
+    A ``notice`` belongs to no answer and may come at any time.
+    """
 
     delta: str = ""
     reply: str | None = None
+    notice: str = ""

@@ -158,7 +158,10 @@ class SealedItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketRequest:
-    """Node asks for a single-use right to these versions, for one generation of one bot's container."""
+    """Node asks for a single-use right to these versions, for one generation of one bot's container.
+
+    Of what a mate keeps itself (:attr:`~clawmates.wire.names.ItemName.is_born_inside`) at least that version is meant.
+    """
 
     bot: str
     generation: int

@@ -27,11 +27,12 @@ from clawmates.mate.handover.context import gather, read, take_in
 from clawmates.mate.handover.giving import give
 from clawmates.mate.handover.proof import believes, checked, claim_of, context_info, signed
 from clawmates.mate.handover.succeeding import succeed
-from clawmates.mate.messages import Author, Media, MediaKind, Message, Text
+from clawmates.mate.messages import Author, Inbound, Media, MediaKind, Message, Text
 from clawmates.mate.relay import Relay
 from clawmates.wire.boot import BOOT_FILE, Boot
 from clawmates.wire.codes import Code, Event
 from clawmates.wire.handover import Claim
+from clawmates.wire.people import People
 
 if TYPE_CHECKING:
     from clawmates.mate.brain import Brain
@@ -87,6 +88,25 @@ class Room:
                 self.taken.put_nowait(body)
                 return b""
         raise AssertionError(target)
+
+
+@dataclass
+class Doorkeeper:
+    """Knows people that the vault does not."""
+
+    people: People
+
+    def admits(self, inbound: Inbound) -> bool:
+        return inbound.person in self.people.people
+
+    async def ask(self, inbound: Inbound) -> str | None:
+        raise AssertionError
+
+    def unkept(self) -> People:
+        return self.people
+
+    def inherit(self, unkept: People) -> None:
+        self.people = unkept
 
 
 class Life:
@@ -442,6 +462,11 @@ class TestBounds:
         take_in(read(gather(old.relay)), new.relay)
         kept = {chat: messages for chat, _idle, messages in new.relay.memory.windows()}
         assert kept["9/2"] == (Message(Author.PERSON, parts),)
+
+    def test_who_was_let_in_and_is_not_kept_yet_comes_along(self, old: Life, new: Life) -> None:
+        old.relay.guard, new.relay.guard = Doorkeeper(People().admit("7").spend("salt")), Doorkeeper(People())
+        take_in(read(gather(old.relay)), new.relay)
+        assert new.relay.guard.people == old.relay.guard.people
 
     def test_idle_windows_grow_no_younger(self, old: Life, new: Life) -> None:
         old.now += 3600.0

@@ -5,6 +5,7 @@ What an idle mate has loaded in the end is looked at in the image itself: ``test
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from types import ModuleType
@@ -77,3 +78,22 @@ def test_a_connection_sets_less_aside() -> None:
         "loop.close()\n"
     )
     assert int(size) == lean.TLS_BUFFER
+
+
+def test_openssls_hashes_are_loaded_by_a_pairing_code_and_not_before() -> None:
+    assert alone(
+        "import sys\n"
+        "from clawmates.mate.lean import slim\n"
+        "slim()\n"
+        "import hashlib, hmac\n"
+        "import clawmates.mate.gate, clawmates.mate.credentials\n"
+        "print('_hashlib' in sys.modules, hashlib.blake2b(b'').hexdigest()[:8])\n"
+        "from clawmates.wire import pairing\n"
+        "pairing.ROUNDS = 10\n"
+        "print('_hashlib' in sys.modules, pairing.digest('home', 'ab' * 32, 'ABCD2345')[:8])\n"
+    ) == ["False 786a02f7", "True " + sha("ABCD2345")[:8]]
+
+
+def sha(code: str) -> str:
+    bound = b"clawmates-pairing-v1\0home\0" + bytes.fromhex("ab" * 32)
+    return hashlib.pbkdf2_hmac("sha256", code.encode(), bound, 10).hex()

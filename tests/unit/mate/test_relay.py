@@ -19,6 +19,7 @@ from clawmates.mate.providers.scripted import ScriptedProvider
 from clawmates.mate.relay import MOST_CHARACTERS, Relay
 from clawmates.wire.codes import Code, Event
 from clawmates.wire.door import TurnAnswer, TurnEnd, Verdict
+from clawmates.wire.people import People
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -55,6 +56,24 @@ class ScriptedTurns:
         return self.deaths != since
 
 
+class Doorman:
+    """Lets in who is called 7."""
+
+    def admits(self, inbound: Inbound) -> bool:
+        return inbound.person == "7"
+
+    async def ask(self, inbound: Inbound) -> str | None:
+        if self.admits(inbound):
+            return None
+        return "not you" if inbound.private else ""
+
+    def unkept(self) -> People:
+        return People()
+
+    def inherit(self, unkept: People) -> None:
+        assert unkept
+
+
 @dataclass
 class House:
     channel: ScriptedChannel = field(default_factory=ScriptedChannel)
@@ -62,11 +81,18 @@ class House:
     provider: ScriptedProvider = field(default_factory=ScriptedProvider)
     memory: Memory = field(default_factory=lambda: Memory(lambda: 0.0))
     turn_seconds: float = 30.0
+    guard: Doorman | None = None
 
     def relay(self) -> Relay:
         brain = Brain(self.provider, "model", "be kind", 1000, 100)
         return Relay(
-            self.channel, self.turns, self.memory, lambda: brain, lambda chat: f"hash of {chat}", self.turn_seconds
+            self.channel,
+            self.turns,
+            self.memory,
+            lambda: brain,
+            lambda chat: f"hash of {chat}",
+            self.guard,
+            self.turn_seconds,
         )
 
 
@@ -433,3 +459,41 @@ async def test_a_turn_that_begins_within_a_cut_is_cut_too() -> None:
     inbound = Inbound("scripted:1", "1", 1, (Text("one"),))
     assert not await relay._running(inbound)
     assert house.provider.prompts == []
+
+
+async def test_a_stranger_costs_no_turn_no_call_and_no_memory_whatever_they_say() -> None:
+    house = House(guard=Doorman())
+    async with running(house):
+        for key, text in enumerate(("hello", "/new", "/usage", "/stop"), 1):
+            house.channel.say(key, text, "8", "8")
+            await house.channel.until_finished(key)
+        house.channel.say(5, "hello", "-1", "8", private=False)
+        await house.channel.until_finished(5)
+    assert [reply.sent for _key, reply in sorted(house.channel.replies.items())] == [["not you"]] * 4
+    assert (house.turns.begun, house.turns.ended, house.provider.prompts) == ([], [], [])
+    assert house.memory.weight == 0
+
+
+async def test_who_is_let_in_is_answered_beside_strangers() -> None:
+    house = House(guard=Doorman())
+    async with running(house):
+        house.channel.say(1, "hello", "-1", "8", private=False)
+        house.channel.say(2, "hello", "-1", "7", private=False)
+        await house.channel.until_finished(2)
+    assert house.channel.replies[2].sent == ["You said: hello"]
+    assert [message.text for message in house.provider.prompts[0].messages] == ["hello"]
+
+
+async def test_in_a_group_a_stranger_stops_nobodys_answer() -> None:
+    gate = asyncio.Event()
+    house = House(provider=ScriptedProvider(gate=gate), guard=Doorman())
+    async with running(house):
+        house.channel.say(1, "tell me much", "-1", "7", private=False)
+        await house.provider.until_asked(1)
+        house.channel.say(2, "/stop", "-1", "8", private=False)
+        house.channel.say(3, "hello", "9", "9")
+        await house.channel.until_finished(1)
+        gate.set()
+        await house.channel.until_finished(3)
+    assert house.channel.replies[1].sent == ["You said: tell me much"]
+    assert 2 not in house.channel.replies

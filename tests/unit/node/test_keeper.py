@@ -182,10 +182,32 @@ async def test_what_is_wrong_with_the_bot_stays_until_it_is_live_again(world: Wo
 
 
 def test_every_code_is_a_moment_of_life_or_lasts_or_passes() -> None:
-    life = {Code.STARTING, Code.OPENED, Code.READY, Code.LIVE, Code.STOPPING}
+    life = {Code.STARTING, Code.OPENED, Code.READY, Code.LIVE, Code.STOPPING, Code.TICKET_WANTED}
     assert life | PASSING | LASTING == set(Code)
     assert len(life) + len(PASSING) + len(LASTING) == len(Code)
     assert set(REMEDY) >= PASSING | LASTING
+
+
+async def test_a_mate_that_wants_a_ticket_gets_one_and_nothing_is_wrong_with_it(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.gateway.say("anna", Event(code=Code.LIVE))
+        await world.until(lambda: world.hold().state is BotState.LIVE)
+        for count in (2, 3):
+            world.gateway.say("anna", Event(code=Code.TICKET_WANTED))
+            await world.until(lambda: len(world.vault.requests) == count)  # noqa: B023 - asked at once
+            assert (world.hold().state, world.hold().code) == (BotState.LIVE, "")
+            await world.after(60)
+
+
+async def test_one_that_wants_tickets_without_end_waits_longer_each_time(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        for _ in range(20):
+            world.gateway.say("anna", Event(code=Code.TICKET_WANTED))
+            await world.rest()
+        assert len(world.vault.requests) <= 3
+        assert world.hold().tickets.ready_at > world.clock.monotonic() + 10
 
 
 async def test_before_the_first_look_at_the_release_a_bot_is_starting(world: World) -> None:

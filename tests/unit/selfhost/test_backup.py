@@ -26,6 +26,7 @@ from clawmates.selfhost.sealedfile import DamagedError, OtherRecipientError
 from clawmates.vault.catalogue import Catalogue
 from clawmates.vault.envelope import EnvelopeError, Layer, unlock
 from clawmates.vault.masters import Masters, MasterSettings
+from clawmates.vault.sessions import Holder
 from clawmates.vault.store import Store, open_store
 from clawmates.wire.desired import BotSpec, DesiredState
 from clawmates.wire.names import ChannelKind, ItemName
@@ -55,7 +56,8 @@ class House:
         sealed = seal(sealed_text(key.public), binding, Secret(f"prompt {version} of {bot}"))
         self.store.put(bot, PROMPT, version, sealed, NOW)
 
-    def desire(self, *bots: tuple[str, int]) -> None:
+    def desire(self, *bots: tuple[str, int], people: int = 0) -> None:
+        more = {ItemName.PEOPLE: people} if people else {}
         specs = tuple(
             BotSpec(
                 id=bot,
@@ -63,7 +65,7 @@ class House:
                 channel=ChannelKind.TERMINAL,
                 provider="openai",
                 model="m",
-                items={PROMPT: version},
+                items={PROMPT: version, **(more if bot == "home" else {})},
             )
             for bot, version in bots
         )
@@ -190,6 +192,25 @@ def test_what_was_destroyed_since_stays_destroyed(house: House, there: State) ->
     assert prompt(store, "home") == "prompt 1 of home"
     assert store.records.items_of("work") == frozenset()
     store.close()
+
+
+@pytest.mark.parametrize("since", [0, 1, 2])
+def test_people_whom_a_bot_let_in_come_back_unless_the_list_was_replaced_since(
+    house: House, there: State, since: int
+) -> None:
+    def keep(version: int) -> None:
+        house.store.keep_born(Holder("home", "node-1"), ItemName.PEOPLE, version, f"people {version}", NOW)
+
+    for version in range(1, 6):
+        keep(version)
+    house.desire(("home", 1), ("work", 1), people=1)
+    manifest, files = house.collected()
+    for version in range(6, 6 + since):
+        keep(version)
+    house.copy.write_bytes(house.store.keys.database.image())
+    found = back(house, there, manifest, files)
+    missing = ("people",) if since == 2 else ()
+    assert found.incomplete.get("home", ()) == missing
 
 
 @pytest.mark.parametrize("newest", [3, 4])

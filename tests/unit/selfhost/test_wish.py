@@ -9,7 +9,7 @@ from tests.support.catalogue import RELEASE
 from clawmates.base.secret import Secret
 from clawmates.selfhost.draft import BotError, Draft, check
 from clawmates.selfhost.wish import Nothing, Wish, fill
-from clawmates.wire.desired import BotSpec, Fallback, Limits
+from clawmates.wire.desired import Access, BotSpec, Fallback, Limits
 from clawmates.wire.names import ChannelKind, ItemName
 
 TOKEN = Secret("123456789:AAabcdefghijklmnopqrstuvwxyz0123456")
@@ -135,3 +135,9 @@ def test_a_fallback_key_goes_to_the_fallback_s_hosts_alone() -> None:
 
 def test_another_model_of_the_same_provider_needs_no_second_key() -> None:
     good(replace(NEW, fallback=Fallback(provider="openai", model="m2")), None)
+
+
+def test_who_may_talk_stays_unless_it_is_said() -> None:
+    assert good(NEW, None).access is None
+    assert good(Wish(access=Access.OPEN), THERE).access is Access.OPEN
+    assert not Wish(access=Access.LIST).silent

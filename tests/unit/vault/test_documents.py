@@ -211,3 +211,44 @@ async def test_a_session_dies_with_the_vault(
     session = await redeem(vault)
     another = Vault(house.store, region="local", clock=clock, random=bytes, events=events)
     assert await refusal(another, PEOPLE, item(session)) is VaultRefusal.SESSION_UNKNOWN
+
+
+async def test_a_ticket_for_what_a_mate_keeps_opens_the_newest_and_for_all_else_exactly_what_it_names(
+    vault: Vault, house: House, bot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.put(bot, KEY, 2, "sk-two")
+    session = await redeem(vault)
+    for version in (1, 2, 3):
+        await vault.put_in_session(PEOPLE, item(session, version, f"people-{version}"))
+    assert house.open(bot, (PEOPLE, 1), (KEY, 1)) == ["people-3", "sk-one"]
+    assert house.open(bot, (PEOPLE, 3), (KEY, 2)) == ["people-3", "sk-two"]
+    with pytest.raises(RefusedError, match="unknown-item"):
+        house.open(bot, (PEOPLE, 4))
+    with pytest.raises(RefusedError, match="unknown-item"):
+        house.open(bot, (KEY, 3))
+    house.put(bot, KEY, 3, "sk-three")
+    with pytest.raises(RefusedError, match="unknown-item"):
+        house.open(bot, (KEY, 1))
+    monkeypatch.setattr(ItemName, "is_born_inside", True)  # the seeded defect
+    assert house.open(bot, (KEY, 1)) == ["sk-three"]
+
+
+async def test_what_was_kept_after_the_ticket_was_given_is_in_the_release(vault: Vault, house: House, bot: str) -> None:
+    session = await redeem(vault)
+    await vault.put_in_session(PEOPLE, item(session, 1, "people-1"))
+    ticket = await vault.ticket("node-1", TicketRequest(bot=bot, generation=1, items={PEOPLE: 1}))
+    await vault.put_in_session(PEOPLE, item(session, 2, "people-2"))
+    (opened,) = (await vault.redeem(Redemption(bot=bot, ticket=ticket.ticket))).items
+    assert (opened.version, opened.value.reveal()) == (2, "people-2")
+
+
+async def test_the_owners_version_and_the_mates_never_take_one_number_twice(
+    vault: Vault, house: House, bot: str
+) -> None:
+    session = await redeem(vault)
+    await vault.put_in_session(PEOPLE, item(session, 1, "by the mate"))
+    with pytest.raises(RefusedError, match="version-exists"):
+        house.put(bot, PEOPLE, 1, "by its owner")
+    house.put(bot, PEOPLE, 2, "by its owner")
+    assert await refusal(vault, PEOPLE, item(session, 2, "by the mate")) is VaultRefusal.VERSION_EXISTS
+    assert house.open(bot, (PEOPLE, 1)) == ["by its owner"]

@@ -55,6 +55,13 @@ class Channel(Protocol):
         """Starts a reply to a delivered message."""
         ...
 
+    async def tell(self, person: str, text: str) -> None:
+        """Says something that nobody asked for to an admitted person; tries until it is delivered or cancelled.
+
+        Raises :class:`~clawmates.mate.errors.ChannelError` where trying again is of no use.
+        """
+        ...
+
     def finish(self, inbound: Inbound) -> None:
         """The message is dealt with: the messenger may forget it. Unfinished ones come again after a crash."""
         ...

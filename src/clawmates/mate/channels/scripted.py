@@ -46,6 +46,7 @@ class ScriptedChannel:
     incoming: asyncio.Queue[Arrival] = field(default_factory=asyncio.Queue)
     replies: dict[int, ScriptedReply] = field(default_factory=dict)
     finished: list[int] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
     failure: Exception | None = None
     away: asyncio.Event | None = None
     where: Position = Position()  # noqa: RUF009 - frozen
@@ -54,9 +55,10 @@ class ScriptedChannel:
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _waiting: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def say(self, key: int, text: str, chat: str = "1") -> None:
+    def say(self, key: int, text: str, chat: str = "1", person: str = "", *, private: bool = True) -> None:
         """A person says ``text``."""
-        self.incoming.put_nowait(Inbound(f"scripted:{key}", chat, key, (Text(text),)))
+        parts = (Text(text),)
+        self.incoming.put_nowait(Inbound(f"scripted:{key}", chat, key, parts, person=person, private=private))
 
     def rewrite(self, key: int, text: str, chat: str = "1") -> None:
         """A person changes what they said."""
@@ -75,6 +77,14 @@ class ScriptedChannel:
     async def reply(self, inbound: Inbound) -> AsyncIterator[ScriptedReply]:
         """See :class:`~clawmates.mate.channels.base.Channel`."""
         yield self.replies.setdefault(inbound.key, ScriptedReply(failure=self.failure, away=self.away))
+
+    async def tell(self, person: str, text: str) -> None:
+        """See :class:`~clawmates.mate.channels.base.Channel`."""
+        if self.failure is not None:
+            raise self.failure
+        if self.away is not None:
+            await self.away.wait()
+        self.told.append((person, text))
 
     def finish(self, inbound: Inbound) -> None:
         """See :class:`~clawmates.mate.channels.base.Channel`."""

@@ -98,6 +98,13 @@ class Terminal:
             raise ChannelError(Code.PERSON_UNREACHABLE)
         yield TerminalReply(writer)
 
+    async def tell(self, person: str, text: str) -> None:  # noqa: ARG002 - here nobody has a number
+        """Whoever is at a console reads it; where nobody is, nobody needs to know."""
+        line = encode_json(Heard(notice=text)) + b"\n"
+        for writer in tuple(self._writers.values()):
+            if not writer.is_closing():
+                writer.write(line)
+
     def finish(self, inbound: Inbound) -> None:
         """Nothing is queued behind a terminal: what is said while the mate is away is not heard."""
 

@@ -5,13 +5,14 @@ Read with the same distrust as anything foreign: a life that was taken over hand
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clawmates.base.shape import decode_json, encode_json
 from clawmates.mate.channels.base import Position
 from clawmates.mate.commands import Spent
 from clawmates.mate.messages import Author, Media, MediaKind, Message, Part, Text
+from clawmates.wire.people import People
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,6 +91,8 @@ class Context:
     """Chats that this bot has met, whatever it remembers of them."""
     usage: tuple[KeptUsage, ...] = ()
     position: Position = Position()  # noqa: RUF009 - frozen
+    people: People = People()  # noqa: RUF009 - frozen
+    """What of the list of people the vault does not have."""
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
@@ -120,6 +123,7 @@ def gather(relay: Relay) -> bytes:
             for chat, spent in relay.usage.all()
         ),
         position=relay.channel.position(),
+        people=relay.guard.unkept() if relay.guard is not None else People(),
     )
     room = MOST_BYTES - len(encode_json(rest))
     taken: list[KeptWindow] = []
@@ -128,9 +132,7 @@ def gather(relay: Relay) -> bytes:
         if room < 0 or len(taken) == MOST_CHATS:
             break
         taken.append(window)
-    return encode_json(
-        Context(windows=tuple(reversed(taken)), known=rest.known, usage=rest.usage, position=rest.position)
-    )
+    return encode_json(replace(rest, windows=tuple(reversed(taken))))
 
 
 def read(raw: bytes) -> Context:
@@ -147,6 +149,8 @@ def take_in(context: Context, relay: Relay) -> None:
     for usage in context.usage:
         spent = Spent(usage.messages, usage.input_tokens, usage.output_tokens)
         relay.usage.inherit(usage.chat, spent)
+    if relay.guard is not None:
+        relay.guard.inherit(context.people)
     relay.channel.resume(context.position)
 
 

@@ -35,6 +35,28 @@ class Texts:
     """Stands below what there is of an answer, or alone."""
     forgotten: str
     """Stands below the first answer in a chat that a life before this one has talked in."""
+    stranger: str
+    stranger_code: str
+    """As ``stranger``, where a code lets people in."""
+    stranger_privacy: str
+    code_wrong: str
+    code_later: str
+    code_known: str
+    """For somebody who may talk to the bot anyway."""
+    welcome_owner: str
+    welcome: str
+    people_full: str
+    changed: str
+    """Stands above the list of changes."""
+    changed_by_whom: str
+    """Stands below it."""
+    changes: Mapping[str, str]
+    """What the owner hears when one of the names in the key (of :func:`clawmates.mate.notices.state`) has changed;
+    ``{provider}``, ``{model}``, ``{fallback}``, ``{access}`` and ``{people}``.
+    """
+    taken_away: Mapping[str, str]
+    """The same, where nothing is left of it."""
+    accesses: Mapping[str, str]
     codes: Mapping[Code, str]
     otherwise: str
     """For every code that has no sentence of its own."""

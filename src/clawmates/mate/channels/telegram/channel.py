@@ -16,8 +16,10 @@ from clawmates.mate import texts
 from clawmates.mate.channels.base import Position
 from clawmates.mate.channels.telegram.api import AnswerTooLargeError, TelegramApi, WebhookActiveError
 from clawmates.mate.channels.telegram.flood import Flood
+from clawmates.mate.channels.telegram.markdown import render
 from clawmates.mate.channels.telegram.outbox import Outbox, pause
 from clawmates.mate.channels.telegram.reply import TelegramReply
+from clawmates.mate.channels.telegram.split import split
 from clawmates.mate.channels.telegram.updates import WANTED, Heard, Me, heard, place_of, update_id
 from clawmates.mate.commands import menu
 from clawmates.mate.errors import ChannelError
@@ -91,6 +93,11 @@ class Telegram:
         place = known.place if known is not None else place_of(inbound.chat)
         async with TelegramReply(self._outbox, place, inbound.key or 1, drafts=inbound.private) as reply:
             yield reply
+
+    async def tell(self, person: str, text: str) -> None:
+        """See :class:`~clawmates.mate.channels.base.Channel`. A person's own chat has the person's number."""
+        for piece in split(render(text)):
+            await self._outbox.send(place_of(person), piece)
 
     def finish(self, inbound: Inbound) -> None:
         """See :class:`~clawmates.mate.channels.base.Channel`."""

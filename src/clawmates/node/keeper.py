@@ -76,6 +76,8 @@ class Keeper(Host):
     def _hear_of_release(self, news: News | None) -> None:
         match news:
             case News.TRIED if self.gate.fresh is not None:
+                for hold in self.holds.values():
+                    hold.lost.clear()  # what befell that image in earlier days is no part of this trial
                 self.log.write(
                     NodeEvent(code=Happening.RELEASE_TRIED, number=self.gate.fresh.number), bot=self.gate.first
                 )

@@ -238,6 +238,17 @@ async def test_a_vault_that_is_away_speaks_against_no_release(world: World) -> N
         assert images(world)["anna"] == NEW
 
 
+async def test_going_back_by_hand_is_not_held_up_by_crashes_of_earlier_days(world: World) -> None:
+    async with world.kept():
+        await world.running()
+        world.hold().blames(NEW)
+        world.hold().blames(NEW)
+        world.may_run(NEW, 2)
+        await world.handed_over()
+        await world.after(LIVED_SECONDS)
+        await world.until(lambda: world.keeper.gate.good == release(config=NEW, number=2))
+
+
 async def test_what_was_decided_is_told_so_that_it_outlives_node(world: World) -> None:
     told: list[News] = []
     world.keeper.settled = told.append

@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--claim", "claims", multiple=True, type=click.Choice([claim.value for claim in Claim]))
+@click.option(
+    "--claim",
+    "claims",
+    multiple=True,
+    type=click.Choice([claim.value for claim in Claim]),
+    help="Only this claim; may be given again.",
+)
 @click.option("--full", is_flag=True, help="Read devices of any size, and all old files too.")
-@click.option("--messages", type=click.IntRange(4, 100_000), default=20, show_default=True)
+@click.option("--messages", type=click.IntRange(4, 100_000), default=20, show_default=True, help="How many to send.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON alone on stdout.")
 @state_option
 @answered

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,6 +24,7 @@ from clawmates.selfhost import bots
 from clawmates.selfhost.console import Console, ConsoleError
 from clawmates.selfhost.containers import podman_of
 from clawmates.selfhost.draft import BotError
+from clawmates.selfhost.processes import running
 from clawmates.selfhost.talk import console_of
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
 from clawmates.wire.releases import ReleaseError
@@ -67,10 +67,9 @@ class LivePlatform:
 
     async def processes(self) -> Mapping[str, int]:
         """Vault, gateway and node, and the engine's monitors beside the containers."""
-        try:
-            pids = {str(name): int(pid) for name, pid in json.loads(self.run.pids.read_bytes()).items()}
-        except (OSError, ValueError, AttributeError):
-            raise ProofError("the platform does not run here: start it with `clawmates up`") from None
+        pids = running(self.state)
+        if not pids:
+            raise ProofError("the platform does not run here: start it with `clawmates up`")
         return pids | self._monitors()
 
     async def status(self) -> NodeStatus:

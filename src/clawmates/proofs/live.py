@@ -198,7 +198,7 @@ class LivePlatform:
 
     async def _console(self, bot: str) -> Console:
         if bot not in self._consoles:
-            console = await console_of(self.state, self.settings, (await self._bot(bot)).container)
+            console = console_of(self.state, self.settings, await self._bot(bot))
             await console.__aenter__()
             self._consoles[bot] = console
         return self._consoles[bot]

@@ -6,6 +6,7 @@ KEEP ?=
 JSON ?=
 PROVE ?=
 SEED ?=
+REMOVE ?=
 PART ?=
 # Bash counts in a variable of this name; only what stands on make's command line is meant.
 FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
@@ -13,7 +14,7 @@ FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
 # Root is needed for containers; without it, sudo asks.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup image demo test lint bench prove soak egress fuzz mutate fresh clean
+.PHONY: help setup image demo test lint bench prove soak egress fuzz mutate install fresh clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -53,6 +54,9 @@ mutate: image ## seed defects one by one and see that exactly the right claim tu
 
 fuzz: setup ## coverage-guided fuzzing of the handshake parser (make fuzz SECONDS=n)
 	@$(PYTHON) tests/fuzz/hello.py --seconds $(FUZZ_SECONDS)
+
+install: image ## the program in /opt/clawmates, service units, manual pages, completion (REMOVE=1 takes it away)
+	@$(ROOT) deploy/install $(if $(REMOVE),--remove)
 
 fresh: ## clone into a bare Debian root; `make demo`, a second image build to compare, and `make test` there
 	@$(ROOT) scripts/fresh

@@ -86,9 +86,16 @@ def with_stand_ins(home: Home, there: StandIns) -> None:
 
 
 @asynccontextmanager
-async def up(home: Home) -> AsyncIterator[asyncio.subprocess.Process]:
+async def up(home: Home, *prefix: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``clawmates up``; ``prefix`` is a command that runs it somewhere else (nsenter, say)."""
     process = await asyncio.create_subprocess_exec(
-        *CLAWMATES, "up", "--state", str(home.state), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *prefix,
+        *CLAWMATES,
+        "up",
+        "--state",
+        str(home.state),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     try:
         yield process
@@ -116,6 +123,8 @@ async def at_a_terminal(home: Home, *arguments: str) -> AsyncIterator[tuple[asyn
 
     def take_terminal() -> None:
         os.setsid()
+        # Started in the background, a shell's children ignore it, and so would this one.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
 
     process = await asyncio.create_subprocess_exec(

@@ -38,11 +38,12 @@ AI_HOSTS = tuple(service.host for service in Service if service.encrypted and se
 @dataclass(frozen=True)
 class Command:
     folder: Path
+    prefix: tuple[str, ...] = ()
     name: str = "simulator"
     listener: None = None
 
     def command(self) -> list[str]:
-        line = [sys.executable, "-I", "-m", "clawmates.simulator", "--dir", str(self.folder)]
+        line = [*self.prefix, sys.executable, "-I", "-m", "clawmates.simulator", "--dir", str(self.folder)]
         return [*line, *(word for service in Service for word in (f"--{service.value}-port", "0"))]
 
 
@@ -62,12 +63,13 @@ class StandIns:
 
 
 @asynccontextmanager
-async def stand_ins() -> AsyncIterator[StandIns]:
+async def stand_ins(*prefix: str) -> AsyncIterator[StandIns]:
+    """``prefix`` is a command that runs them somewhere else."""
     with tempfile.TemporaryDirectory(prefix="cm-") as name:
         folder = Path(name)
         supervisor = Supervisor(folder)
         try:
-            await supervisor.start([Command(folder)])
+            await supervisor.start([Command(folder, prefix)])
             assert supervisor.running["simulator"].phase is Phase.READY
             there = StandIns(
                 Simulator(folder / "admin.sock"), json.loads((folder / "ports.json").read_text()), folder / "ca.pem"

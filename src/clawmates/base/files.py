@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def keep(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Makes ``path`` hold ``data``; where it does already, nothing is written. Raises ``OSError``."""
+    with suppress(FileNotFoundError):
+        if path.read_bytes() == data and path.stat().st_mode & 0o7777 == mode:
+            return
+    write_atomic(path, data, mode=mode)
+
+
 def write_atomic(
     path: Path, data: bytes, *, mode: int = 0o600, owner: tuple[int, int] | None = None, sync: bool = True
 ) -> None:

@@ -130,6 +130,11 @@ def uri_names_of(certificate: bytes) -> tuple[str, ...]:
     return tuple(names.value.get_values_for_type(x509.UniformResourceIdentifier))
 
 
+def begins(certificate: bytes) -> datetime:
+    """The moment from which a PEM certificate is valid, UTC."""
+    return x509.load_pem_x509_certificate(certificate).not_valid_before_utc
+
+
 def expires(certificate: bytes) -> datetime:
     """The moment after which a PEM certificate is no longer valid, UTC."""
     return x509.load_pem_x509_certificate(certificate).not_valid_after_utc

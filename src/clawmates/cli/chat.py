@@ -31,7 +31,7 @@ async def chat(state: State, bot: str | None) -> None:
     need_root()
     settings = settings_of(state)
     status = await NodeClient(settings.run.node).status()
-    async with await console_of(state, settings, _choose(status, bot).container) as console:
+    async with console_of(state, settings, _choose(status, bot)) as console:
         while (line := _read_line()) is not None:
             if line.strip():
                 await _answer(console, line)

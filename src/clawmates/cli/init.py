@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from clawmates.wire.release import Release
 
 CHECKOUT_RELEASE = Path(__file__).resolve().parents[3] / "build" / "release"
+INSTALLED_RELEASE = Path(sys.prefix).parent / "release"
+"""Beside the virtual environment, where `make install` puts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class Asked:
 @click.option(
     "--release",
     type=click.Path(path_type=Path, file_okay=False),
-    default=CHECKOUT_RELEASE,
-    show_default="the checkout's build/release",
+    default=CHECKOUT_RELEASE if CHECKOUT_RELEASE.exists() else INSTALLED_RELEASE,
+    show_default="the checkout's or the installation's own",
     help="The signed release to run.",
 )
 @click.option("--listen", default=Vault().listen, show_default=True, help="Where the vault listens; port 0 is any.")

@@ -11,13 +11,17 @@ from clawmates.cli.answers import CommandError, Exit, fail
 from clawmates.cli.audit import audit
 from clawmates.cli.backup import backup
 from clawmates.cli.chat import chat
+from clawmates.cli.completion import completion
 from clawmates.cli.examine import doctor
 from clawmates.cli.init import init
 from clawmates.cli.keys import receipt
+from clawmates.cli.manual import manual
 from clawmates.cli.node import node
-from clawmates.cli.operate import bot, logs, remove, restart, status
+from clawmates.cli.operate import bot, logs, remove, restart
 from clawmates.cli.prove import prove
 from clawmates.cli.release import release
+from clawmates.cli.service import prepare, stop
+from clawmates.cli.status import status
 from clawmates.cli.up import up
 from clawmates.cli.vault import vault
 
@@ -41,11 +45,12 @@ def selfhost() -> None:
     """Make and run a platform on this host."""
 
 
-selfhost.add_command(init)
+for command in (init, prepare, stop):
+    selfhost.add_command(command)
 for command in (up, status, logs, restart, remove):
     clawmates.add_command(command)
     selfhost.add_command(command)
-for command in (chat, doctor, bot, prove, vault, audit, node, receipt, release, backup):
+for command in (chat, doctor, bot, prove, vault, audit, node, receipt, release, backup, completion, manual):
     clawmates.add_command(command)
 
 
@@ -53,7 +58,7 @@ def run() -> None:
     """The console script. An unexpected error is told by its type and place; its text may quote anything."""
     harden(new_privileges=True)
     try:
-        clawmates.main(standalone_mode=False)
+        clawmates.main(prog_name="clawmates", standalone_mode=False)
     except click.UsageError as error:
         if "--json" in sys.argv:
             fail(CommandError(error.format_message(), code="usage", exit_code=Exit.USAGE), as_json=True)

@@ -1,4 +1,4 @@
-"""``status``, ``logs``, ``restart``, ``remove`` and ``bot``: what an operator does while the platform runs."""
+"""``logs``, ``restart``, ``remove`` and ``bot``: what an operator does while the platform runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from clawmates.selfhost import bots, layout
 from clawmates.selfhost.containers import stop_all
 from clawmates.selfhost.install import vault_of
 from clawmates.selfhost.listing import Row, row_text
-from clawmates.selfhost.shown import isolation_table, status_text
 from clawmates.wire.codes import REMEDY
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
 from clawmates.wire.vault import VaultRefusal
@@ -33,22 +32,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @state_option
-@click.option("--isolation", is_flag=True, help="Show every property that was read back.")
-@json_option
-@answered
-async def status(state: State, isolation: bool, as_json: bool) -> None:  # noqa: FBT001 - click's way
-    """Show what runs, and what is wrong with what does not."""
-    need_root()
-    now = await NodeClient(settings_of(state).run.node).status()
-    text = status_text(now)
-    if isolation:
-        text += "".join(f"\n\n{bot.bot}\n{isolation_table(bot)}" for bot in now.bots)
-    succeed(now, as_json=as_json, text=text)
-
-
-@click.command()
-@state_option
-@click.option("--lines", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option("--lines", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many.")
 @json_option
 @answered
 async def logs(state: State, lines: int, as_json: bool) -> None:  # noqa: FBT001

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--claim", "claims", multiple=True, type=click.Choice([claim.value for claim in Claim]))
+@click.option(
+    "--claim",
+    "claims",
+    multiple=True,
+    type=click.Choice([claim.value for claim in Claim]),
+    help="Only this claim; may be given again.",
+)
 @click.option(
     "--full", is_flag=True, help="2,000 messages, 20 kills of each process, devices of any size, all old files, a hog."
 )

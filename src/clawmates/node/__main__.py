@@ -18,6 +18,7 @@ from clawmates.base.hardening import HardeningError, harden, quiet_loop
 from clawmates.base.settings import Settings, SettingsError, load, state_of
 from clawmates.node.identity import NodeIdentity
 from clawmates.node.node import Node, PrerequisiteError, podman
+from clawmates.node.standing import here, judge
 from clawmates.node.tickets import VaultOffice
 from clawmates.node.witness import Counterpart
 from clawmates.wire.gateway_client import GatewayClient
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         harden()
         os.umask(0o077)
-        _check_root()
+        _check_standing()
         asyncio.run(_run(load(config), state_of(config)))
     except (SettingsError, HardeningError) as error:
         sys.stderr.write(f"node: {error}\n")
@@ -50,9 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _check_root() -> None:
-    if os.geteuid() != 0:
-        raise PrerequisiteError("it must run as root, for it gives every container users of its own")
+def _check_standing() -> None:
+    decision = judge(here())
+    if decision.reason is not None:
+        raise PrerequisiteError(decision.reason.value)
 
 
 async def _run(settings: Settings, state: State) -> None:

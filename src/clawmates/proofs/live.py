@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +18,7 @@ from clawmates.proofs.probes.attempt import Site, attempt, hogged
 from clawmates.proofs.stand_ins import StandIns
 from clawmates.selfhost import bots
 from clawmates.selfhost.console import Console, ConsoleError
+from clawmates.selfhost.processes import running
 from clawmates.selfhost.talk import console_of
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
 from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
@@ -50,13 +50,10 @@ class LivePlatform:
 
     async def processes(self) -> Mapping[str, int]:
         """Vault, gateway and node, and the engine's monitors beside the containers."""
-        return self._supervised() | self._monitors()
-
-    def _supervised(self) -> dict[str, int]:
-        try:
-            return {str(name): int(pid) for name, pid in json.loads(self.run.pids.read_bytes()).items()}
-        except (OSError, ValueError, AttributeError):
-            raise ProofError("the platform does not run here: start it with `clawmates up`") from None
+        pids = running(self.state)
+        if not pids:
+            raise ProofError("the platform does not run here: start it with `clawmates up`")
+        return pids | self._monitors()
 
     async def status(self) -> NodeStatus:
         """See :class:`~clawmates.proofs.platform.Platform`."""
@@ -170,7 +167,7 @@ class LivePlatform:
 
     async def _console(self, bot: str) -> Console:
         if bot not in self._consoles:
-            console = await console_of(self.state, self.settings, (await self._bot(bot)).container)
+            console = console_of(self.state, self.settings, await self._bot(bot))
             await console.__aenter__()
             self._consoles[bot] = console
         return self._consoles[bot]

@@ -47,6 +47,7 @@ def state_folders(state: State) -> tuple[Folder, ...]:
 def run_folders(run: Run) -> tuple[Folder, ...]:
     """What lies in RAM."""
     return (
+        Folder(run.root, 0o755, own()),
         Folder(run.doors, 0o755, account_of("gateway")),
         Folder(run.gateway.parent, 0o755, account_of("gateway")),
         Folder(run.boot, 0o711, own()),
@@ -65,6 +66,19 @@ def make(folders: tuple[Folder, ...]) -> None:
             os.chown(folder.path, folder.account.uid, folder.account.gid)
         except OSError as error:
             raise LayoutError(f"{folder.path} cannot be made: {error.strerror}.") from None
+
+
+def stray(folders: tuple[Folder, ...]) -> tuple[Folder, ...]:
+    """Those that are not there, or have another mode or owner than they should."""
+    return tuple(folder for folder in folders if not _as_said(folder))
+
+
+def _as_said(folder: Folder) -> bool:
+    try:
+        found = folder.path.stat()
+    except OSError:
+        return False
+    return (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (folder.mode, *folder.account.owner)
 
 
 def is_tmpfs(path: Path, mountinfo: str | None = None) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.files import write_atomic
 from clawmates.base.shape import encode_json
-from clawmates.base.x509 import Authority, Names, Pair, expires, uri_names_of
+from clawmates.base.x509 import Authority, Names, Pair, begins, expires, uri_names_of
 from clawmates.selfhost.accounts import account_of, own
 from clawmates.wire.names import Role, ServiceName
 from clawmates.wire.revoked import Revoked, read_revoked
@@ -79,7 +79,9 @@ def revoke(state: State, name: ServiceName) -> ServiceName:
 
 
 def _good(certificate: bytes, uri: str, now: datetime) -> bool:
-    return uri_names_of(certificate) == (uri,) and expires(certificate) - now > RENEW_BEFORE
+    """One that begins only later was made before the clock was set back."""
+    in_time = begins(certificate) <= now < expires(certificate) - RENEW_BEFORE
+    return uri_names_of(certificate) == (uri,) and in_time
 
 
 def load_authority(state: State, now: datetime) -> Authority:

@@ -9,15 +9,14 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 
-from clawmates.base.clock import SystemClock
 from clawmates.base.files import write_atomic
 from clawmates.base.paths import State
 from clawmates.base.settings import Settings, load
 from clawmates.base.shape import encode_json
-from clawmates.selfhost import layout, pki, services
+from clawmates.selfhost import services
 from clawmates.selfhost.containers import stop_all
+from clawmates.selfhost.prepare import prepare, renew
 from clawmates.selfhost.supervisor import Phase, Running, Supervisor
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
 
@@ -57,11 +56,8 @@ class Platform:
         Raises :class:`AlreadyRunningError`, ``LayoutError`` or ``SettingsError``.
         """
         run = self.settings.run
-        layout.ensure_tmpfs(run)
-        layout.make(layout.state_folders(self.state))
-        layout.make(layout.run_folders(run))
+        prepare(self.state, self.settings)
         self._take_lock()
-        self._renew()
         self._listener = services.listen(self.settings)
         ports = {"vault": self._listener.getsockname()[1]}
         write_atomic(run.ports, encode_json(ports), mode=0o644, sync=False)
@@ -113,13 +109,10 @@ class Platform:
             self._lock = -1
             raise AlreadyRunningError(AlreadyRunningError.__doc__) from None
 
-    def _renew(self) -> None:
-        platform = self.settings.platform
-        clock = SystemClock(timedelta(seconds=platform.unsafe_clock_offset))
-        pki.ensure(self.state, platform.region, self.settings.node.name, clock.now())
-
     async def _keep_renewing(self) -> None:
         """Services reload certificates when the files change."""
         while True:
             await asyncio.sleep(RENEW_EVERY_SECONDS)
-            self._renew()
+            # A disk that is full or read-only now is tried again: certificates have days left.
+            with suppress(OSError):
+                renew(self.state, self.settings)

@@ -11,8 +11,12 @@ from clawmates.wire.codes import REMEDY
 from clawmates.wire.status import BotState
 
 if TYPE_CHECKING:
-    from clawmates.wire.status import BotStatus, NodeStatus
+    from collections.abc import Sequence
 
+    from clawmates.selfhost.overview import BotView, Overview
+    from clawmates.wire.status import BotStatus, Finding
+
+MARGIN = " " * 13
 _COLOURS = {
     BotState.LIVE: "green",
     BotState.STARTING: "cyan",
@@ -23,7 +27,7 @@ _COLOURS = {
 }
 
 
-def bot_line(bot: BotStatus) -> str:
+def bot_line(bot: BotStatus | BotView) -> str:
     """One bot on one line, and the remedy on a second when something is wrong."""
     state = click.style(bot.state.value, fg=_COLOURS[bot.state])
     name = f" @{bot.username}" if bot.username else ""
@@ -31,7 +35,7 @@ def bot_line(bot: BotStatus) -> str:
     if bot.code and bot.state is not BotState.LIVE:
         line += f"  [{bot.code}]"
         if bot.code in REMEDY:
-            line += f"\n             {REMEDY[bot.code]}"
+            line += f"\n{MARGIN}{REMEDY[bot.code]}"
     return line
 
 
@@ -45,35 +49,50 @@ def greeting(bot: BotStatus) -> str:
     return f"\n  {bot.bot} is live. Scan this, or open {link}, and write to it.\n\n{qr_code(link)}\n"
 
 
-def isolation_table(bot: BotStatus) -> str:
+def isolation_table(isolation: Sequence[Finding]) -> str:
     """What was read back from the kernel, a property a line."""
-    width = max((len(finding.name) for finding in bot.isolation), default=0)
+    width = max((len(finding.name) for finding in isolation), default=0)
     return "\n".join(
-        f"  {'✓' if finding.ok else '✗'} {finding.name:<{width}}  {finding.found}" for finding in bot.isolation
+        f"  {'✓' if finding.ok else '✗'} {finding.name:<{width}}  {finding.found}" for finding in isolation
     )
 
 
-def status_text(status: NodeStatus) -> str:
+def status_text(now: Overview, *, isolation: bool = False) -> str:
     """The whole host."""
-    lines = [f"node {status.node} in {status.region}, {status.engine}, revision {status.revision}"]
-    lines.append(f"release {status.number}, image {status.release}" if status.release else "no release")
-    if status.trying:
-        by = f" by {status.tried_by} first" if status.tried_by else ""
-        lines.append(click.style(f"release {status.trying} is being tried{by}", fg="cyan"))
-    if status.refused:
-        lines.append(click.style(f"release {status.refused} did not come to life and is not tried again", fg="yellow"))
-    if status.trouble:
-        lines.append(click.style(f"trouble: {status.trouble}", fg="red"))
-        lines.append(f"         {REMEDY.get(status.trouble, '')}")
-    if not status.gateway:
+    lines = [f"node {now.node} in {now.region}, {now.engine}, revision {now.revision}, {now.separation}"]
+    lines.append(f"release {now.release_number}, image {now.release}" if now.release else "no release")
+    if now.trying:
+        by = f" by {now.tried_by} first" if now.tried_by else ""
+        lines.append(click.style(f"release {now.trying} is being tried{by}", fg="cyan"))
+    if now.refused:
+        lines.append(click.style(f"release {now.refused} did not come to life and is not tried again", fg="yellow"))
+    missing = [name for name in ("vault", "gateway", "node") if name not in now.processes]
+    if missing:
+        lines.append(click.style(f"not running: {', '.join(missing)}", fg="red"))
+    if now.trouble:
+        lines.append(click.style(f"trouble: {now.trouble}", fg="red"))
+        lines.append(f"         {now.remedy}".rstrip())
+    if not now.gateway:
         lines.append(click.style("the gateway does not answer", fg="red"))
-    lines += [click.style(f"UNSAFE: {switch}", fg="red", bold=True) for switch in status.unsafe]
-    for bot in status.bots:
+    lines += [click.style(f"UNSAFE: {switch}", fg="red", bold=True) for switch in now.unsafe]
+    for bot in now.bots:
         lines.append(bot_line(bot))
-        if bot.memory_bytes:
-            failed = sum(not finding.ok for finding in bot.isolation)
-            sealed = f"{len(bot.isolation)} isolation properties read back, {failed} failed"
-            lines.append(f"             {bot.memory_bytes / 2**20:.1f} MiB, {sealed}")
-    if not status.bots:
+        lines.append(f"{MARGIN}{_detail(bot)}")
+        if bot.last:
+            lines.append(f"{MARGIN}last, at {bot.last_at}: {bot.last}. {REMEDY.get(bot.last, '')}".rstrip())
+        if isolation:
+            lines.append(isolation_table(bot.isolation))
+    if not now.bots:
         lines.append("  no bots yet: `clawmates bot add`")
     return "\n".join(lines)
+
+
+def _detail(bot: BotView) -> str:
+    parts = [f"{bot.words} since {bot.since[:19].replace('T', ' ')}"]
+    if bot.memory_bytes:
+        failed = sum(not finding.ok for finding in bot.isolation)
+        parts.append(f"{bot.memory_bytes / 2**20:.1f} MiB")
+        parts.append(f"{len(bot.isolation)} isolation properties read back, {failed} failed")
+    if bot.restarts:
+        parts.append(f"restarted {bot.restarts} times")
+    return " · ".join(parts)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 READY_SECONDS = 20.0
 STOP_SECONDS = 15.0
 SHORTEST_PAUSE = 0.2
-LONGEST_PAUSE = 10.0
+LONGEST_PAUSE = 5.0
+"""So that what failed for an hour is back within 10 s of what it failed for being put right."""
 STEADY_SECONDS = 30.0
 CONFIGURATION = 78
 

@@ -76,7 +76,7 @@ async def demo(*, keep: bool) -> int:
             await _converse(trial, bot, question)
         title("The container, as read back from the kernel")
         status = (await trial.until_live("demo"))[0]
-        say(isolation_table(status))
+        say(isolation_table(status.isolation))
         title("Memory")
         await _show_memory(trial, status)
         title("Where the bytes went")

@@ -3,15 +3,19 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clawmates.base.paths import State
-from clawmates.selfhost.doctor import Machine, checks, examine, version
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from clawmates.selfhost.accounts import own
+from clawmates.selfhost.doctor import examine
+from clawmates.selfhost.doctor.checks import checks, version
+from clawmates.selfhost.doctor.fix import Command, FixError, Line, fixes
+from clawmates.selfhost.doctor.machine import Machine
+from clawmates.selfhost.doctor.reserve import LINE, overlaps
+from clawmates.selfhost.layout import Folder, stray
 
 GOOD = Machine(
     python=(3, 12),
@@ -52,6 +56,9 @@ LACKS: dict[str, list[dict[str, Any]]] = {
     "memory file system": [{"in_memory": False}],
     "overlay file system": [{"overlays": False}],
     "disk space": [{"free_mib": 3}],
+    "service users": [{"missing_users": ("clawmates-vault",)}],
+    "user ids": [{"reserved": False}, {"overlaps": ("somebody:1000000000:65536",)}],
+    "folders": [{"wrong_folders": (Folder(Path("/var/lib/clawmates"), 0o755, own()),)}],
     "configuration": [{"settings": "clawmates.toml: unknown key 'vautl'"}],
     "ports": [{"taken": ("127.0.0.1:7441",)}],
     "release": [{"release": "missing"}],
@@ -101,3 +108,79 @@ async def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path) -> N
     found = {check.name: check for check in await examine(State(tmp_path))}
     assert not found["configuration"].ok
     assert "vautl" in found["configuration"].found
+
+
+NOTHING: tuple[Path, ...] = ()
+
+
+def test_a_good_machine_is_left_alone() -> None:
+    assert list(fixes(GOOD, NOTHING)) == []
+
+
+def test_what_is_planned_is_shown_as_one_would_type_it(tmp_path: Path) -> None:
+    lacking = replace(
+        GOOD,
+        missing_users=("clawmates-vault",),
+        mounted=False,
+        wrong_folders=(Folder(Path("/var/lib/clawmates/vault"), 0o700, own()),),
+    )
+    shown = [str(one) for one in fixes(lacking, (tmp_path / "subuid",))]
+    assert shown == [
+        (
+            "useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "
+            "clawmates-vault"
+        ),
+        f"echo '{LINE}' >> {tmp_path}/subuid",
+        "mkdir -p /run/clawmates",
+        "mount -t tmpfs -o size=256m,mode=0755,nosuid,nodev,noexec clawmates /run/clawmates",
+        "mkdir -p /var/lib/clawmates/vault",
+        f"chown {os.geteuid()}:{os.getegid()} /var/lib/clawmates/vault",
+        "chmod 700 /var/lib/clawmates/vault",
+    ]
+
+
+def test_nothing_that_is_planned_can_destroy() -> None:
+    everything = replace(
+        GOOD, missing_users=("x",), mounted=False, wrong_folders=(Folder(Path("/nowhere"), 0o700, own()),), swap=True
+    )
+    programs = {one.arguments[0] for one in fixes(everything, NOTHING) if isinstance(one, Command)}
+    assert programs <= {"useradd", "mkdir", "mount", "chown", "chmod"}
+
+
+def test_a_tmpfs_is_not_planned_where_none_can_be() -> None:
+    assert list(fixes(replace(GOOD, mounted=False, in_memory=False), NOTHING)) == []
+
+
+def test_ids_that_others_have_are_not_taken_from_them(tmp_path: Path) -> None:
+    file = tmp_path / "subuid"
+    file.write_text("near:999999000:1000\nover:1500000000:65536\nfar:2147483647:2147483648\nodd:x\n")
+    found = overlaps((file,))
+    assert found == ("over:1500000000:65536",)
+    assert list(fixes(replace(GOOD, reserved=False, overlaps=found), (file,))) == []
+
+
+def test_a_line_is_added_once_and_behind_what_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "subuid"
+    file.write_text("somebody:100000:65536")
+    for _ in range(2):
+        for one in fixes(GOOD, (file,)):
+            one.do()
+    assert file.read_text() == f"somebody:100000:65536\n{LINE}\n"
+
+
+def test_folders_are_put_right(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "made", 0o750, own())
+    wrong = stray((folder,))
+    assert wrong == (folder,)
+    for one in fixes(replace(GOOD, wrong_folders=wrong), NOTHING):
+        one.do()
+    assert stray((folder,)) == ()
+    folder.path.chmod(0o777)
+    assert stray((folder,)) == (folder,)
+
+
+def test_a_repair_that_fails_says_which(tmp_path: Path) -> None:
+    with pytest.raises(FixError, match="mkdir /proc/nope"):
+        Command(check="x", arguments=("mkdir", "/proc/nope")).do()
+    with pytest.raises(FixError, match="echo"):
+        Line(check="x", path=tmp_path, line="y").do()

@@ -8,7 +8,7 @@ import pytest
 
 from clawmates.base.paths import State
 from clawmates.base.secret import Secret
-from clawmates.base.x509 import Authority, Names, expires, new_request, uri_names_of
+from clawmates.base.x509 import Authority, Names, begins, expires, new_request, uri_names_of
 from clawmates.selfhost import enrolment as enrolment_module
 from clawmates.selfhost import pki
 from clawmates.selfhost.enrolment import EnrolmentError, Enrolments
@@ -42,6 +42,13 @@ def test_leaves_live_a_week_and_are_renewed_in_time(state: State) -> None:
     assert pki.ensure(state, "local", "node-1", NOW + timedelta(days=3)) == ()
     assert pki.ensure(state, "local", "node-1", NOW + timedelta(days=4)) == ("vault", "node", "cli")
     assert state.identity("vault")[0].read_bytes() != first
+
+
+def test_after_the_clock_was_set_back_leaves_are_issued_that_are_good_now(state: State) -> None:
+    earlier = NOW - timedelta(days=30)
+    assert pki.ensure(state, "local", "node-1", earlier) == ("vault", "node", "cli")
+    assert begins(state.identity("vault")[0].read_bytes()) <= earlier
+    assert pki.ensure(state, "local", "node-1", earlier) == ()
 
 
 def test_a_revoked_leaf_of_this_host_is_issued_anew_at_the_next_generation(state: State) -> None:

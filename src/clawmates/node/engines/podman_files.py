@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from clawmates.base.files import keep
 from clawmates.node.engines.runtime import SEARCH_PATH
 from clawmates.node.engines.seccomp import write_profile
 
@@ -61,10 +62,10 @@ class PodmanFiles:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         wrapper = self.storage / runtime.name
         # Podman does not pass --root on to the clean-up after an exit, so the runtime's state folder is set here.
-        wrapper.write_text(f'#!/bin/sh\nexec {runtime} --root {shlex.quote(str(self.run / "runtime"))} "$@"\n')
-        wrapper.chmod(0o700)
+        script = f'#!/bin/sh\nexec {runtime} --root {shlex.quote(str(self.run / "runtime"))} "$@"\n'
+        keep(wrapper, script.encode(), mode=0o700)
         write_profile(seccomp_source, self.seccomp)
-        self.containers_conf.write_text(
+        engine = (
             "[engine]\n"
             'lock_type = "file"\n'
             'events_logger = "none"\n'
@@ -76,12 +77,14 @@ class PodmanFiles:
             "[network]\n"
             f"network_config_dir = {_toml(self.storage / 'networks')}\n"
         )
-        self.storage_conf.write_text(
+        keep(self.containers_conf, engine.encode())
+        storage = (
             "[storage]\n"
             'driver = "overlay"\n'
             f"graphroot = {_toml(self.storage / 'storage')}\n"
             f"runroot = {_toml(self.run / 'storage')}\n"
         )
+        keep(self.storage_conf, storage.encode())
 
 
 def _toml(path: Path) -> str:

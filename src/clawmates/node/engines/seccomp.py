@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from clawmates.base.files import keep
 from clawmates.node.engines.base import EngineMissingError
 
 if TYPE_CHECKING:
@@ -130,4 +131,4 @@ def write_profile(source: Path, target: Path) -> None:
         profile = source.read_bytes()
     except OSError:
         raise EngineMissingError("the engine's seccomp profile is missing") from None
-    target.write_bytes(tighten(profile))
+    keep(target, tighten(profile), mode=0o644)

@@ -1,0 +1,116 @@
+"""``clawmates status``: what node says of its bots, beside what this host knows of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clawmates.selfhost.accounts import separation
+from clawmates.selfhost.processes import running
+from clawmates.wire.codes import REMEDY
+from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
+
+if TYPE_CHECKING:
+    from clawmates.base.paths import State
+
+WORDS: dict[BotState, str] = {
+    BotState.STARTING: "is being started",
+    BotState.LIVE: "answers",
+    BotState.DEGRADED: "runs, and its last word was an error",
+    BotState.BACKING_OFF: "did not stay up and is tried again after a pause",
+    BotState.REFUSED: "is not run as it is asked for",
+    BotState.PAUSED: "was paused by its owner",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotView:
+    """One bot, with what it means and what to do."""
+
+    bot: str
+    state: BotState
+    words: str
+    code: str
+    remedy: str
+    since: str
+    last: str
+    last_at: str
+    channel: str
+    provider: str
+    model: str
+    username: str
+    container: str
+    pid: int
+    generation: int
+    restarts: int
+    memory_bytes: int
+    isolation: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """All that ``status --json`` prints; an auditor reads ``unsafe``, ``separation`` and ``isolation``."""
+
+    node: str
+    region: str
+    revision: int
+    engine: str
+    release: str
+    release_number: int
+    trying: int
+    """The release that is being tried, by ``tried_by`` first; 0 when none is."""
+    tried_by: str
+    refused: int
+    """The release that did not come to life and is not tried again; 0 when there is none."""
+    separation: str
+    processes: dict[str, int]
+    gateway: bool
+    trouble: str
+    remedy: str
+    unsafe: tuple[str, ...]
+    bots: tuple[BotView, ...]
+
+
+def overview(status: NodeStatus, state: State) -> Overview:
+    """Puts it together; reads the process table of this host."""
+    return Overview(
+        node=status.node,
+        region=status.region,
+        revision=status.revision,
+        engine=status.engine,
+        release=status.release,
+        release_number=status.number,
+        trying=status.trying,
+        tried_by=status.tried_by,
+        refused=status.refused,
+        separation=separation(),
+        processes=running(state),
+        gateway=status.gateway,
+        trouble=status.trouble,
+        remedy=REMEDY.get(status.trouble, ""),
+        unsafe=status.unsafe,
+        bots=tuple(_view(bot) for bot in status.bots),
+    )
+
+
+def _view(bot: BotStatus) -> BotView:
+    return BotView(
+        bot=bot.bot,
+        state=bot.state,
+        words=WORDS[bot.state],
+        code=bot.code,
+        remedy=REMEDY.get(bot.code, "") if bot.state is not BotState.LIVE else "",
+        since=bot.since,
+        last=bot.last,
+        last_at=bot.last_at,
+        channel=bot.channel,
+        provider=bot.provider,
+        model=bot.model,
+        username=bot.username,
+        container=bot.container,
+        pid=bot.pid,
+        generation=bot.generation,
+        restarts=bot.restarts,
+        memory_bytes=bot.memory_bytes,
+        isolation=bot.isolation,
+    )

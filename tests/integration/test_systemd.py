@@ -1,0 +1,206 @@
+"""The units of ``deploy/systemd``: read by systemd itself, and run by it, hardening and all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.support.home import MODEL, Home, a_home, with_stand_ins
+from tests.support.init_system import UNITS, Manager, service_manager
+from tests.support.standins import KEY, stand_ins
+
+from clawmates.base.paths import State
+from clawmates.base.settings import load
+from clawmates.selfhost import services
+from clawmates.selfhost.supervisor import Phase, Supervisor
+
+pytestmark = pytest.mark.timeout(300)
+
+CLAWMATES = "/opt/clawmates/.venv/bin/clawmates"
+SERVICES = ("vault", "gateway", "node")
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with a_home() as made:
+        yield made
+
+
+def test_systemd_finds_nothing_to_say_about_the_units() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for unit in UNITS.iterdir():
+            text = unit.read_text().replace("/opt/clawmates/.venv/bin/python", "/usr/bin/python3")
+            lines = [line for line in text.splitlines() if not line.startswith("Documentation=")]
+            Path(name, unit.name).write_text("\n".join(lines) + "\n")
+        done = subprocess.run(
+            ["systemd-analyze", "verify", *sorted(map(str, Path(name).iterdir()))],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def listen_at(folder: Path, port: int) -> None:
+    """The way that an operator has to another port: a drop-in."""
+    place = folder / "drop-ins" / "clawmates-vault.socket.d"
+    place.mkdir(parents=True)
+    (place / "port.conf").write_text(f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{port}\n")
+
+
+async def until_live(manager: Manager) -> int:
+    """The pid of the bot's process, as the manager's namespace counts."""
+    async with asyncio.timeout(60):
+        while True:
+            done = await asyncio.to_thread(manager.run, CLAWMATES, "status", "--json")
+            bots = json.loads(done.stdout)["data"]["bots"] if done.returncode == 0 else []
+            if bots and bots[0]["state"] == "live":
+                return int(bots[0]["pid"])
+            await asyncio.sleep(0.1)
+
+
+async def until_active(manager: Manager, unit: str, *, restarts: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            now = await asyncio.to_thread(manager.properties, unit, "ActiveState", "NRestarts")
+            if now == {"ActiveState": "active", "NRestarts": str(restarts)}:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_systemd_runs_the_platform_hardened_and_brings_it_back(home: Home) -> None:
+    async with stand_ins() as there:
+        await there.simulator.add_key(KEY)
+        await there.simulator.add_model(MODEL)
+        await asyncio.to_thread(home.init)
+        with_stand_ins(home, there)
+        config = home.state / "clawmates.toml"
+        text = config.read_text().replace(str(home.run), "/run/clawmates")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+        listen_at(home.state.parent, port)
+        with service_manager(home.state, home.state.parent) as manager:
+            pid = await until_live(manager)
+            chat = await asyncio.to_thread(manager.run, CLAWMATES, "chat", given="under a service manager\n")
+            assert "under a service manager" in chat.stdout, chat.stderr
+            for name in SERVICES:
+                await until_active(manager, f"clawmates-{name}.service", restarts=0)
+                shown = status_of(manager, name)
+                confined = name != "node"
+                assert (shown["Seccomp"] == "2") is confined, "node must have no filter, the others must"
+                assert (int(shown["CapEff"], 16) == 0) is confined
+                assert (shown["Uid"].split()[0] == "0") is not confined
+
+            for name in SERVICES:
+                os.kill(await asyncio.to_thread(main_pid, manager, name), signal.SIGKILL)
+                await until_active(manager, f"clawmates-{name}.service", restarts=1)
+            assert await until_live(manager) == pid, "no bot is restarted by it"
+            chat = await asyncio.to_thread(manager.run, CLAWMATES, "chat", given="and again\n")
+            assert "and again" in chat.stdout, chat.stderr
+            proved = await asyncio.to_thread(manager.run, CLAWMATES, "prove", "--claim", "isolation", "--json")
+            assert proved.returncode == 0, proved.stdout
+
+            assert (await asyncio.to_thread(manager.run, "systemctl", "stop", "clawmates.target")).returncode == 0
+            async with asyncio.timeout(60):
+                while set(manager.processes) != {manager.process}:  # noqa: ASYNC110 - other processes end
+                    await asyncio.sleep(0.1)
+            assert manager.properties("clawmates-vault.socket", "ActiveState") == {"ActiveState": "inactive"}
+
+
+def main_pid(manager: Manager, service: str) -> int:
+    """As this test's own namespace counts."""
+    return next(pid for pid, line in manager.processes.items() if f" -m clawmates.{service} --config " in line)
+
+
+def status_of(manager: Manager, service: str) -> dict[str, str]:
+    return status_of_process(main_pid(manager, service))
+
+
+def status_of_process(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
+
+
+WITH_A_FILTER = (
+    *("SystemCallFilter", "SystemCallArchitectures", "SystemCallLog", "RestrictAddressFamilies", "RestrictNamespaces"),
+    *("RestrictRealtime", "RestrictSUIDSGID", "RestrictFileSystems", "LockPersonality", "MemoryDenyWriteExecute"),
+    *("PrivateDevices", "ProtectClock", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules"),
+    *("ProtectKernelTunables", "NoNewPrivileges", "DynamicUser"),
+)
+WITH_A_MOUNT_NAMESPACE = (
+    *("ProtectSystem", "ProtectHome", "PrivateTmp", "ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths"),
+    *("BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem", "ProtectControlGroups", "ProtectProc", "ProcSubset"),
+    *("PrivateMounts", "MountFlags", "PrivateUsers", "PrivateIPC", "PrivateNetwork", "RootDirectory", "RootImage"),
+)
+
+
+def directives(unit: str) -> dict[str, str]:
+    lines = (UNITS / unit).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def test_node_can_read_filters_and_its_mounts_outlive_it() -> None:
+    """systemd.exec(5): each of these brings a seccomp filter or a mount namespace, see the unit's first lines."""
+    assert set(directives("clawmates-node.service")).isdisjoint((*WITH_A_FILTER, *WITH_A_MOUNT_NAMESPACE))
+    assert directives("clawmates-node.service")["KillMode"] == "process"
+
+
+@pytest.mark.parametrize("service", ["vault", "gateway"])
+def test_what_needs_no_right_has_none(service: str) -> None:
+    said = directives(f"clawmates-{service}.service")
+    assert said["CapabilityBoundingSet"] == ""
+    assert said["User"] == f"clawmates-{service}"
+    assert set(WITH_A_FILTER) - {"SystemCallLog", "RestrictFileSystems", "DynamicUser"} <= set(said)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_fails_is_tried_again_within_ten_seconds_and_for_ever(service: str) -> None:
+    said = directives(f"clawmates-{service}.service")
+    assert said["Restart"] == "always"
+    assert int(said["RestartSec"]) <= 5
+    assert said["StartLimitIntervalSec"] == "0"
+    assert "78" in said["RestartPreventExitStatus"].split()
+
+
+async def test_the_gateway_takes_a_port_below_1024_from_its_supervisor(home: Home) -> None:
+    """As clawmates-ingress.socket hands it over: bound by root, served by one who could not bind it."""
+    home.init()
+    state = State(home.state)
+    settings = load(state.config)
+    with socket.socket() as listener:
+        port = next(number for number in range(1023, 600, -1) if binds(listener, number))
+        listener.listen()
+        supervisor = Supervisor(settings.run.supervisor)
+        try:
+            await supervisor.start([replace(services.gateway(state, settings), listener=listener)])
+            gateway = supervisor.running["gateway"]
+            assert gateway.phase is Phase.READY
+            assert status_of_process(gateway.pid)["Uid"].split()[0] != "0"
+            async with asyncio.timeout(20):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"this is no ClientHello\r\n\r\n")
+                with suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+            writer.close()
+            assert gateway.restarts == 0
+        finally:
+            await supervisor.close()
+
+
+def binds(listener: socket.socket, port: int) -> bool:
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,69 @@
+"""What the pages for people say exists: commands, options, make targets, codes, files they point to."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import click
+import pytest
+
+from clawmates.cli.main import clawmates
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("self-hosting.md", "operating.md"))]
+COMMAND = re.compile(r"(?<![\w/.-])(?:\.venv/bin/)?clawmates((?: [a-z][a-z-]*)+)")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
+    found: dict[tuple[str, ...], click.Command] = {path: group}
+    for name, inner in group.commands.items():
+        if isinstance(inner, click.Group):
+            found |= commands(inner, (*path, name))
+        else:
+            found[(*path, name)] = inner
+    return found
+
+
+COMMANDS = commands(clawmates)
+OPTIONS = {option for one in COMMANDS.values() for parameter in one.params for option in parameter.opts}
+
+
+def code(page: Path) -> str:
+    """Only what stands in code: between backticks, or in a block."""
+    return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", page.read_text(), re.DOTALL))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    for words in COMMAND.findall(code(page)):
+        path: tuple[str, ...] = ()
+        for word in words.split():
+            if isinstance(COMMANDS[path], click.Group):
+                assert (*path, word) in COMMANDS, f"clawmates{words}"
+                path = (*path, word)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_and_target_that_a_page_names_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = code(page)
+    for line in text.splitlines():
+        if "clawmates" in line or line.startswith("`--"):
+            strangers = {"--help"} | ({"--now"} if "systemctl" in line else set())
+            assert set(OPTION.findall(line)) - strangers <= OPTIONS, line
+    assert set(re.findall(r"\bmake ([a-z]+)", text)) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_points_to_exists(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_table_of_codes_is_the_list_of_codes() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text()
+    assert runpy.run_path(str(ROOT / "scripts" / "codes"))["with_table"](page) == page, "run scripts/codes"
+    assert page.count("\n| `bad-token` |") == 1

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from clawmates.base.paths import Run, State
+from clawmates.base.settings import Settings
 from clawmates.proofs.fake_world import FakeWorld
 from clawmates.proofs.probes.attempt import Attempts
 from clawmates.proofs.probes.entry import PROBES, Seen
 from clawmates.proofs.probes.inside.frame import DENIED, DONE
+from clawmates.proofs.world import World
 from clawmates.proofs.writes import write_bytes
 from clawmates.wire.names import ChannelKind
 from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
@@ -122,6 +124,8 @@ class FakePlatform:
     """``None`` for a real one."""
     messenger: tuple[str, ...] = ()
     """The bots among ``bots`` that are reached through the messenger and not through ``channel``."""
+    settings: Settings = field(default_factory=Settings)
+    world: World | None = None
     services: dict[str, Child] = field(default_factory=dict)
     mates: dict[str, Child] = field(default_factory=dict)
     tried: Attempts = field(default_factory=all_denied)

@@ -16,6 +16,7 @@ from clawmates.proofs.containers import Containers
 from clawmates.proofs.platform import ChatError, ProofError
 from clawmates.proofs.probes.attempt import Site, attempt, hogged
 from clawmates.proofs.stand_ins import StandIns
+from clawmates.proofs.world import World
 from clawmates.selfhost import bots
 from clawmates.selfhost.console import Console, ConsoleError
 from clawmates.selfhost.processes import running
@@ -41,6 +42,7 @@ class LivePlatform:
     settings: Settings
     apart: tuple[str, ...] = ()
     stand_ins: StandIns | None = None
+    world: World | None = None
     _consoles: dict[str, Console] = field(default_factory=dict)
 
     @property

@@ -6,22 +6,25 @@ import argparse
 import sys
 
 from clawmates.proofs.result import Claim
-from clawmates.proofs.run import run, show
+from clawmates.proofs.run import tell
 from clawmates.proofs.trial import Options
+from clawmates.trials.cable import Cable, NoCableError, plug
+from clawmates.trials.running import MISSING
 from clawmates.trials.running import run as run_trial
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
+from clawmates.trials.world import world_of
 from clawmates.wire.names import ChannelKind
 
 
-async def main(claims: list[str], options: Options, *, as_json: bool) -> int:
+async def main(claims: list[str], options: Options, cable: Cable, *, as_json: bool, page: str) -> int:
     """Starts a platform with a bot of each channel at each provider, tries the claims, removes it again."""
-    async with throwaway(disk=True) as trial:
+    async with throwaway(disk=True, cable=cable) as trial, world_of(trial):
         bots = crowd(trial)
         await trial.add(bots, prompt=f"You are helpful. {trial.stand_ins.secret.mark}")
         await trial.until_live(*(bot.name for bot in bots))
         # Faster than any real model; at once would be a race of schedulers, and a kill would never meet an answer.
         await trial.simulator.set_style(first_byte_ms=60, gap_ms=5)
-        return show(await run(trial.live, claims, options), as_json=as_json)
+        return await tell(trial.live, claims, options, as_json=as_json, page=page)
 
 
 def crowd(trial: Throwaway) -> list[Bot]:
@@ -41,10 +44,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", dest="as_json", action="store_true")
+    parser.add_argument("--html", default="", metavar="PATH", help="write the report as one page to show to others")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     wanted = _arguments()
     options = Options.of(full=wanted.full, messages=wanted.messages, kills=wanted.kills)
-    sys.exit(run_trial(main(wanted.claim, options, as_json=wanted.as_json)))
+    try:
+        there = plug()
+    except NoCableError as problem:
+        sys.stderr.write(f"error: {problem}\n")
+        sys.exit(MISSING)
+    sys.exit(run_trial(main(wanted.claim, options, there, as_json=wanted.as_json, page=wanted.html)))

@@ -26,7 +26,9 @@ from clawmates.selfhost.platform import Platform
 from clawmates.selfhost.supervisor import Phase, Supervisor
 from clawmates.simulator.client import Simulator
 from clawmates.simulator.model import Service
+from clawmates.trials import outside as cabled
 from clawmates.trials.disk import loop_disk
+from clawmates.trials.outside import open_outside
 from clawmates.trials.stand_ins import Outside
 from clawmates.wire.desired import Access, DesiredState
 from clawmates.wire.names import ChannelKind, ItemName
@@ -35,6 +37,8 @@ from clawmates.wire.status import BotState, BotStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+
+    from clawmates.trials.cable import Cable
 
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -96,6 +100,8 @@ class Throwaway:
     release: Release
     bots: dict[str, Bot]
     stand_ins: Outside
+    outside: cabled.Outside | None = None
+    """The world at the other end of the cable, where there is one."""
 
     async def add(
         self,
@@ -145,11 +151,29 @@ class Throwaway:
         if bot.channel is ChannelKind.TELEGRAM:
             await self.simulator.add_bot(bot.token, bot.username)
 
+    def take_out(self, *names: str) -> None:
+        """Lets bots run no longer."""
+        now = bots.read(self.state)
+        kept = tuple(one for one in now.bots if one.id not in names)
+        bots.write(self.state, DesiredState(revision=now.revision + 1, bots=kept))
+
     async def until_live(self, *names: str, seconds: float = LIVE_SECONDS) -> tuple[BotStatus, ...]:
         """Waits until these bots are live; raises :class:`TrialError` with what they are instead."""
         return tuple(
             [await self.until(name, lambda bot: bot.state is BotState.LIVE, seconds=seconds) for name in names]
         )
+
+    async def until_only(self, *names: str, seconds: float = LIVE_SECONDS) -> None:
+        """Waits until no other bot has a container; raises :class:`TrialError`."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not await self._only(names):  # noqa: ASYNC110 - another process changes
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            raise TrialError(f"other bots still run after {seconds:.0f} s") from None
+
+    async def _only(self, names: tuple[str, ...]) -> bool:
+        return {bot.bot for bot in (await self.live.status()).bots if bot.pid} <= set(names)
 
     async def until(
         self, name: str, condition: Callable[[BotStatus], bool], *, seconds: float = LIVE_SECONDS
@@ -184,21 +208,30 @@ class Throwaway:
 
 @asynccontextmanager
 async def throwaway(
-    *, disk: bool = False, keep: bool = False, settings: Mapping[str, Mapping[str, object]] | None = None
+    *,
+    disk: bool = False,
+    keep: bool = False,
+    settings: Mapping[str, Mapping[str, object]] | None = None,
+    cable: Cable | None = None,
 ) -> AsyncIterator[Throwaway]:
     """Starts everything but bots; ends and removes everything afterwards, unless ``keep``.
 
-    ``disk`` puts the state folder on a small disk image of its own. Raises :class:`TrialError` and the errors of
-    :mod:`clawmates.selfhost`.
+    ``disk`` puts the state folder on a small disk image of its own; with a ``cable`` the stand-ins are at its other
+    end. Raises :class:`TrialError` and the errors of :mod:`clawmates.selfhost`.
     """
     async with AsyncExitStack() as stack:
         root = Path(tempfile.mkdtemp(prefix="clawmates-", dir="/var/tmp"))
         if not keep:
             stack.callback(shutil.rmtree, root, ignore_errors=True)
         place = stack.enter_context(loop_disk(root)) if disk else root
-        simulator, folder = await _start_simulator(stack, root)
         state, run = State(place / "state"), Path("/run") / root.name
-        plan = Plan(state=state, release=RELEASE, settings=_settings(folder, run, settings or {}))
+        outside = await open_outside(stack, cable, root) if cable is not None else None
+        if outside is not None:
+            simulator, world = outside.simulator, outside.settings
+        else:
+            simulator, folder = await _start_simulator(stack, root)
+            world = _stand_ins(folder)
+        plan = Plan(state=state, release=RELEASE, settings=_settings(world, run, settings or {}))
         made, release = install(plan, datetime.now(UTC))
         stack.callback(layout.unmount_below, state.root)
         stack.callback(layout.remove_run, made.run)
@@ -211,15 +244,25 @@ async def throwaway(
         stack.push_async_callback(live.close)
 
         known: dict[str, Bot] = {}
-        live.stand_ins = outside = Outside(simulator, known)
-        yield Throwaway(root, state, simulator, platform, live, release, known, outside)
+        live.stand_ins = stand_ins = Outside(simulator, known)
+        yield Throwaway(root, state, simulator, platform, live, release, known, stand_ins, outside=outside)
 
 
-def _settings(folder: Path, run: Path, more: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, object]]:
-    ports = json.loads((folder / "ports.json").read_bytes())
+def _settings(
+    world: Mapping[str, Mapping[str, object]], run: Path, more: Mapping[str, Mapping[str, object]]
+) -> dict[str, dict[str, object]]:
     sections: dict[str, dict[str, object]] = {
         "platform": {"run": str(run)},
         "vault": {"listen": "127.0.0.1:0"},
+    }
+    for name, values in (*world.items(), *more.items()):
+        sections.setdefault(name, {}).update(values)
+    return sections
+
+
+def _stand_ins(folder: Path) -> dict[str, dict[str, object]]:
+    ports = json.loads((folder / "ports.json").read_bytes())
+    return {
         "gateway": {
             "unsafe_resolve": {
                 service.host: f"127.0.0.1:{ports[service.value]}" for service in Service if service.encrypted
@@ -228,9 +271,6 @@ def _settings(folder: Path, run: Path, more: Mapping[str, Mapping[str, object]])
         },
         "node": {"unsafe_extra_ca": str(folder / "ca.pem")},
     }
-    for name, values in more.items():
-        sections.setdefault(name, {}).update(values)
-    return sections
 
 
 async def _start_simulator(stack: AsyncExitStack, root: Path) -> tuple[Simulator, Path]:

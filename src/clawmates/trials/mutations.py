@@ -1,4 +1,4 @@
-"""Every seeded defect. A test holds each of them against the sources as they are."""
+"""Every seeded defect, and the page that lists them. A test holds each of them against the sources as they are."""
 
 from __future__ import annotations
 
@@ -14,3 +14,27 @@ MUTATIONS: tuple[Mutation, ...] = (
     *mutations_storage.MUTATIONS,
     *mutations_seen_by_tests.MUTATIONS,
 )
+HEAD = """# Seeded defects
+
+A claim that stays green while the thing it claims is broken proves nothing, and one that turns red for something else
+sends people the wrong way. So `make mutate` copies this checkout, makes one small defect at a time in the copy, builds
+and signs the copy's image with a key of its own, starts a platform from it and tries every claim: exactly the one named
+here must turn red. What no claim can see from outside names the test that does, and then every claim must hold. `make
+test` tries those that are marked, each with its own claim. A defect whose lines have moved stops the tests until it
+follows.
+
+This page is made from `clawmates.trials.mutations`; a test compares them.
+
+| defect | what is broken | who must see it | in `make test` |
+|---|---|---|---|
+"""
+
+
+def markdown() -> str:
+    """``docs/mutations.md``."""
+    rows = (
+        f"| {one.id} | {one.what} | {'`' + one.test + '`' if one.test else '*' + str(one.claim) + '*'} |"
+        f" {'yes' if one.quick else ''} |\n"
+        for one in MUTATIONS
+    )
+    return HEAD + "".join(rows)

@@ -32,10 +32,17 @@ MUTATIONS = (
         quick=True,
     ),
     _weaker(
-        "mounts-writable",
-        "the folders of the socket and of the ticket are mounted writable",
+        "socket-writable",
+        "the folder of the bot's socket is mounted writable",
         "{mount.target}:ro,rprivate",
-        "{mount.target}:rw,rprivate",
+        "{mount.target}:{'rw' if mount.target.endswith('door') else 'ro'},rprivate",
+    ),
+    _weaker(
+        "boot-writable",
+        "the folder of trust and ticket is mounted writable",
+        "{mount.target}:ro,rprivate",
+        "{mount.target}:{'rw' if mount.target.endswith('boot') else 'ro'},rprivate",
+        quick=True,
     ),
     _weaker(
         "swap-allowed",
@@ -66,6 +73,7 @@ MUTATIONS = (
         "the engine writes down what the mate prints",
         '        "--log-driver=none",\n',
         '        "--log-driver=k8s-file",\n',
+        quick=True,
     ),
     Mutation(
         id="shared-user-ids",

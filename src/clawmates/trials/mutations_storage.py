@@ -29,6 +29,7 @@ MUTATIONS = (
             ),
         ),
         claim=Claim.NO_STORAGE,
+        quick=True,
     ),
     Mutation(
         id="write-a-temp-file",

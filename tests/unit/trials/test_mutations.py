@@ -17,7 +17,7 @@ from clawmates.trials.mutate import good, text
 from clawmates.trials.mutate_tree import Tree
 from clawmates.trials.mutate_verdict import Outcome, Seen, Verdict, by_claim, keys
 from clawmates.trials.mutation import Change, Mutation, StaleError
-from clawmates.trials.mutations import MUTATIONS
+from clawmates.trials.mutations import MUTATIONS, markdown
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -44,6 +44,16 @@ def test_the_test_it_names_is_there(mutation: Mutation) -> None:
 def test_each_has_a_name_of_its_own_and_a_claim_that_can_be_tried() -> None:
     assert Counter(one.id for one in MUTATIONS).most_common(1)[0][1] == 1
     assert {one.claim for one in MUTATIONS if one.claim is not None} <= set(TRIALS)
+
+
+def test_there_are_enough_of_them_and_six_are_tried_each_time() -> None:
+    assert len(MUTATIONS) >= 20
+    assert sum(one.quick for one in MUTATIONS) == 6
+    assert all(one.claim is not None for one in MUTATIONS if one.quick)
+
+
+def test_the_page_lists_them() -> None:
+    assert (ROOT / "docs" / "mutations.md").read_text() == markdown()
 
 
 def test_a_change_fits_exactly_once_or_says_that_the_code_has_moved() -> None:

@@ -34,6 +34,10 @@ SHOWN: dict[str, tuple[str, str]] = {
         "unit/vault/test_documents.py",
         "def test_the_newest_version_comes_back_to_the_key_that_asked",
     ),
+    "take a copy of `vault.db`, which opens nothing and which the audit chain shows": (
+        "unit/vault/test_service.py",
+        "def test_a_copy_for_a_backup_is_whole_noted_and_without_keys",
+    ),
     "read a credential": ("integration/test_vault_depth.py", "def test_a_document_comes_back_and_a_credential_never"),
     "send a credential to a host it was not sealed for": (
         "unit/vault/test_store.py",

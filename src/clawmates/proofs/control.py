@@ -63,6 +63,17 @@ def names(source: Source, patterns: Patterns) -> set[str]:
     return {event.encoding for event in search(source, patterns) if isinstance(event, Found)}
 
 
+@contextmanager
+def control_file(folder: Path, control: Canary) -> Iterator[Path]:
+    """A file with a text that no bot ever saw, on disk for as long as the search runs. Raises ``OSError``."""
+    path = folder / f".prove-{os.getpid()}"
+    _put(path, f"control text of clawmates prove: {control.stem}\n".encode())
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Seeds:
     """Where a control text lies, for as long as the search runs."""

@@ -114,7 +114,7 @@ class LivePlatform:
 
     async def kill(self, process: str) -> None:
         """See :class:`~clawmates.proofs.platform.Platform`."""
-        old = self._supervised().get(process, 0)
+        old = running(self.state).get(process, 0)
         try:
             descriptor = os.pidfd_open(old)
         except (OSError, ValueError):
@@ -132,7 +132,7 @@ class LivePlatform:
 
     async def _is_up(self, process: str, old: int) -> bool:
         """Whether a new process of that name serves, and all of them know each other again."""
-        now = self._supervised().get(process, 0)
+        now = running(self.state).get(process, 0)
         if now in {0, old}:
             return False
         try:

@@ -44,12 +44,14 @@ MUTATIONS = (
     ),
     Mutation(
         id="resolve-before-the-list",
-        what="a name is looked up before anybody asked whether it is listed",
+        what="a name that is not listed is looked up before it is refused",
         changes=(
             Change(
                 file="src/clawmates/gateway/door.py",
                 old="            target = decide(request.target, self.spec.hosts)\n",
-                new='            await self._outside.resolver.lookup(request.target.partition(":")[0])\n'
+                new='            name = request.target.partition(":")[0]\n'
+                "            if name not in self.spec.hosts:\n"
+                "                await self._outside.resolver.lookup(name)\n"
                 "            target = decide(request.target, self.spec.hosts)\n",
             ),
         ),

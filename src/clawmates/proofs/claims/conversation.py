@@ -114,7 +114,7 @@ class _Talk:
 
     async def begin(self, bot: str) -> None:
         """From the mate's own start, which node noted; what it wrote before the trial began counts as well."""
-        mate = await _running(self.platform, bot)
+        mate = await running(self.platform, bot)
         baseline = Baseline(mate.pid, mate.written_at_start)
         try:
             growth = baseline.growth()
@@ -229,9 +229,11 @@ def _doomed(say: Say, one: Round) -> bool:
     return say.talker.bot == one.of and say.talker.channel == ChannelKind.TERMINAL
 
 
-async def _running(platform: Platform, bot: str) -> BotStatus:
-    with suppress(StopIteration):
-        return next(
-            one for one in (await platform.status()).bots if one.bot == bot and one.state in _RUNNING and one.pid
-        )
-    raise NoBotError(f"bot {bot} is not live any more: see `clawmates status`")
+async def running(platform: Platform, bot: str = "") -> BotStatus:
+    """The bot of that id, or the first with a terminal channel. Raises :class:`NoBotError`."""
+    for one in (await platform.status()).bots:
+        wanted = one.bot == bot if bot else one.channel == ChannelKind.TERMINAL
+        if wanted and one.state in _RUNNING and one.pid:
+            return one
+    which = f"bot {bot} is not live any more" if bot else "no bot with the terminal channel is live: add one, or"
+    raise NoBotError(f"{which}: see `clawmates status`" if bot else f"{which} see `clawmates status` for why it is not")

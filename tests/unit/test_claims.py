@@ -115,7 +115,7 @@ def test_a_claim_without_a_meaning_is_noticed(page: str, table: Table) -> None:
         ("README.md", False),
         ("clawmates prove --claim no-storage", True),
         ("clawmates prove --claim isolation", True),
-        ("clawmates prove --claim tls13", False),
+        ("clawmates prove --claim region", False),
         ("clawmates prove --claim coffee", False),
         ("clawmates believe", False),
         ("make test", True),

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from clawmates.base.paths import Run, State
+from clawmates.base.settings import Settings
 from clawmates.proofs.probes.attempt import Attempts
 from clawmates.proofs.probes.entry import PROBES, Seen
 from clawmates.proofs.probes.inside.frame import DENIED, DONE
+from clawmates.proofs.world import World
 from clawmates.proofs.writes import write_bytes
 from clawmates.wire.names import ChannelKind
 from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
@@ -118,6 +120,8 @@ class FakePlatform:
     apart: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = (Finding(name="network", wanted="lo", found="lo", ok=True),)
     real_provider: bool = False
+    settings: Settings = field(default_factory=Settings)
+    world: World | None = None
     services: dict[str, Child] = field(default_factory=dict)
     mates: dict[str, Child] = field(default_factory=dict)
     tried: Attempts = field(default_factory=all_denied)

@@ -21,6 +21,7 @@ from clawmates.node.spec import FIRST_UID, UIDS, container_spec, mounts
 from clawmates.proofs.platform import ChatError, ProofError
 from clawmates.proofs.probes.attempt import Site, attempt, door_of, hogged
 from clawmates.proofs.probes.marks import Known
+from clawmates.proofs.world import World
 from clawmates.selfhost import bots
 from clawmates.selfhost.console import Console, ConsoleError
 from clawmates.selfhost.containers import podman_of
@@ -53,6 +54,7 @@ class LivePlatform:
     settings: Settings
     apart: tuple[str, ...] = ()
     provoke: Callable[[str], Awaitable[None]] | None = None
+    world: World | None = None
     _consoles: dict[str, Console] = field(default_factory=dict)
 
     @property

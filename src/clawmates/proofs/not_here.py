@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 NOT_HERE: Mapping[Claim, str] = MappingProxyType(
     {
-        Claim.TLS13: "Not yet built: the trial of every listener and every outgoing hop.",
         Claim.VAULT: "Not yet built: the trial of sealing, single-use tickets and destruction.",
         Claim.REGION: "Not yet built: regions come with the hosted service.",
         Claim.SOC2_CONTROLS: (

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from clawmates.base.paths import Run, State
+    from clawmates.base.settings import Settings
     from clawmates.proofs.probes.attempt import Attempts
     from clawmates.proofs.trial import Bench
+    from clawmates.proofs.world import World
     from clawmates.wire.status import Finding, NodeStatus
 
 
@@ -37,6 +39,16 @@ class Platform(Protocol):
     @property
     def run(self) -> Run:
         """The runtime folder."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """Its configuration."""
+        ...
+
+    @property
+    def world(self) -> World | None:
+        """What is outside, where that is made of stand-ins; ``None`` for a platform in the real world."""
         ...
 
     @property

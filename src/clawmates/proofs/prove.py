@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from clawmates.proofs.claims.isolation import isolation
 from clawmates.proofs.claims.no_storage import no_storage
+from clawmates.proofs.claims.tls13 import tls13
 from clawmates.proofs.not_here import not_here
 from clawmates.proofs.result import Claim, Report, Result
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from clawmates.proofs.platform import Platform
     from clawmates.proofs.trial import Bench, Options, Trial
 
-TRIALS: Mapping[Claim, Trial] = MappingProxyType({Claim.NO_STORAGE: no_storage, Claim.ISOLATION: isolation})
+TRIALS: Mapping[Claim, Trial] = MappingProxyType(
+    {Claim.NO_STORAGE: no_storage, Claim.TLS13: tls13, Claim.ISOLATION: isolation}
+)
 
 
 async def prove(platform: Platform, claims: Iterable[Claim], options: Options, bench: Bench) -> Report:

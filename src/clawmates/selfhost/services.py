@@ -50,9 +50,10 @@ def vault(state: State, listener: socket.socket | None) -> Service:
 
 
 def gateway(state: State, settings: Settings) -> Service:
-    """The gateway writes doors and its log."""
-    run = settings.run
-    return Service("gateway", (state.config, run.root), (run.doors, run.gateway.parent, state.log), state.config)
+    """The gateway writes doors and its log; its resolver may have an authority of its own to read."""
+    run, authority = settings.run, settings.gateway.unsafe_resolver_ca
+    reads = (state.config, run.root, *((Path(authority),) if authority else ()))
+    return Service("gateway", reads, (run.doors, run.gateway.parent, state.log), state.config)
 
 
 def node(state: State) -> Service:

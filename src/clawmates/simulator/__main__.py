@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clawmates.base.clock import SystemClock
 from clawmates.base.hardening import harden
-from clawmates.simulator.model import Ports
+from clawmates.simulator.model import Ports, Service
 from clawmates.simulator.process import Folder, run
 
 EXIT_CONFIGURATION = 78
@@ -25,13 +25,17 @@ def main() -> int:
     for name in ("anthropic", "google", "ollama"):
         # Any: those who start several simulators name the two ports above only.
         parser.add_argument(f"--{name}-port", type=int, default=0)
+    for service in Service:
+        parser.add_argument(f"--{service.value}-address", default="", help="where it listens instead of on 127.0.0.1")
     options = parser.parse_args()
+    addresses = {service: getattr(options, f"{service.value}_address") for service in Service}
     ports = Ports(
         telegram=options.telegram_port,
         openai=options.openai_port,
         anthropic=options.anthropic_port,
         google=options.google_port,
         ollama=options.ollama_port,
+        addresses={service: address for service, address in addresses.items() if address},
     )
     try:
         asyncio.run(run(Folder(options.dir), ports, SystemClock()))

@@ -26,7 +26,7 @@ _BACKLOG = 1024
 
 
 class Listener:
-    """Accepts for one stand-in on 127.0.0.1."""
+    """Accepts for one stand-in, on 127.0.0.1 unless another address is named."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Listener:
         authority: Authority,
         tasks: Nursery,
         clock: Clock,
+        address: str = LOOPBACK,
     ) -> None:
         """Binds at once, so that a port in use shows as ``OSError`` here; ``port`` 0 takes any."""
         self._service = service
@@ -50,7 +51,7 @@ class Listener:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((LOOPBACK, port))
+            self._socket.bind((address, port))
             self._socket.listen(_BACKLOG)
         except OSError:
             self._socket.close()

@@ -278,6 +278,8 @@ class Ports:
     anthropic: int = 0
     google: int = 0
     ollama: int = 0
+    addresses: Mapping[Service, str] = field(default_factory=dict)
+    """Where a service listens that is not to be found on 127.0.0.1: in a network of a trial's own."""
 
     def of(self, service: Service) -> int:
         """The port of a service."""

@@ -17,7 +17,7 @@ from clawmates.base.http.server import serve
 from clawmates.base.shape import encode_json
 from clawmates.base.x509 import Authority
 from clawmates.simulator.admin import Admin
-from clawmates.simulator.model import Ports
+from clawmates.simulator.model import Ports, Service
 from clawmates.simulator.web import nursery
 from clawmates.simulator.world import World
 
@@ -97,4 +97,11 @@ async def run(folder: Folder, ports: Ports, clock: Clock) -> None:
 
 
 def _taken(world: World) -> Ports:
-    return Ports(**{service.value: listener.port for service, listener in world.listeners.items()})
+    ports = {service: listener.port for service, listener in world.listeners.items()}
+    return Ports(
+        telegram=ports[Service.TELEGRAM],
+        openai=ports[Service.OPENAI],
+        anthropic=ports[Service.ANTHROPIC],
+        google=ports[Service.GOOGLE],
+        ollama=ports[Service.OLLAMA],
+    )

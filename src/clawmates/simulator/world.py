@@ -11,7 +11,7 @@ from clawmates.simulator.control import SetLimits
 from clawmates.simulator.frame import Frame
 from clawmates.simulator.google.server import Google
 from clawmates.simulator.journal import Journal
-from clawmates.simulator.listener import Listener
+from clawmates.simulator.listener import LOOPBACK, Listener
 from clawmates.simulator.model import Service, TlsMode
 from clawmates.simulator.ollama.server import Ollama
 from clawmates.simulator.openai.server import OpenAI
@@ -50,6 +50,7 @@ class World:
                     authority=authority,
                     tasks=tasks,
                     clock=clock,
+                    address=ports.addresses.get(service, LOOPBACK),
                 )
             except OSError:
                 for listener in listeners.values():

@@ -85,7 +85,7 @@ class Names(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """One question."""
-        name, kind, question = _question(data)
+        name, kind, question = read_question(data)
         if kind == A:
             self.asked[name] += 1
         records = self._records(name, kind)
@@ -95,18 +95,20 @@ class Names(asyncio.DatagramProtocol):
 
     def _records(self, name: str, kind: int) -> list[bytes]:
         alias = self.zone.aliases.get(name)
-        records = [] if alias is None else [_record(name, CNAME, encode_name(alias))]
+        records = [] if alias is None else [encode_record(name, CNAME, encode_name(alias))]
         owner = alias or name
         found = self.zone.addresses.get(owner, (GOOD_4, GOOD_6))
         wanted = [address for address in found if kind == (A if address.version == 4 else AAAA)]
-        return records + [_record(owner, kind, address.packed) for address in wanted]
+        return records + [encode_record(owner, kind, address.packed) for address in wanted]
 
 
-def _record(name: str, kind: int, data: bytes) -> bytes:
+def encode_record(name: str, kind: int, data: bytes) -> bytes:
+    """A record that lives for no time (RFC 1035, section 4.1.3)."""
     return encode_name(name) + struct.pack(">HHIH", kind, 1, 0, len(data)) + data
 
 
-def _question(data: bytes) -> tuple[str, int, bytes]:
+def read_question(data: bytes) -> tuple[str, int, bytes]:
+    """(name, kind, the question as it stands in the message); raises ``MessageError``."""
     at, labels = 12, []
     while at < len(data) and (size := data[at]):
         labels.append(data[at + 1 : at + 1 + size].decode("latin-1"))

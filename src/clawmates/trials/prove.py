@@ -8,14 +8,17 @@ import sys
 from clawmates.proofs.result import Claim
 from clawmates.proofs.run import run, show
 from clawmates.proofs.trial import Options
+from clawmates.trials.cable import Cable, NoCableError, plug
+from clawmates.trials.running import MISSING
 from clawmates.trials.running import run as run_trial
 from clawmates.trials.throwaway import Bot, throwaway
+from clawmates.trials.world import world_of
 from clawmates.wire.names import ChannelKind
 
 
-async def main(claims: list[str], options: Options, *, as_json: bool) -> int:
+async def main(claims: list[str], options: Options, cable: Cable, *, as_json: bool) -> int:
     """Starts a platform with one terminal bot and one Telegram bot, tries the claims, removes it again."""
-    async with throwaway(disk=True) as trial:
+    async with throwaway(disk=True, cable=cable) as trial, world_of(trial):
         await trial.add(
             [Bot.invent("canary", ChannelKind.TERMINAL), Bot.invent("neighbour", ChannelKind.TELEGRAM)],
         )
@@ -37,4 +40,9 @@ def _arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     wanted = _arguments()
     options = Options(messages=wanted.messages, full=wanted.full)
-    sys.exit(run_trial(main(wanted.claim, options, as_json=wanted.as_json)))
+    try:
+        there = plug()
+    except NoCableError as problem:
+        sys.stderr.write(f"error: {problem}\n")
+        sys.exit(MISSING)
+    sys.exit(run_trial(main(wanted.claim, options, there, as_json=wanted.as_json)))

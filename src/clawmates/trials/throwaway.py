@@ -27,6 +27,7 @@ from clawmates.selfhost.supervisor import Phase, Supervisor
 from clawmates.simulator.client import Simulator
 from clawmates.simulator.model import Failure, Fault, FaultKind, Service
 from clawmates.trials.disk import loop_disk
+from clawmates.trials.outside import Outside, open_outside
 from clawmates.wire.desired import DesiredState
 from clawmates.wire.names import ChannelKind, ItemName
 from clawmates.wire.release import Release
@@ -34,6 +35,8 @@ from clawmates.wire.status import BotState, BotStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+
+    from clawmates.trials.cable import Cable
 
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -71,12 +74,13 @@ class Bot:
     token: str
     key: str
     username: str
+    provider: str = PROVIDER
 
     @classmethod
-    def invent(cls, name: str, channel: ChannelKind) -> Bot:
+    def invent(cls, name: str, channel: ChannelKind, provider: str = PROVIDER) -> Bot:
         """Credentials of the real form."""
         token = f"{secrets.randbelow(9 * 10**8) + 10**8}:{secrets.token_urlsafe(27)[:35]}"
-        return cls(name, channel, token, f"sk-{secrets.token_hex(24)}", f"{name.replace('-', '_')}_bot")
+        return cls(name, channel, token, f"sk-{secrets.token_hex(24)}", f"{name.replace('-', '_')}_bot", provider)
 
 
 @dataclass(slots=True)
@@ -90,7 +94,8 @@ class Throwaway:
     live: LivePlatform
     release: Release
     bots: dict[str, Bot] = field(default_factory=dict)
-    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    outside: Outside | None = None
+    """The world at the other end of the cable, where there is one."""
 
     async def add(
         self,
@@ -102,16 +107,17 @@ class Throwaway:
     ) -> None:
         """Makes the stand-ins know the bots (if ``known``), seals their credentials, and lists them all at once."""
         specs = []
-        model = self.model
-        await self.simulator.add_model(model)
         async with vault_of(self.state, self.platform.settings) as vault:
             for bot in wanted:
+                model = self.model_of(bot.provider)
                 if known:
-                    await self.simulator.add_key(bot.key)
-                if known and bot.channel is ChannelKind.TELEGRAM:
-                    await self.simulator.add_bot(bot.token, bot.username)
+                    await self._introduce(bot, model)
                 draft = Draft(
-                    name=bot.name, channel=bot.channel, provider=PROVIDER, model=model, secrets=_secrets(bot, prompt)
+                    name=bot.name,
+                    channel=bot.channel,
+                    provider=bot.provider,
+                    model=model,
+                    secrets=_secrets(bot, prompt),
                 )
                 check(draft, self.release)
                 node = self.platform.settings.node.name
@@ -128,6 +134,21 @@ class Throwaway:
         now = bots.read(self.state)
         listed = tuple(replace(one, paused=False) if one.id in names else one for one in now.bots)
         bots.write(self.state, DesiredState(revision=now.revision + 1, bots=listed))
+
+    async def _introduce(self, bot: Bot, model: str) -> None:
+        """Makes the stand-ins know a bot."""
+        service = Service(bot.provider)
+        if service.encrypted:
+            await self.simulator.add_model(model, service)
+            await self.simulator.add_key(bot.key, service)
+        if bot.channel is ChannelKind.TELEGRAM:
+            await self.simulator.add_bot(bot.token, bot.username)
+
+    def take_out(self, *names: str) -> None:
+        """Lets bots run no longer."""
+        now = bots.read(self.state)
+        kept = tuple(one for one in now.bots if one.id not in names)
+        bots.write(self.state, DesiredState(revision=now.revision + 1, bots=kept))
 
     async def until_live(self, *names: str, seconds: float = LIVE_SECONDS) -> tuple[BotStatus, ...]:
         """Waits until these bots are live; raises :class:`TrialError` with what they are instead."""
@@ -155,30 +176,43 @@ class Throwaway:
 
     @property
     def model(self) -> str:
-        """The first model of the trial's provider."""
-        provider = self.release.provider(PROVIDER)
-        if provider is None:
-            raise TrialError(f"the release has no provider {PROVIDER}")
-        return provider.models[0].id
+        """The first model of the trial's usual provider."""
+        return self.model_of(PROVIDER)
+
+    def model_of(self, provider: str) -> str:
+        """The first model of a provider."""
+        found = self.release.provider(provider)
+        if found is None:
+            raise TrialError(f"the release has no provider {provider}")
+        return found.models[0].id
 
 
 @asynccontextmanager
 async def throwaway(
-    *, disk: bool = False, keep: bool = False, settings: Mapping[str, Mapping[str, object]] | None = None
+    *,
+    disk: bool = False,
+    keep: bool = False,
+    settings: Mapping[str, Mapping[str, object]] | None = None,
+    cable: Cable | None = None,
 ) -> AsyncIterator[Throwaway]:
     """Starts everything but bots; ends and removes everything afterwards, unless ``keep``.
 
-    ``disk`` puts the state folder on a small disk image of its own. Raises :class:`TrialError` and the errors of
-    :mod:`clawmates.selfhost`.
+    ``disk`` puts the state folder on a small disk image of its own; with a ``cable`` the stand-ins are at its other
+    end. Raises :class:`TrialError` and the errors of :mod:`clawmates.selfhost`.
     """
     async with AsyncExitStack() as stack:
         root = Path(tempfile.mkdtemp(prefix="clawmates-", dir="/var/tmp"))
         if not keep:
             stack.callback(shutil.rmtree, root, ignore_errors=True)
         place = stack.enter_context(loop_disk(root)) if disk else root
-        simulator, folder = await _start_simulator(stack, root)
         state, run = State(place / "state"), Path("/run") / root.name
-        plan = Plan(state=state, release=RELEASE, settings=_settings(folder, run, settings or {}))
+        outside = await open_outside(stack, cable, root) if cable is not None else None
+        if outside is not None:
+            simulator, world = outside.simulator, outside.settings
+        else:
+            simulator, folder = await _start_simulator(stack, root)
+            world = _stand_ins(folder)
+        plan = Plan(state=state, release=RELEASE, settings=_settings(world, run, settings or {}))
         made, release = install(plan, datetime.now(UTC))
         stack.callback(layout.unmount_below, state.root)
         stack.callback(layout.remove_run, made.run)
@@ -196,14 +230,24 @@ async def throwaway(
             await simulator.set_fault(Service.OPENAI, failure, times=3)
 
         live.provoke = provoke
-        yield Throwaway(root, state, simulator, platform, live, release)
+        yield Throwaway(root, state, simulator, platform, live, release, outside=outside)
 
 
-def _settings(folder: Path, run: Path, more: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, object]]:
-    ports = json.loads((folder / "ports.json").read_bytes())
+def _settings(
+    world: Mapping[str, Mapping[str, object]], run: Path, more: Mapping[str, Mapping[str, object]]
+) -> dict[str, dict[str, object]]:
     sections: dict[str, dict[str, object]] = {
         "platform": {"run": str(run)},
         "vault": {"listen": "127.0.0.1:0"},
+    }
+    for name, values in (*world.items(), *more.items()):
+        sections.setdefault(name, {}).update(values)
+    return sections
+
+
+def _stand_ins(folder: Path) -> dict[str, dict[str, object]]:
+    ports = json.loads((folder / "ports.json").read_bytes())
+    return {
         "gateway": {
             "unsafe_resolve": {
                 service.host: f"127.0.0.1:{ports[service.value]}" for service in Service if service.encrypted
@@ -212,9 +256,6 @@ def _settings(folder: Path, run: Path, more: Mapping[str, Mapping[str, object]])
         },
         "node": {"unsafe_extra_ca": str(folder / "ca.pem")},
     }
-    for name, values in more.items():
-        sections.setdefault(name, {}).update(values)
-    return sections
 
 
 async def _start_simulator(stack: AsyncExitStack, root: Path) -> tuple[Simulator, Path]:

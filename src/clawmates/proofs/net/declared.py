@@ -1,0 +1,99 @@
+"""What a platform may listen on: everything else counts against it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawmates.base.paths import Run, State
+from clawmates.base.settings import Settings, SettingsError, address, vault_address
+from clawmates.proofs.net.packets import End
+from clawmates.proofs.net.strangers import reachable
+from clawmates.wire.terminal import HOST, PORT
+
+if TYPE_CHECKING:
+    from clawmates.proofs.net.sockets import Listener
+
+
+class Must(StrEnum):
+    """What a listener must be."""
+
+    TLS = "TLS 1.3 only"
+    RELAY = "relays TLS 1.3 only"
+    """It ends no TLS: the gateway's way in, which reads a name and hands bytes on."""
+    PRIVATE = "answers no stranger"
+    INSIDE = "inside a container without a network"
+    NOTES = "hears its own processes only"
+    """The supervisor's datagram socket (sd_notify(3)): the kernel says who speaks, and nothing is answered."""
+    ABSENT = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """Whose the platform's listeners are."""
+
+    state: State
+    run: Run
+    settings: Settings
+    terminals: Collection[str]
+    """The names of processes that are mates with the terminal channel."""
+
+    @property
+    def vault(self) -> End | None:
+        """Where the vault listens."""
+        try:
+            return _end(*vault_address(self.settings))
+        except SettingsError:
+            return None
+
+    @property
+    def ingress(self) -> End | None:
+        """Where callers from outside arrive."""
+        where = self.settings.gateway.ingress
+        return _end(*address(where)) if where else None
+
+    @property
+    def ollama(self) -> End:
+        """The only plaintext there is: a model on this host's own loopback."""
+        return _end(*address(self.settings.gateway.ollama))
+
+    def must(self, one: Listener) -> Must:
+        """What ``one`` must be; unknown means that it must not be."""
+        if one.protocol == "tcp":
+            return self._tcp(one)
+        if one.protocol != "unix" or one.where.startswith("@"):
+            return Must.ABSENT
+        path = Path(reachable(one.where, one.pid))
+        if path == self.run.supervisor / "notify.sock":
+            return Must.NOTES
+        owner = one.process.split()[0]
+        homes = {
+            "gateway": (self.run.doors, self.run.gateway.parent),
+            "node": (self.run.node.parent,),
+            "conmon": (self.run.engine, self.state.engine),
+        }
+        return Must.PRIVATE if any(home in path.parents for home in homes.get(owner, ())) else Must.ABSENT
+
+    def _tcp(self, one: Listener) -> Must:
+        if one.end is not None and one.end == self.vault and one.process in {"vault", "clawmates up"}:
+            return Must.TLS
+        if one.end is not None and one.end == self.ingress and one.process == "gateway":
+            return Must.RELAY
+        if one.process in self.terminals and one.where == f"{HOST}:{PORT}":
+            return Must.INSIDE
+        return Must.ABSENT
+
+
+def _end(host: str, port: int) -> End:
+    return End(ip_address("127.0.0.1" if host == "localhost" else host), port)
+
+
+def reach(end: End) -> End:
+    """Where to call a listener that takes calls to every address."""
+    if end.address.is_unspecified:
+        return End(ip_address("127.0.0.1" if end.address.version == 4 else "::1"), end.port)
+    return end

@@ -42,3 +42,38 @@ def test_tls13_is_broken_by_a_listener_a_leak_and_a_rash_client(reports: dict[st
     assert "a connection to 11.9.9.9:80 is: not TLS" in found
     assert "packets: what was said, as hex-lower" in found
     assert "the client spoke to a server that is «expired»" in found
+
+
+def test_vault_holds(reports: dict[str, dict[str, Any]]) -> None:
+    claim = reports["vault"]
+    assert (claim["status"], claim["evidence"]["found"]) == ("held", [])
+    figures = claim["evidence"]["figures"]
+    assert figures["hits"] == 0
+    assert figures["credentials_searched"] >= 4
+    assert figures["records"] >= 5
+    assert figures["mutations"] >= 3
+    assert figures["route_refusals"] > 50
+    assert figures["destroyed_records"] == 3
+    assert figures["bytes_searched"] > 1 << 20
+
+
+def test_vault_is_broken_by_one_kept_credential_which_is_not_shown(reports: dict[str, dict[str, Any]]) -> None:
+    claim = reports["vault with defects"]
+    assert claim["status"] == "broken"
+    assert any("state folder" in found and "a credential as hex-lower" in found for found in claim["evidence"]["found"])
+
+
+def test_self_host_holds(reports: dict[str, dict[str, Any]]) -> None:
+    claim = reports["self-host"]
+    assert (claim["status"], claim["evidence"]["found"]) == ("held", [])
+    figures = claim["evidence"]["figures"]
+    assert figures["destinations_everybody"] == figures["allowed_everybody"] == 5
+    assert figures["destinations_alone"] == figures["allowed_alone"] == figures["names_looked_up_alone"] == 0
+    assert figures["replies_alone"] == 2
+
+
+def test_self_host_is_broken_by_one_more_destination(reports: dict[str, dict[str, Any]]) -> None:
+    claim = reports["self-host with defects"]
+    assert claim["status"] == "broken"
+    found = claim["evidence"]["found"]
+    assert len([one for one in found if "bytes went to an address that nobody named" in one]) == 2

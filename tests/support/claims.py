@@ -8,10 +8,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest.mock import patch
 
+from clawmates.base.paths import State
+from clawmates.base.secret import Secret
 from clawmates.base.shape import encode
+from clawmates.proofs.claims import victim as victims
 from clawmates.proofs.live import LivePlatform
 from clawmates.proofs.net.packets import End
 from clawmates.proofs.result import Report
@@ -24,6 +29,8 @@ from clawmates.trials.running import run as run_trial
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.trials.world import StandInWorld, world_of
 from clawmates.wire.names import ChannelKind
+from clawmates.wire.sealing import seal
+from clawmates.wire.vault import Binding, SealedItem
 
 SHORT = Options(messages=4)
 LISTENER = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(flush=True); input()"
@@ -66,8 +73,23 @@ class RashWorld:
     def places(self) -> Mapping[End, str]:
         return self.world.places
 
+    @property
+    def nowhere(self) -> End:
+        return self.world.nowhere
+
+    @property
+    def asked(self) -> Mapping[str, int]:
+        return self.world.asked
+
     async def prepare(self) -> None:
         await self.world.prepare()
+
+    async def retreat(self) -> None:
+        await self.world.retreat()
+
+    async def converse_alone(self, text: Callable[[int], str]) -> Mapping[str, int]:
+        await self._leak(text(0))
+        return await self.world.converse_alone(text)
 
     async def refresh(self) -> None:
         await self.world.refresh()
@@ -76,11 +98,14 @@ class RashWorld:
         await self.world.settle()
 
     async def converse(self, text: Callable[[int], str]) -> Mapping[str, int]:
+        await self._leak(text(0))
+        return await self.world.converse(text)
+
+    async def _leak(self, said: str) -> None:
         _, writer = await asyncio.open_connection(str(self.stranger.address), self.stranger.port)
-        writer.write(text(0).encode().hex().encode())
+        writer.write(said.encode().hex().encode())
         await writer.drain()
         writer.close()
-        return await self.world.converse(text)
 
 
 @dataclass(slots=True)
@@ -93,8 +118,8 @@ class Talkative(LivePlatform):
         return {**await LivePlatform.processes(self), "gateway helper": self.extra}
 
 
-async def tls13(trial: Throwaway, world: StandInWorld, cable: Cable) -> dict[str, Report]:
-    whole = await run(trial.live, ["tls13"], SHORT)
+async def with_defects(trial: Throwaway, world: StandInWorld, cable: Cable) -> dict[str, Report]:
+    """A process more than declared, a stranger who is told everything, a rash client, and a credential on disk."""
     stranger = End(ELSEWHERE, 80)
     cable.add(str(ELSEWHERE))
     with cable.listen(str(stranger.address), stranger.port):
@@ -104,20 +129,36 @@ async def tls13(trial: Throwaway, world: StandInWorld, cable: Cable) -> dict[str
         try:
             assert extra.stdout is not None
             await extra.stdout.readline()
-            rash = Talkative(trial.state, trial.live.settings, extra=extra.pid, world=RashWorld(world, stranger))
-            defect = await run(rash, ["tls13"], SHORT)
-            await rash.close()
+            bad = Talkative(trial.state, trial.live.settings, extra=extra.pid, world=RashWorld(world, stranger))
+            reports = {claim: await run(bad, [claim], SHORT) for claim in ("tls13", "self-host")}
+            with leaky_sealing(trial.state):
+                reports["vault"] = await run(bad, ["vault"], SHORT)
+            await bad.close()
         finally:
             extra.kill()
             await extra.wait()
-    return {"tls13": whole, "tls13 with defects": defect}
+    return {f"{claim} with defects": report for claim, report in reports.items()}
+
+
+@contextmanager
+def leaky_sealing(state: State) -> Iterator[None]:
+    """Somebody keeps what is sealed, in hexadecimal, where logs lie."""
+
+    def keep(public: str, binding: Binding, plaintext: Secret[str]) -> SealedItem:
+        with (state.log / "kept").open("ab") as stream:
+            stream.write(plaintext.reveal().encode().hex().encode() + b"\n")
+        return seal(public, binding, plaintext)
+
+    with patch.object(victims, "seal", keep):
+        yield
 
 
 async def main(cable: Cable) -> int:
-    async with throwaway(cable=cable) as trial, world_of(trial) as world:
+    async with throwaway(disk=True, cable=cable) as trial, world_of(trial) as world:
         await trial.add([Bot.invent("canary", ChannelKind.TERMINAL)])
         await trial.until_live("canary")
-        reports = await tls13(trial, world, cable)
+        reports = {claim: await run(trial.live, [claim], SHORT) for claim in ("tls13", "vault", "self-host")}
+        reports |= await with_defects(trial, world, cable)
     sys.stdout.write(json.dumps(encode(reports)))
     return 0
 

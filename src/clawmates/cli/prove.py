@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,7 @@ from clawmates.cli.options import answered, settings_of, state_option
 from clawmates.proofs.live import LivePlatform
 from clawmates.proofs.platform import NoBotError, ProofError
 from clawmates.proofs.result import Claim
-from clawmates.proofs.run import run, show
+from clawmates.proofs.run import tell
 from clawmates.proofs.trial import Options
 
 if TYPE_CHECKING:
@@ -24,9 +25,22 @@ if TYPE_CHECKING:
 @click.option("--full", is_flag=True, help="Read devices of any size, and all old files too.")
 @click.option("--messages", type=click.IntRange(4, 100_000), default=20, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON alone on stdout.")
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the report as one page to show to others, without script or anything from elsewhere.",
+)
 @state_option
 @answered
-async def prove(state: State, claims: tuple[str, ...], full: bool, messages: int, as_json: bool) -> None:  # noqa: FBT001 - click's way
+async def prove(
+    state: State,
+    claims: tuple[str, ...],
+    full: bool,  # noqa: FBT001 - click's way
+    messages: int,
+    page: Path | None,
+    as_json: bool,  # noqa: FBT001 - click's way
+) -> None:
     """Try the platform's claims on the running platform: exit 0 when they held, 1 when one is broken.
 
     Sends made-up messages through a bot whose channel is the terminal and kills its container once, so its
@@ -35,7 +49,8 @@ async def prove(state: State, claims: tuple[str, ...], full: bool, messages: int
     need_root()
     platform = LivePlatform(state, settings_of(state))
     try:
-        code = show(await run(platform, claims, Options(messages=messages, full=full)), as_json=as_json)
+        options = Options(messages=messages, full=full)
+        code = await tell(platform, claims, options, as_json=as_json, page=str(page or ""))
     except ProofError as error:
         exit_code = Exit.MISSING if isinstance(error, NoBotError) else Exit.UNREACHABLE
         raise CommandError(f"{error}.", code="cannot-prove", exit_code=exit_code) from None

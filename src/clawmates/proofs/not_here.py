@@ -15,14 +15,12 @@ if TYPE_CHECKING:
 
 NOT_HERE: Mapping[Claim, str] = MappingProxyType(
     {
-        Claim.VAULT: "Not yet built: the trial of sealing, single-use tickets and destruction.",
         Claim.REGION: "Not yet built: regions come with the hosted service.",
         Claim.SOC2_CONTROLS: (
             "Not yet built: the audit chain and access control. The audit itself is an auditor's word, never ours."
         ),
         Claim.INVENTORY: "Not yet built: the declaration of what is kept, compared with what is.",
         Claim.RETENTION: "Not yet built: the jobs that delete, tried with a moved clock.",
-        Claim.SELF_HOST: "Not yet built: the capture of where a self-hosted platform's bytes go.",
     }
 )
 

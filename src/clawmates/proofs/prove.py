@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from clawmates.proofs.claims.isolation import isolation
 from clawmates.proofs.claims.no_storage import no_storage
+from clawmates.proofs.claims.self_host import self_host
 from clawmates.proofs.claims.tls13 import tls13
+from clawmates.proofs.claims.vault import vault
 from clawmates.proofs.not_here import not_here
 from clawmates.proofs.result import Claim, Report, Result
 
@@ -18,7 +20,13 @@ if TYPE_CHECKING:
     from clawmates.proofs.trial import Bench, Options, Trial
 
 TRIALS: Mapping[Claim, Trial] = MappingProxyType(
-    {Claim.NO_STORAGE: no_storage, Claim.TLS13: tls13, Claim.ISOLATION: isolation}
+    {
+        Claim.NO_STORAGE: no_storage,
+        Claim.TLS13: tls13,
+        Claim.ISOLATION: isolation,
+        Claim.VAULT: vault,
+        Claim.SELF_HOST: self_host,
+    }
 )
 
 

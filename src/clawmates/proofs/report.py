@@ -58,7 +58,7 @@ def table(rows: tuple[tuple[str, ...], ...]) -> list[str]:
     """Aligned columns: text to the left, numbers to the right."""
     rows = tuple(tuple(cell if len(cell) <= CELL else f"{cell[: CELL - 1]}…" for cell in row) for row in rows)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    numeric = [all(_number(row[column]) for row in rows[1:]) for column in range(len(rows[0]))]
+    numeric = [all(is_number(row[column]) for row in rows[1:]) for column in range(len(rows[0]))]
     return [
         "  "
         + "  ".join(
@@ -69,7 +69,8 @@ def table(rows: tuple[tuple[str, ...], ...]) -> list[str]:
     ]
 
 
-def _number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell stands to the right."""
     return cell.replace(",", "").replace(".", "", 1).isdigit()
 
 

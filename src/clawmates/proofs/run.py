@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawmates.base.clock import SystemClock
+from clawmates.base.files import write_atomic
 from clawmates.proofs import report
+from clawmates.proofs.circumstances import Watch
+from clawmates.proofs.meanings import MEANINGS
+from clawmates.proofs.page import html
 from clawmates.proofs.prove import prove
 from clawmates.proofs.result import Claim, Report
 from clawmates.proofs.trial import Bench, Options
@@ -47,6 +52,20 @@ async def run(platform: Platform, claims: Sequence[str], options: Options) -> Re
         return await prove(platform, [Claim(one) for one in claims] or list(Claim), options, bench)
     finally:
         progress.done()
+
+
+async def tell(platform: Platform, claims: Sequence[str], options: Options, *, as_json: bool, page: str = "") -> int:
+    """Tries claims, prints the report, writes it to ``page`` as HTML where one is named; the exit code.
+
+    Raises :class:`~clawmates.proofs.platform.ProofError`, and ``OSError`` for a page that cannot be written.
+    """
+    watch = Watch(SystemClock())
+    watch.start()
+    result = await run(platform, claims, options)
+    if page:
+        whole = html(result, await watch.stop(platform), MEANINGS)
+        write_atomic(Path(page), whole.encode(), mode=0o644)
+    return show(result, as_json=as_json)
 
 
 def show(result: Report, *, as_json: bool) -> int:

@@ -74,6 +74,16 @@ class World(Protocol):
         """Where the world's servers are, and the names they have there."""
         ...
 
+    @property
+    def nowhere(self) -> End:
+        """A place of the world where nobody has any business."""
+        ...
+
+    @property
+    def asked(self) -> Mapping[str, int]:
+        """The names that were looked up since the last :meth:`refresh`, and how often."""
+        ...
+
     async def prepare(self) -> None:
         """Adds the bots that it takes to try every channel and provider. Raises ``ProofError``."""
         ...
@@ -87,6 +97,14 @@ class World(Protocol):
 
         Raises :class:`~clawmates.proofs.platform.ProofError`.
         """
+        ...
+
+    async def retreat(self) -> None:
+        """Leaves one bot: in the terminal, with a model on this host's own loopback. Raises ``ProofError``."""
+        ...
+
+    async def converse_alone(self, text: Callable[[int], str]) -> Mapping[str, int]:
+        """Messages to that one. Raises ``ProofError``."""
         ...
 
     async def settle(self) -> None:

@@ -21,7 +21,8 @@ HERE, THERE = "way-out", "cable"
 MINE = "11.0.0.1"
 WORLD = "11.0.0.2"
 """Public, so that the gateway takes addresses of this network for what they stand for; nobody outside is asked."""
-LINE = 8
+LINE = 16
+"""Everything beyond it goes by the world's end of the cable, so that it is seen even where nobody lives."""
 
 
 class NoCableError(Exception):

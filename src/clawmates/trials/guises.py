@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from clawmates.base.x509 import Authority, Names
+from clawmates.proofs.net.weak import in_memory
 from clawmates.proofs.world import Guise, Reaction
 
 PUBLIC = (Guise.EXPIRED, Guise.WRONG_NAME, Guise.SELF_SIGNED, Guise.TLS12)
@@ -51,14 +51,7 @@ def _context(identity: bytes, guise: Guise) -> ssl.SSLContext:
     version = ssl.TLSVersion.TLSv1_2 if guise is Guise.TLS12 else ssl.TLSVersion.TLSv1_3
     context.minimum_version = context.maximum_version = version
     context.num_tickets = 0
-    # The standard library loads keys from files only; this one lives in memory and has no name.
-    descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, identity)
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
-    return context
+    return in_memory(context, identity)
 
 
 async def _nothing(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:

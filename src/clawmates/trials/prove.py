@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from clawmates.proofs.result import Claim
-from clawmates.proofs.run import run, show
+from clawmates.proofs.run import tell
 from clawmates.proofs.trial import Options
 from clawmates.trials.cable import Cable, NoCableError, plug
 from clawmates.trials.running import MISSING
@@ -16,7 +16,7 @@ from clawmates.trials.world import world_of
 from clawmates.wire.names import ChannelKind
 
 
-async def main(claims: list[str], options: Options, cable: Cable, *, as_json: bool) -> int:
+async def main(claims: list[str], options: Options, cable: Cable, *, as_json: bool, page: str) -> int:
     """Starts a platform with one terminal bot and one Telegram bot, tries the claims, removes it again."""
     async with throwaway(disk=True, cable=cable) as trial, world_of(trial):
         await trial.add(
@@ -25,7 +25,7 @@ async def main(claims: list[str], options: Options, cable: Cable, *, as_json: bo
         await trial.until_live("canary", "neighbour")
         # Faster than any real model; at once would be a race of schedulers, and a kill would never meet an answer.
         await trial.simulator.set_style(first_byte_ms=60, gap_ms=5)
-        return show(await run(trial.live, claims, options), as_json=as_json)
+        return await tell(trial.live, claims, options, as_json=as_json, page=page)
 
 
 def _arguments() -> argparse.Namespace:
@@ -34,6 +34,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--messages", type=int, default=20)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", dest="as_json", action="store_true")
+    parser.add_argument("--html", default="", metavar="PATH", help="write the report as one page to show to others")
     return parser.parse_args()
 
 
@@ -45,4 +46,4 @@ if __name__ == "__main__":
     except NoCableError as problem:
         sys.stderr.write(f"error: {problem}\n")
         sys.exit(MISSING)
-    sys.exit(run_trial(main(wanted.claim, options, there, as_json=wanted.as_json)))
+    sys.exit(run_trial(main(wanted.claim, options, there, as_json=wanted.as_json, page=wanted.html)))

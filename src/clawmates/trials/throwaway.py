@@ -156,6 +156,18 @@ class Throwaway:
             [await self.until(name, lambda bot: bot.state is BotState.LIVE, seconds=seconds) for name in names]
         )
 
+    async def until_only(self, *names: str, seconds: float = LIVE_SECONDS) -> None:
+        """Waits until no other bot has a container; raises :class:`TrialError`."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not await self._only(names):  # noqa: ASYNC110 - another process changes
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            raise TrialError(f"other bots still run after {seconds:.0f} s") from None
+
+    async def _only(self, names: tuple[str, ...]) -> bool:
+        return {bot.bot for bot in (await self.live.status()).bots if bot.pid} <= set(names)
+
     async def until(
         self, name: str, condition: Callable[[BotStatus], bool], *, seconds: float = LIVE_SECONDS
     ) -> BotStatus:

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from clawmates.base.x509 import Names
+from clawmates.proofs.net.packets import End
 from clawmates.proofs.platform import ChatError, ProofError
 from clawmates.selfhost import bots, pki
 from clawmates.simulator.client import SimulatorError
 from clawmates.simulator.model import Service, TlsMode
 from clawmates.trials.guises import OURS, PUBLIC, Masked, Wardrobe
 from clawmates.trials.hops import CommandLine, MaskedHop, Switchboard
-from clawmates.trials.outside import DNS_NAME
+from clawmates.trials.outside import DNS_NAME, ELSEWHERE, TLS_PORT
 from clawmates.trials.outside import PUBLIC as SERVICES
 from clawmates.trials.throwaway import Bot, Throwaway, TrialError
 from clawmates.wire.names import ChannelKind, Role, ServiceName
@@ -24,7 +25,6 @@ from clawmates.wire.status import BotState
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from clawmates.proofs.net.packets import End
     from clawmates.proofs.world import Hop
     from clawmates.trials.outside import Outside
 
@@ -53,6 +53,7 @@ class StandInWorld:
         self._bots = [
             Bot.invent(f"way-{number}", channel, provider) for number, (provider, channel) in enumerate(TALKERS)
         ]
+        self._alone = Bot.invent("alone", ChannelKind.TERMINAL, "ollama")
         now, authority = datetime.now(UTC), pki.load_authority(trial.state, datetime.now(UTC))
         region = trial.platform.settings.platform.region
         vault = Names(("vault", "localhost", "127.0.0.1"), (str(ServiceName(region, Role.VAULT, "vault-1")),))
@@ -73,6 +74,16 @@ class StandInWorld:
     def places(self) -> Mapping[End, str]:
         """The servers of the world."""
         return self._outside.places
+
+    @property
+    def nowhere(self) -> End:
+        """See :class:`~clawmates.proofs.world.World`."""
+        return End(ELSEWHERE, TLS_PORT)
+
+    @property
+    def asked(self) -> Mapping[str, int]:
+        """See :class:`~clawmates.proofs.world.World`."""
+        return dict(self._outside.zone.asked)
 
     @property
     def rounds(self) -> tuple[tuple[Hop, ...], ...]:
@@ -141,6 +152,7 @@ class StandInWorld:
         for service in SERVICES:
             await self._outside.simulator.set_tls(service, TlsMode.GOOD)
         self._outside.dns.cut()
+        self._outside.zone.asked.clear()
 
     async def converse(self, text: Callable[[int], str]) -> Mapping[str, int]:
         """See :class:`~clawmates.proofs.world.World`."""
@@ -177,12 +189,34 @@ class StandInWorld:
         except SimulatorError:
             raise ChatError(f"bot {bot.name} did not answer in Telegram") from None
 
+    async def retreat(self) -> None:
+        """See :class:`~clawmates.proofs.world.World`."""
+        self._trial.take_out(*(bot.name for bot in self._bots))
+        for name in self._before:
+            bots.pause(self._trial.state, name, paused=True)
+        try:
+            await self._trial.add([self._alone])
+            await self._trial.until_live(self._alone.name, seconds=BACK_SECONDS)
+            await self._trial.until_only(self._alone.name, seconds=BACK_SECONDS)
+        except TrialError as problem:
+            raise ProofError(f"the trial's bots do not make room: {problem}") from None
+        await self.refresh()
+
+    async def converse_alone(self, text: Callable[[int], str]) -> Mapping[str, int]:
+        """See :class:`~clawmates.proofs.world.World`."""
+        for number in range(2):
+            if not await self._trial.live.chat(self._alone.name, text(number)):
+                raise ChatError(f"bot {self._alone.name} gave an empty reply")
+        return {f"{ChannelKind.TERMINAL} → a model on this host": 2}
+
     async def settle(self) -> None:
         """See :class:`~clawmates.proofs.world.World`."""
         await self._switchboard.close()
         # Their consoles were those of containers that are no more.
         await self._trial.live.close()
-        self._trial.take_out(*(bot.name for bot in self._bots))
+        self._trial.take_out(self._alone.name, *(bot.name for bot in self._bots))
+        for name in self._before:
+            bots.pause(self._trial.state, name, paused=False)
         try:
             await self._trial.until_live(*self._before, seconds=BACK_SECONDS)
         except TrialError as problem:

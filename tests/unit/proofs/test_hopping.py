@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -12,6 +13,7 @@ from clawmates.proofs.net.packets import End
 from clawmates.proofs.platform import ProofError
 from clawmates.proofs.world import Guise, Hop, Reaction
 
+NOWHERE = End(IPv4Address("11.9.9.9"), 443)
 BAD = (Guise.EXPIRED, Guise.TLS12)
 SPOKE, REFUSED, SHOOK = (
     Reaction(shook=True, spoke=True),
@@ -42,6 +44,13 @@ class FakeWorld:
     @property
     def rounds(self) -> tuple[tuple[Hop, ...], ...]:
         return ((self.hop,),)
+
+    nowhere: End = NOWHERE
+    asked: Mapping[str, int] = field(default_factory=dict)
+
+    async def retreat(self) -> None: ...
+    async def converse_alone(self, text: Callable[[int], str]) -> Mapping[str, int]:
+        return {}
 
     async def prepare(self) -> None: ...
     async def refresh(self) -> None: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from clawmates.proofs.claims.conversation import running
 from clawmates.proofs.net.capture import capturing
 from clawmates.proofs.net.flows import Flow, Flows
-from clawmates.proofs.net.packets import End, MalformedError, parse
+from clawmates.proofs.net.packets import ICMP, Datagram, End, MalformedError, parse
 from clawmates.proofs.net.probe import probe
 from clawmates.proofs.net.sockets import connections, descendants
 from clawmates.proofs.net.weak import old_tls, plain, say
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from clawmates.proofs.trial import Options
 
 LOOK_SECONDS = 0.05
+TRY_SECONDS = 2.0
+Talk = Callable[[], Awaitable[Mapping[str, int]]]
+"""Holds a conversation; replies by way."""
 TLS = frozenset({Speech.TLS13, Speech.REFUSED, Speech.CONTINUED, Speech.SILENT})
 
 
@@ -51,34 +54,33 @@ class Overheard:
         return [(flow, flow.judge()) for flow in self.flows]
 
 
-async def overhear(platform: Platform, canary: Canary, control: Canary, options: Options) -> Overheard:
-    """A message over every channel that can be had, every packet of it, and two connections that must be noticed.
+async def overhear(platform: Platform, talk: Talk, control: Canary, *, stray: End | None = None) -> Overheard:
+    """What ``talk`` says, every packet of it, and connections of the trial's own that must be noticed.
 
+    ``stray`` is a place where nobody has any business: one connection to it is tried as well, and must be noticed.
     Raises :class:`ProofError`, also when the controls were not noticed.
     """
-    world = platform.world
+    there = platform.world is None
     owned: set[tuple[End, End]] = set()
     async with old_tls() as old, plain() as clear:
         with capturing() as capture:
-            async with _watching(platform, owned, there=world is None):
-                if world is not None:
-                    await world.refresh()
-                    replies = await world.converse(canary.message)
-                else:
-                    replies = await _one_message(platform, canary, options)
+            async with _watching(platform, owned, there=there):
+                replies = await talk()
                 await say(clear, control.mark.encode())
                 await probe(old)
+                if stray is not None:
+                    await _try(stray)
         flows = Flows.of(capture.packets)
         _check_controls(flows, {old: Speech.OLDER, clear: Speech.PLAIN})
-    ours = [flow for flow in flows.flows if flow.called not in {old, clear}]
+    if stray is not None and not any(flow.called == stray for flow in flows.flows):
+        raise ProofError("a connection to a place where nobody has any business was not noticed: the capture is blind")
+    ours = [flow for flow in flows.flows if flow.called not in {old, clear, stray}]
     # Nobody else lives in a network of the trial's own.
-    known = ours if world is not None else [flow for flow in ours if _is_owned(flow, owned)]
-    if not known:
-        raise ProofError("no connection of the conversation was seen: the capture shows nothing; try again")
+    known = [flow for flow in ours if _is_owned(flow, owned)] if there else ours
     return Overheard(
         packets=capture.packets,
         flows=known,
-        datagrams=Counter((one.protocol, one.target) for one in flows.datagrams),
+        datagrams=Counter((one.protocol, one.target) for one in flows.datagrams if not _answers(one, stray)),
         malformed=flows.malformed,
         others=capture.others,
         replies=replies,
@@ -86,8 +88,20 @@ async def overhear(platform: Platform, canary: Canary, control: Canary, options:
     )
 
 
-async def _one_message(platform: Platform, canary: Canary, options: Options) -> Mapping[str, int]:
-    """Where the world is the real one: the first bot with the terminal channel."""
+async def _try(stray: End) -> None:
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(TRY_SECONDS):
+            _, writer = await asyncio.open_connection(str(stray.address), stray.port)
+            writer.close()
+
+
+def _answers(datagram: Datagram, stray: End | None) -> bool:
+    """Whether it is the network's word that nobody lives where the trial knocked (RFC 792: it quotes the packet)."""
+    return stray is not None and datagram.protocol == ICMP and stray.address.packed in datagram.data
+
+
+async def say_one(platform: Platform, canary: Canary, options: Options) -> Mapping[str, int]:
+    """Where the world is the real one: two messages through the first bot with the terminal channel."""
     bot = await running(platform)
     for number in range(2):
         try:

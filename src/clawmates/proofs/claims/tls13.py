@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clawmates.proofs.canary import mint
 from clawmates.proofs.claims.hopping import NOT_TRIED, hopping
 from clawmates.proofs.claims.listening import listening
-from clawmates.proofs.claims.overheard import TLS, Overheard, overhear, search_packets
+from clawmates.proofs.claims.overheard import TLS, Overheard, overhear, say_one, search_packets
 from clawmates.proofs.control import SearchBrokenError, check_encodings
 from clawmates.proofs.encodings import ENCODINGS
 from clawmates.proofs.net.declared import Declared
@@ -20,6 +20,8 @@ from clawmates.proofs.result import Claim, Evidence, Result, Status, Table, repe
 from clawmates.proofs.search import Patterns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clawmates.proofs.net.flows import Flow
     from clawmates.proofs.net.packets import End
     from clawmates.proofs.net.wire import Wire
@@ -84,7 +86,17 @@ async def _conversation(platform: Platform, options: Options, bench: Bench) -> P
         check_encodings(canary)
     except SearchBrokenError as error:
         raise ProofError(f"the search does not work here: {error}") from None
-    heard = await overhear(platform, canary, control, options)
+    world = platform.world
+
+    async def talk() -> Mapping[str, int]:
+        if world is None:
+            return await say_one(platform, canary, options)
+        await world.refresh()
+        return await world.converse(canary.message)
+
+    heard = await overhear(platform, talk, control)
+    if not heard.flows:
+        raise ProofError("no connection of the conversation was seen: the capture shows nothing; try again")
     declared = Declared(platform.state, platform.run, platform.settings, ())
     searched = search_packets(heard, patterns, declared.ollama)
     if not searched.control:

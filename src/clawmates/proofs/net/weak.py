@@ -19,19 +19,24 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 
 
+def in_memory(context: ssl.SSLContext, identity: bytes) -> ssl.SSLContext:
+    """Gives a context a certificate and key that lie in no file; the standard library loads them from files only."""
+    descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, identity)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+    return context
+
+
 @asynccontextmanager
 async def old_tls() -> AsyncIterator[End]:
     """Speaks TLS 1.2 and nothing newer."""
     pair = Authority.create("control", datetime.now(UTC)).issue(Names(dns=("localhost",)), datetime.now(UTC))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
-    # The standard library loads keys from files only; this one lives in memory and has no name.
-    descriptor = os.memfd_create("control", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, pair.certificate + pair.key)
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
+    in_memory(context, pair.certificate + pair.key)
     server = await asyncio.start_server(_hang_up, LOOPBACK, 0, ssl=context)
     async with server:
         yield _end(server)

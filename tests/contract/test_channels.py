@@ -500,3 +500,15 @@ async def test_telegram_stop_closes_the_call_to_the_provider_and_keeps_what_was_
     assert not asked.complete
     assert asked.answered - received < CLOSED_WITHIN
     assert turns.ended[0].output_tokens > 0
+
+
+@KITS
+async def test_who_begins_where_the_last_life_ended_hears_nothing_twice(kit: Open) -> None:
+    async with serving(kit) as (there, incoming):
+        await there.say("one")
+        there.channel.finish(await incoming.get())
+        await there.channel.prepare()
+        there.channel.resume(there.channel.position())
+        await there.say("two")
+        assert (await incoming.get()).message.text == "two"
+        assert incoming.empty()

@@ -144,7 +144,7 @@ async def living(host: Rig, *, gateway: FolderGateway | None = None, keep: bool 
         live = Live(host, node, node.gateway, vault)
         try:
             async with asyncio.timeout(30):
-                while node.keeper is None or not node.keeper.image:  # noqa: ASYNC110 - set by another part
+                while node.keeper is None or not node.keeper.images:  # noqa: ASYNC110 - set by another part
                     await asyncio.sleep(0.01)
             yield live
         finally:

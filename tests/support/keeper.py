@@ -95,8 +95,10 @@ class World:
         self.revision += 1
         self.keeper.wants(DesiredState(revision=self.revision, bots=bots))
 
-    def may_run(self) -> None:
-        self.keeper.may_run(release(), IMAGE)
+    def may_run(self, config: str = IMAGE, number: int = 1) -> None:
+        """A signed release appears, and its image is there."""
+        self.machine.images.add(config)
+        self.keeper.may_run(release(config=config, number=number), config)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
@@ -156,7 +158,7 @@ class World:
         self.kill(before, name)
         await self.until(lambda: self.hold(name).generation == after)
         self.says(Code.LIVE, after, name)
-        await self.until(lambda: self.hold(name).state is BotState.LIVE)
+        await self.until(lambda: self.hold(name).live_at is not None)
         return after
 
     async def fails(self, name: str = "anna", code: Code | None = None) -> int:

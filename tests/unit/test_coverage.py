@@ -15,14 +15,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PURE = {
-    "gateway": "addresses bandwidth bucket chats decision hello quota records routes target turns",
+    "gateway": "addresses bandwidth bucket chats decision handover hello quota records routes target turns",
+    "node": "backoff gate reconcile",
     "vault": "catalogue envelope identity intake leases sessions tickets",
 }
 WHOLE = {f"src/clawmates/{room}/{module}.py" for room, modules in PURE.items() for module in modules.split()}
 CONTROL = "src/clawmates/vault/wipe.py"
 """The weak control: nobody tests it here, so it must not look whole."""
 TESTS = (
-    *(f"tests/unit/gateway/test_{name}.py" for name in ("addresses", "bandwidth", "hello", "target", "turns")),
+    *(
+        f"tests/unit/gateway/test_{name}.py"
+        for name in ("addresses", "bandwidth", "handover", "hello", "target", "turns")
+    ),
+    *(f"tests/unit/node/test_{name}.py" for name in ("gate", "reconcile", "succession")),
     "tests/unit/gateway/test_ingress.py::TestRoute",
     *(
         f"tests/unit/vault/test_{name}.py"

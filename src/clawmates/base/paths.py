@@ -70,6 +70,11 @@ class State:
         return self.node / "heads.jsonl"
 
     @property
+    def good_release(self) -> Path:
+        """The last release that came to life, whole, and which one did not."""
+        return self.node / "release"
+
+    @property
     def engine(self) -> Path:
         """The container engine's own storage."""
         return self.root / "engine"

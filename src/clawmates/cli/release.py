@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from clawmates.cli.answers import CommandError, succeed
-from clawmates.cli.options import answered, json_option
+from clawmates.cli.init import need_root
+from clawmates.cli.options import answered, json_option, settings_of, state_option
 from clawmates.cli.passphrase import fresh, known, passphrase_option
 from clawmates.selfhost import keyfile, releases
+from clawmates.selfhost.install import adopt_release
 from clawmates.wire.releases import KeyNotPinnedError, ReleaseError
 
 if TYPE_CHECKING:
+    from clawmates.base.paths import State
     from clawmates.selfhost.releases import Examined
 
 MIB = 1 << 20
@@ -23,7 +26,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.group()
 def release() -> None:
-    """Sign releases, offline, and check them. Needs no platform."""
+    """Sign releases, offline, and check them, which needs no platform; install one."""
 
 
 @release.command("keygen")
@@ -70,6 +73,20 @@ async def verify(folder: Path, key: str, digest: str, as_json: bool) -> None:  #
     except ReleaseError as error:
         raise _broken(error) from None
     succeed(found, as_json=as_json, text=f"good: {_text(found)}")
+
+
+@release.command("install")
+@click.argument("folder", type=FOLDER)
+@state_option
+@json_option
+@answered
+async def install(folder: Path, state: State, as_json: bool) -> None:  # noqa: FBT001
+    """Give a running platform another release, newer or older: one bot tries it, the others follow or never notice."""
+    need_root()
+    found = adopt_release(folder, state, settings_of(state))
+    text = f"release {found.number} is in place: `clawmates status` shows what becomes of it"
+    data = {"number": found.number, "digest": found.image.digest}
+    succeed(data, as_json=as_json, text=text)
 
 
 def _public(given: str) -> str:

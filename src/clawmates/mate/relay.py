@@ -21,6 +21,7 @@ from clawmates.mate.conversation import BYTES_PER_TOKEN, Memory
 from clawmates.mate.errors import ChannelError, DoorError, MateError, ProviderError
 from clawmates.mate.messages import Arrival, Author, Farewell, Halt, Inbound, Message, Rewrite, Text
 from clawmates.mate.providers.base import Delta, Finished, Stop
+from clawmates.mate.turns import Running, set_event
 from clawmates.mate.writing import CutError, Writing, below
 from clawmates.wire.codes import LASTING, Code, Event
 from clawmates.wire.door import TurnAnswer, TurnEnd, Verdict
@@ -63,12 +64,6 @@ MOST_CHARACTERS = 200_000
 """Of one answer; about fifty messages of Telegram's size."""
 
 
-def _set_event() -> asyncio.Event:
-    event = asyncio.Event()
-    event.set()
-    return event
-
-
 @dataclass(frozen=True, slots=True)
 class _Answer:
     text: str
@@ -94,14 +89,8 @@ class Relay:
     """When each message came that is not dealt with, by its turn."""
     _writing: dict[str, Writing] = field(default_factory=dict)
     _troubled: bool = False
-    _quiet: asyncio.Event = field(default_factory=_set_event)
-    _open: asyncio.Event = field(default_factory=_set_event)
-    """Cleared while nothing is heard and no turn begins."""
-    _turns: int = 0
-    """Turns that run."""
-    _still: asyncio.Event = field(default_factory=_set_event)
-    """Set while no turn runs."""
-    _cutting: bool = False
+    _quiet: asyncio.Event = field(default_factory=set_event)
+    _running: Running = field(default_factory=Running)
     _listening: asyncio.Task[None] | None = None
     _calls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PROVIDER_CALLS))
 
@@ -137,7 +126,7 @@ class Relay:
                         assert_never(arrival)
 
             while True:
-                await self._open.wait()
+                await self._running.may_begin.wait()
                 self._listening = group.create_task(self.channel.run(deliver))
                 await asyncio.wait([self._listening])
 
@@ -147,26 +136,20 @@ class Relay:
         Turns that still wait for their provider after ``seconds`` are cut off, and left to whoever goes on; those whose
         answer is on its way get as long as ``more``.
         """
-        self._open.clear()
+        self._running.may_begin.clear()
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait([self._listening])
-        if not await self._until_still(seconds):
-            self._cutting = True
+        if not await self._running.none(seconds):
+            self._running.cutting = True
             for writing in self._writing.values():
                 writing.cut_off()
-        return await self._until_still(more)
+        return await self._running.none(more)
 
     def go_on(self) -> None:
         """Hears and answers again, what was cut off first."""
-        self._cutting = False
-        self._open.set()
-
-    async def _until_still(self, seconds: float) -> bool:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._still.wait()
-        return self._still.is_set()
+        self._running.cutting = False
+        self._running.may_begin.set()
 
     def _halt(self, chat: str, key: int = 0) -> bool:
         """Stops the answer that is being written in a chat; false when there is none."""
@@ -198,28 +181,14 @@ class Relay:
     async def _serve(self, chat: str, queue: deque[Inbound]) -> None:
         try:
             while queue:
-                await self._open.wait()
+                await self._running.may_begin.wait()
                 inbound = queue.popleft()
-                if not await self._running(inbound):
+                if not await self._running.through(self._finish(inbound)):
                     queue.appendleft(inbound)
         finally:
             del self._waiting[chat]
             if not self._waiting:
                 self._quiet.set()
-
-    async def _running(self, inbound: Inbound) -> bool:
-        """Deals with one message; false when that was cut off."""
-        self._turns += 1
-        self._still.clear()
-        try:
-            await self._finish(inbound)
-        except CutError:
-            return False
-        finally:
-            self._turns -= 1
-            if not self._turns:
-                self._still.set()
-        return True
 
     async def _finish(self, inbound: Inbound) -> None:
         """Deals with one message for good, whatever happens but a cancellation or a cut."""
@@ -281,7 +250,7 @@ class Relay:
             await reply.send(said)
 
     async def _reply(self, inbound: Inbound) -> None:
-        writing = self._writing[inbound.chat] = Writing(inbound, cut=self._cutting)
+        writing = self._writing[inbound.chat] = Writing(inbound, cut=self._running.cutting)
         try:
             async with self.channel.reply(inbound) as reply:
                 answered = await self._compose(writing, reply)

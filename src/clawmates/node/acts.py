@@ -18,11 +18,14 @@ from clawmates.node.spec import door_folder
 from clawmates.node.steps import Order, StepFailedError
 from clawmates.wire.codes import Trouble
 from clawmates.wire.gateway_client import GatewayError
-from clawmates.wire.release import Release
 from clawmates.wire.status import BotState
 
 if TYPE_CHECKING:
     from clawmates.node.hold import Hold
+
+
+ITS_OWN_FAULT = frozenset({Trouble.CRASHING, Trouble.ISOLATION_WEAK, Trouble.ENGINE_FAILED})
+"""What speaks against an image whose container does not come up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,14 @@ class Acts:
             await self._do(verb, hold, wanted)
         except StepFailedError as failed:
             hold.findings = failed.findings or hold.findings
-            self._failed(hold, verb, failed.trouble)
+            self._failed(hold, verb, wanted, failed.trouble)
         except GatewayError:
-            self._failed(hold, verb, Trouble.GATEWAY_DOWN)
+            self._failed(hold, verb, wanted, Trouble.GATEWAY_DOWN)
         except OSError:
-            self._failed(hold, verb, Trouble.DISK_FULL)
+            self._failed(hold, verb, wanted, Trouble.DISK_FULL)
         except Exception as error:  # noqa: BLE001 - one bot's surprise must not end the others; type and place, no text
             sys.stderr.write(f"step failed: {place_of(error)}\n")
-            self._failed(hold, verb, Trouble.ENGINE_FAILED)
+            self._failed(hold, verb, wanted, Trouble.ENGINE_FAILED)
         else:
             if verb not in {Verb.START, Verb.TICKET, Verb.REPLACE}:
                 hold.chores = Backoff()
@@ -75,8 +78,6 @@ class Acts:
 
     async def _start(self, hold: Hold, wanted: Wanted) -> None:
         host = self.host
-        if isinstance(host.release, Trouble):
-            return
         began = host.now
         hold.restarts += 1 if hold.generation else 0
         hold.generation = hold.next_generation(host.clock.now().timestamp())
@@ -89,7 +90,7 @@ class Acts:
             Order(
                 bot=hold.bot,
                 generation=hold.generation,
-                container=host.container(wanted.bot, host.release, hold, hold.generation),
+                container=host.container(wanted.bot, wanted.release, hold, hold.generation),
                 door=wanted.door,
                 items=wanted.bot.items,
                 ticket_first=vault_was_down,
@@ -111,10 +112,10 @@ class Acts:
 
     async def _check(self, hold: Hold, wanted: Wanted) -> None:
         host = self.host
-        if hold.running is None or isinstance(host.release, Trouble):
+        if hold.running is None:
             return
         try:
-            spec = host.container(wanted.bot, host.release, hold, hold.generation)
+            spec = host.container(wanted.bot, wanted.release, hold, hold.generation)
             read = await host.steps.check(spec, hold.running)
         except StepFailedError:
             hold.gone()
@@ -125,10 +126,8 @@ class Acts:
 
     async def _ticket(self, hold: Hold, wanted: Wanted) -> None:
         host = self.host
-        if not isinstance(host.release, Release):
-            return
         items = dict(wanted.bot.items)
-        container = host.container(wanted.bot, host.release, hold, hold.generation)
+        container = host.container(wanted.bot, wanted.release, hold, hold.generation)
         ticketed = Ticketed(generation=hold.generation, items=items, written=hold.written)
         await host.steps.ticket(hold.bot, ticketed, container.user_outside)
         hold.ticketed = items
@@ -148,7 +147,7 @@ class Acts:
         self.host.steps.forget(hold.bot, door_folder(self.host.folders, hold.bot))
         hold.door, hold.door_instance, hold.leftover = None, "", False
 
-    def _failed(self, hold: Hold, verb: Verb, trouble: Trouble) -> None:
+    def _failed(self, hold: Hold, verb: Verb, wanted: Wanted | Trouble | None, trouble: Trouble) -> None:
         host = self.host
         match verb:
             case Verb.START | Verb.CHECK if hold.running is None:
@@ -163,8 +162,12 @@ class Acts:
                 hold.becomes(BotState.DEGRADED, trouble, host.at)
             case _:
                 hold.chores = hold.chores.failed(host.now, host.jitter())
-        if trouble is Trouble.IMAGE_MISSING:
-            host.image = ""
+        if isinstance(wanted, Wanted):
+            image = wanted.release.image.config
+            if trouble is Trouble.IMAGE_MISSING:
+                host.images.discard(image)
+            if verb in {Verb.START, Verb.REPLACE} and trouble in ITS_OWN_FAULT:
+                hold.blames(image)
         if trouble is Trouble.ENGINE_FAILED:
             host.sweep.set()
         host.say(trouble, hold)

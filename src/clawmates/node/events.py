@@ -20,6 +20,8 @@ class Happening(StrEnum):
     TICKETED = "ticketed"
     REPLACING = "replacing"
     REPLACED = "replaced"
+    RELEASE_TRIED = "release-tried"
+    RELEASE_GOOD = "release-good"
     DESIRED = "desired"
     RELEASE = "release"
     GATEWAY = "gateway"

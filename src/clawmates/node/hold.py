@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from clawmates.node.backoff import Backoff
 from clawmates.node.engines.base import Running
+from clawmates.node.gate import Seen
 from clawmates.node.reconcile import Actual, Next
 from clawmates.node.spec import LABEL_BOT, LABEL_CHANNEL, LABEL_GENERATION, LABEL_SHAPE, LABEL_SLOT, SLOTS
 from clawmates.wire.codes import LASTING, PASSING, Code, Event, Trouble
@@ -17,6 +18,7 @@ from clawmates.wire.status import BotState, BotStatus, Finding
 
 if TYPE_CHECKING:
     from clawmates.wire.desired import BotSpec
+    from clawmates.wire.release import Release
 
 NEW_TICKET = frozenset({Code.TICKET_REFUSED, Code.VAULT_UNREACHABLE, Code.BOOT_INVALID})
 """A ticket is good for one attempt, also for one whose answer was lost."""
@@ -41,6 +43,18 @@ WORTH_KEEPING = WITHOUT_TICKET | {
     Code.REGION_NOT_ALLOWED,
 }
 """Troubles in which a mate remembers, hears of its heir, and so can hand over."""
+OTHERS_FAULT = frozenset(
+    {
+        Code.VAULT_UNREACHABLE,
+        Code.TICKET_REFUSED,
+        Code.ITEM_MISSING,
+        Code.BAD_TOKEN,
+        Code.SECOND_POLLER,
+        Code.CHANNEL_UNREACHABLE,
+        Code.CHANNEL_RATE_LIMITED,
+    }
+)
+"""Why a container did not live that no other image would have lived with either."""
 READY_SECONDS = 60.0
 """How long a next life has until it could take over; then the one that runs goes on without it."""
 HANDOVER_SECONDS = 120.0
@@ -99,6 +113,10 @@ class Hold:
     """The mate's last word about one message."""
     username: str = ""
     restarts: int = 0
+    live_at: float | None = None
+    """Monotonic seconds at which this life said that it lives."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """Containers that ended or did not come up by their own fault, by image."""
     written: int = 0
     """Bytes that the container's first process had written when it was read back."""
     findings: tuple[Finding, ...] = ()
@@ -146,8 +164,24 @@ class Hold:
     def loses_heir(self, now: float, jitter: float, trouble: str, at: str) -> None:
         """The next life is no more; the one that runs goes on as it was."""
         said = self.heir.code if self.heir is not None else ""
+        if self.heir is not None and said not in OTHERS_FAULT:
+            self.blames(self.heir.running.image)
         self.heir, self.last, self.last_at = None, said or trouble, at
         self.successions = self.successions.failed(now, jitter)
+
+    def blames(self, image: str) -> None:
+        """A container of that image did not do what containers should."""
+        self.lost[image] = self.lost.get(image, 0) + 1
+
+    def seen(self, release: Release, now: float) -> Seen:
+        """As :class:`clawmates.node.gate.Gate` wants to see it while it tries a release."""
+        return Seen(
+            bot=self.bot,
+            image=self.running.image if self.running is not None else "",
+            lived=now - self.live_at if self.live_at is not None and self.running is not None else None,
+            ran=now - self.began,
+            failures=self.lost.get(release.image.config, 0),
+        )
 
     def becomes(self, state: BotState, code: str, at: str) -> None:
         """Changes what is shown; ``since`` moves only when something changed."""
@@ -157,6 +191,7 @@ class Hold:
     def runs(self, running: Running) -> None:
         """A container of this bot runs."""
         self.running, self.shape = running, running.labels.get(LABEL_SHAPE, "")
+        self.live_at = None
         self.generation = generation_of(running)
         self.newest = max(self.newest, self.generation)
 
@@ -166,6 +201,8 @@ class Hold:
 
     def died(self, now: float, jitter: float, at: str) -> None:
         """The container has ended by itself; what it said last is a better reason than that it ended."""
+        if self.running is not None and not (self.state is BotState.DEGRADED and self.code in OTHERS_FAULT):
+            self.blames(self.running.image)
         self.gone()
         self.starts = self.starts.failed(now, jitter, lived=now - self.began)
         said = self.code if self.state is BotState.DEGRADED else Trouble.CRASHING
@@ -178,6 +215,7 @@ class Hold:
             self.last, self.last_at = event.code, at
             return
         if event.code is Code.LIVE and self.running is not None:
+            self.live_at = now if self.live_at is None else self.live_at
             self.tickets = Backoff()
             self.becomes(BotState.LIVE, "", at)
         if event.code not in LASTING:

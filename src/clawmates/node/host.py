@@ -37,8 +37,9 @@ class Host:
     jitter: Callable[[], float]
     log: EventLog
     release: Release | Trouble = Trouble.RELEASE_MISSING
-    image: str = ""
-    """Config digest of the signed image that the engine holds."""
+    """The newest that was looked at; which bot runs which is the gate's to say."""
+    images: set[str] = field(default_factory=set)
+    """Config digests of signed images that the engine holds."""
     instance: str = ""
     """The gateway that answers; empty when none does."""
     holds: dict[str, Hold] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,18 +13,22 @@ from clawmates.node import adopt
 from clawmates.node.acts import Acts
 from clawmates.node.ears import Ears
 from clawmates.node.events import Happening, NodeEvent
+from clawmates.node.gate import Gate, News
 from clawmates.node.hold import Hold, trouble_state
 from clawmates.node.host import Host
 from clawmates.node.reconcile import Wanted, decide
 from clawmates.node.spec import LABEL_SHAPE, door_spec, settled
 from clawmates.wire.codes import Trouble
 from clawmates.wire.desired import DesiredState
+from clawmates.wire.release import Release
 from clawmates.wire.status import BotState
 
 if TYPE_CHECKING:
     from clawmates.node.leases import Renewal
     from clawmates.wire.desired import BotSpec
-    from clawmates.wire.release import Release
+
+GATE_SECONDS = 1.0
+"""How often the bots are looked at while a release is tried, when nothing else happens."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +37,9 @@ class Keeper(Host):
 
     desired: DesiredState | None = None
     desired_trouble: Trouble | None = None
+    gate: Gate = field(default_factory=Gate)
+    settled: Callable[[News], None] = lambda _news: None
+    """Told when the gate has decided something that must outlive node."""
     release_known: bool = False
     """Whether the release has been looked at; until then nothing is said of it."""
     _halting: bool = False
@@ -50,12 +58,37 @@ class Keeper(Host):
 
     def may_run(self, release: Release | Trouble, image: str) -> None:
         """What the signed release is now, and the image the engine holds for it."""
-        self.release, self.release_known, self.image = release, True, image
+        self.release, self.release_known = release, True
         if isinstance(release, Trouble):
             self.log.write(NodeEvent(code=release))
         else:
+            self.images.add(image)
             self.log.write(NodeEvent(code=Happening.RELEASE, number=release.number))
+            self._hear_of_release(self.gate.offer(release))
         self.changed.set()
+
+    @property
+    def lacking(self) -> tuple[Release, ...]:
+        """Releases that bots are to run and whose image the engine does not hold."""
+        wanted = (self.gate.good, self.gate.fresh, self.release if isinstance(self.release, Release) else None)
+        return tuple(one for one in dict.fromkeys(wanted) if one is not None and one.image.config not in self.images)
+
+    def _hear_of_release(self, news: News | None) -> None:
+        match news:
+            case News.TRIED if self.gate.fresh is not None:
+                for hold in self.holds.values():
+                    hold.lost.clear()  # what befell that image in earlier days is no part of this trial
+                self.log.write(
+                    NodeEvent(code=Happening.RELEASE_TRIED, number=self.gate.fresh.number), bot=self.gate.first
+                )
+            case News.GOOD if self.gate.good is not None:
+                self.log.write(NodeEvent(code=Happening.RELEASE_GOOD, number=self.gate.good.number))
+                self.settled(news)
+            case News.REFUSED if self.gate.refused is not None:
+                self.log.write(NodeEvent(code=Trouble.RELEASE_REFUSED, number=self.gate.refused.number))
+                self.settled(news)
+            case _:
+                return
 
     def leased(self, renewal: Renewal) -> None:
         """What the vault says of the leases of these bots."""
@@ -108,7 +141,7 @@ class Keeper(Host):
         specs = self.specs()
         for bot in [bot for bot in specs if bot not in self.holds]:
             self.fresh_hold(bot)
-        soonest = math.inf
+        soonest = self._try_release(specs)
         for hold in tuple(self.holds.values()):
             spec = specs.get(hold.bot)
             soonest = min(soonest, self._look_at(hold, spec, group, acts))
@@ -116,11 +149,21 @@ class Keeper(Host):
             self._idle.set()
         return soonest
 
+    def _try_release(self, specs: Mapping[str, BotSpec]) -> float:
+        """Lets the gate see the bots; returns when it wants to see them again."""
+        fresh = self.gate.fresh
+        if fresh is None or isinstance(self.release, Trouble):
+            return math.inf
+        should_run = [self.holds[bot] for bot, spec in specs.items() if not spec.paused]
+        self._hear_of_release(self.gate.step([hold.seen(fresh, self.now) for hold in should_run]))
+        return self.now + GATE_SECONDS if self.gate.fresh is not None else math.inf
+
     def _look_at(self, hold: Hold, spec: BotSpec | None, group: asyncio.TaskGroup, acts: Acts) -> float:
         """Begins the step that is due for one bot, and returns when the next one will be."""
         now = self.now
         wanted = self._wants(spec, hold)
-        step = decide(wanted, hold.actual(), gateway=self.instance, can_start=bool(self.image), now=now)
+        can_start = isinstance(wanted, Wanted) and wanted.release.image.config in self.images
+        step = decide(wanted, hold.actual(), gateway=self.instance, can_start=can_start, now=now)
         if step.verb is not None:
             hold.busy = True
             group.create_task(acts.carry_out(step.verb, hold, wanted))
@@ -141,18 +184,19 @@ class Keeper(Host):
             return Trouble.LEASE_ENDED
         if isinstance(self.release, Trouble):
             return self.release
+        release = self.gate.release_for(hold.bot) or self.release
         # With hundreds of bots each look would cost milliseconds; the parts are compared by identity.
-        parts = (spec, self.release, hold.door, hold.slot)
+        parts = (spec, release, hold.door, hold.slot)
         kept = self._wanted.get(hold.bot)
         if kept is not None and all(old is new for old, new in zip(kept[0], parts, strict=True)):
             return kept[1]
         wanted: Wanted | Trouble
-        door = door_spec(spec, self.release, slot=hold.slot, revision=self.desired.revision)
+        door = door_spec(spec, release, slot=hold.slot, revision=self.desired.revision)
         if isinstance(door, Trouble):
             wanted = door
         else:
-            shape = self.container(spec, self.release, hold, hold.generation).labels[LABEL_SHAPE]
-            wanted = Wanted(bot=spec, shape=shape, door=settled(door, hold.door))
+            shape = self.container(spec, release, hold, hold.generation).labels[LABEL_SHAPE]
+            wanted = Wanted(bot=spec, shape=shape, door=settled(door, hold.door), release=release)
         self._wanted[hold.bot] = (parts, wanted)
         return wanted
 
@@ -163,5 +207,5 @@ class Keeper(Host):
         if isinstance(wanted, Trouble):
             if self.release_known:
                 hold.becomes(trouble_state(wanted), wanted, self.at)
-        elif self.image and not self.instance:
+        elif wanted.release.image.config in self.images and not self.instance:
             hold.becomes(BotState.BACKING_OFF, Trouble.GATEWAY_DOWN, self.at)

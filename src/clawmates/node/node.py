@@ -20,7 +20,9 @@ from clawmates.node.engines.podman import PodmanEngine
 from clawmates.node.engines.podman_files import PodmanFiles
 from clawmates.node.events import Happening, NodeEvent
 from clawmates.node.facts import Facts, read_facts, read_memory
+from clawmates.node.gate import News
 from clawmates.node.gateway import GatewayControl
+from clawmates.node.good import GoodRelease
 from clawmates.node.keeper import Keeper
 from clawmates.node.release import check_archive
 from clawmates.node.serving import serving
@@ -88,7 +90,10 @@ class Node:
             keeper.release if keeper and keeper.release_known and isinstance(keeper.release, Trouble) else None,
             keeper.desired_trouble if keeper else None,
             Trouble.AUDIT_DIVERGED if self.counterpart and self.counterpart.diverged else None,
+            Trouble.RELEASE_REFUSED if self._is_refused(release, keeper) else None,
         )
+        gate = keeper.gate if keeper is not None else None
+        runs = (gate.good if gate is not None else None) or (release if isinstance(release, Release) else None)
         specs = {} if keeper is None else keeper.specs()
         holds = [] if keeper is None else sorted(keeper.holds.values(), key=lambda hold: hold.bot)
         return NodeStatus(
@@ -96,7 +101,11 @@ class Node:
             node=self.settings.node.name,
             region=self.settings.platform.region,
             engine=keeper.steps.engine.version if keeper else "",
-            release=release.image.digest if isinstance(release, Release) else "",
+            release=runs.image.digest if runs is not None else "",
+            number=runs.number if runs is not None else 0,
+            trying=gate.fresh.number if gate is not None and gate.fresh is not None else 0,
+            tried_by=gate.first if gate is not None else "",
+            refused=gate.refused.number if gate is not None and gate.refused is not None else 0,
             trouble=next((trouble for trouble in troubles if trouble), "") if keeper else self.engine_trouble or "",
             gateway=bool(keeper and keeper.instance),
             unsafe=self.settings.unsafe,
@@ -106,6 +115,12 @@ class Node:
                 if hold.bot in specs or hold.running is not None
             ),
         )
+
+    @staticmethod
+    def _is_refused(release: Release | Trouble | None, keeper: Keeper | None) -> bool:
+        """Whether what lies in the release folder is what did not come to life."""
+        refused = keeper.gate.refused if keeper is not None else None
+        return refused is not None and isinstance(release, Release) and release.image.config == refused.config
 
     async def halt(self) -> None:
         """Stops all bots."""
@@ -203,6 +218,9 @@ class Node:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _watch_release(self, keeper: Keeper) -> None:
+        good = self._good
+        keeper.gate.good, keeper.gate.refused = good.read(), good.refused()
+        keeper.settled = lambda news: self._remember(keeper, news)
         folder = ReleaseFolder(self.state.release, self.settings.node.release_key)
         retry_at = 0.0
         while True:
@@ -211,29 +229,57 @@ class Node:
                 self._release, retry_at = fresh, 0.0
                 if isinstance(fresh, Trouble):
                     keeper.may_run(fresh, "")
-            if isinstance(self._release, Release) and not keeper.image and self.clock.monotonic() >= retry_at:
-                await self._load(keeper, self._release)
-                retry_at = self.clock.monotonic() + IMAGE_RETRY_SECONDS
-            elif isinstance(self._release, Release) and fresh is not None:
-                await self._load(keeper, self._release)
+                else:
+                    await self._offer(keeper, fresh)
+            elif keeper.release_known and keeper.lacking and self.clock.monotonic() >= retry_at:
+                for release in keeper.lacking:
+                    await self._load(keeper, release)
+            elif isinstance(self._release, Release) and isinstance(keeper.release, Trouble):
+                if self.clock.monotonic() >= retry_at:
+                    await self._offer(keeper, self._release)
+            else:
+                await asyncio.sleep(LOOK_SECONDS)
+                continue
+            retry_at = self.clock.monotonic() + IMAGE_RETRY_SECONDS
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _load(self, keeper: Keeper, release: Release) -> None:
-        """Sees to it that the engine holds exactly the image that was signed."""
+    @property
+    def _good(self) -> GoodRelease:
+        return GoodRelease(self.state.good_release, self.settings.node.release_key)
+
+    async def _offer(self, keeper: Keeper, release: Release) -> None:
+        """A signed release: bots may run it as soon as its image is there."""
+        trouble = await self._load(keeper, release)
+        keeper.may_run(release if trouble is None else trouble, release.image.config)
+
+    async def _load(self, keeper: Keeper, release: Release) -> Trouble | None:
+        """Sees to it that the engine holds exactly the image that was signed; what is in the way."""
         engine, image = keeper.steps.engine, release.image
         try:
             if not await engine.has(image.config):
-                archive = await asyncio.to_thread(check_archive, self.state.release, image)
+                archive = await asyncio.to_thread(self._archive, release)
                 await engine.load(archive)
             if await engine.has(image.config):
-                keeper.may_run(release, image.config)
-                return
-            trouble = Trouble.IMAGE_MISSING
+                keeper.images.add(image.config)
+                keeper.changed.set()
+                return None
         except EngineError as error:
-            trouble = error.trouble
+            return error.trouble
         except ReleaseError:
-            trouble = Trouble.IMAGE_MISSING
-        keeper.may_run(trouble, "")
+            return Trouble.IMAGE_MISSING
+        return Trouble.IMAGE_MISSING
+
+    def _archive(self, release: Release) -> Path:
+        """Where its image lies: the newest release in its own folder, the last good one in node's."""
+        folder = self.state.good_release if release == self._good.read() else self.state.release
+        return check_archive(folder, release.image)
+
+    def _remember(self, keeper: Keeper, news: News) -> None:
+        """What the gate has decided. A full disk costs a restarted node the knowledge of it, and nothing else."""
+        with suppress(OSError):
+            self._good.remember(keeper.gate.refused)
+            if news is News.GOOD and keeper.gate.good is not None:
+                self._good.keep(self.state.release, keeper.gate.good)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

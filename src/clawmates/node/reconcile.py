@@ -15,6 +15,7 @@ from clawmates.wire.codes import Trouble
 from clawmates.wire.desired import BotSpec
 from clawmates.wire.door import DoorSpec
 from clawmates.wire.names import ChannelKind, ItemName
+from clawmates.wire.release import Release
 
 PATIENT = frozenset({Trouble.RELEASE_MISSING, Trouble.RELEASE_UNSIGNED, Trouble.IMAGE_MISSING})
 """Troubles of the whole node: what runs goes on, nothing new starts."""
@@ -52,6 +53,8 @@ class Wanted:
     shape: str
     """Fingerprint of what needs a new container when it changes."""
     door: DoorSpec
+    release: Release
+    """What its container and its door come from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,15 +33,13 @@ async def carry_out(host: Host, verb: Verb, hold: Hold, wanted: Wanted | Trouble
 
 async def _replace(host: Host, hold: Hold, wanted: Wanted) -> None:
     """The next life, beside the one that runs: sound and ticketed, or not there at all."""
-    if isinstance(host.release, Trouble):
-        return
     generation = hold.next_generation(host.clock.now().timestamp())
     host.say(Happening.REPLACING, hold)
     started = await host.steps.start(
         Order(
             bot=hold.bot,
             generation=generation,
-            container=host.container(wanted.bot, host.release, hold, generation),
+            container=host.container(wanted.bot, wanted.release, hold, generation),
             door=wanted.door,
             items=wanted.bot.items,
             ticket_first=True,

@@ -85,8 +85,18 @@ class LivePlatform:
         status = await self._bot(bot)
         spec, facts = self._asked_and_found(status)
         running = await self._running(status)
-        image = Finding(name="image", wanted=spec.image, found=running.image, ok=running.image == spec.image)
-        return (*judge(spec, facts), image)
+        wanted = self._signed(spec.image, running.image)
+        return (
+            *judge(spec, facts),
+            Finding(name="image", wanted=wanted, found=running.image, ok=running.image == wanted),
+        )
+
+    def _signed(self, newest: str, found: str) -> str:
+        """While a newer release is tried, or was refused, the last good one is as good: signed by the same key."""
+        with suppress(ReleaseError):
+            good = load_release(self.state.good_release, self.settings.node.release_key).image.config
+            return good if good == found else newest
+        return newest
 
     async def attempts(self, bot: str, bench: Bench, *, controls: bool = True) -> Attempts:
         """See :class:`~clawmates.proofs.platform.Platform`."""

@@ -56,7 +56,12 @@ def isolation_table(bot: BotStatus) -> str:
 def status_text(status: NodeStatus) -> str:
     """The whole host."""
     lines = [f"node {status.node} in {status.region}, {status.engine}, revision {status.revision}"]
-    lines.append(f"image {status.release or '(none)'}")
+    lines.append(f"release {status.number}, image {status.release}" if status.release else "no release")
+    if status.trying:
+        by = f" by {status.tried_by} first" if status.tried_by else ""
+        lines.append(click.style(f"release {status.trying} is being tried{by}", fg="cyan"))
+    if status.refused:
+        lines.append(click.style(f"release {status.refused} did not come to life and is not tried again", fg="yellow"))
     if status.trouble:
         lines.append(click.style(f"trouble: {status.trouble}", fg="red"))
         lines.append(f"         {REMEDY.get(status.trouble, '')}")

@@ -27,6 +27,7 @@ from clawmates.trials import (
     bench_gateway,
     bench_messages,
     bench_vault,
+    handovers,
     machine,
 )
 from clawmates.trials.figures import table
@@ -98,6 +99,7 @@ PARTS: dict[str, tuple[str, Callable[[Throwaway], Awaitable[dict[str, float]]]]]
     "messages": ("messages, ours and a bare script's", bench_messages.figures),
     "alert": ("another chat's message, and Stop, while an answer is written", bench_alert.figures),
     "vault": ("releases of the vault", bench_vault.figures),
+    "handovers": ("a bot that is replaced twenty times while people talk to it", handovers.figures),
     "fixed": ("the platform by itself", _fixed),
     "after": ("bots that have talked", bench_after.figures),
     "fleet": ("a host full of bots", bench_fleet.figures),

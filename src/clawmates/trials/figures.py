@@ -16,6 +16,7 @@ class Group(StrEnum):
     MESSAGES = "What a message costs"
     MEMORY = "What a bot takes"
     STARTS = "How soon a bot is there"
+    HANDOVERS = "A bot that is replaced"
     GATEWAY = "The gateway"
     VAULT = "The vault"
 
@@ -152,6 +153,41 @@ FIGURES: tuple[Figure, ...] = (
         group=Group.STARTS,
         floor="floor_started_per_s_300",
         at_least=3.0,
+    ),
+    Figure(
+        key="handovers",
+        says="planned replacements of a bot while three chats go on",
+        group=Group.HANDOVERS,
+        at_least=20.0,
+    ),
+    Figure(
+        key="handover_turns_lost",
+        says="earlier turns that a question came to the provider without, over all of them",
+        group=Group.HANDOVERS,
+        at_most=0.0,
+    ),
+    Figure(
+        key="handover_messages_lost",
+        says="messages that nobody answered",
+        group=Group.HANDOVERS,
+        at_most=0.0,
+    ),
+    Figure(
+        key="handover_messages_repeated",
+        says="replies too many",
+        group=Group.HANDOVERS,
+        at_most=0.0,
+    ),
+    Figure(
+        key="handover_leaked",
+        says="places in which anything that was said was found afterwards",
+        group=Group.HANDOVERS,
+        at_most=0.0,
+    ),
+    Figure(
+        key="handover_s_max",
+        says="s from the wish to the next container's first sign of life, the longest",
+        group=Group.HANDOVERS,
     ),
     Figure(
         key="gateway_ratio",

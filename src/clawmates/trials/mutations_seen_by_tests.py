@@ -228,4 +228,40 @@ MUTATIONS = (
         ),
         test="tests/unit/mate/test_redirects.py::test_no_redirect_is_followed",
     ),
+    Mutation(
+        id="any-heir-is-believed",
+        what="a bot hands its conversation to whoever asks for it at the door",
+        changes=(
+            Change(
+                file="src/clawmates/mate/handover/giving.py",
+                old="if kin is None or not believes(kin, bot, life, heir.claim):",
+                new="if kin is None or (bot, life) == ():",
+            ),
+        ),
+        test="tests/unit/mate/test_handover.py::test_a_gateway_in_the_middle_gets_nothing",
+    ),
+    Mutation(
+        id="any-context-is-believed",
+        what="a replaced bot takes a conversation from anybody",
+        changes=(
+            Change(
+                file="src/clawmates/mate/handover/succeeding.py",
+                old="    sealed = checked(kin, info, data)\n",
+                new="    sealed = data[32:] if kin else None\n",
+            ),
+        ),
+        test="tests/unit/mate/test_handover.py::test_a_forged_context_is_not_believed",
+    ),
+    Mutation(
+        id="two-lives-speak",
+        what="the next life of a bot begins to poll while the one before it lives",
+        changes=(
+            Change(
+                file="src/clawmates/node/steps.py",
+                old="vault=self.vault_name, predecessor=predecessor)",
+                new="vault=self.vault_name, predecessor=0)",
+            ),
+        ),
+        test="tests/unit/node/test_succession.py::test_the_next_life_stands_beside_the_first_and_follows_it",
+    ),
 )

@@ -110,6 +110,7 @@ class Trouble(StrEnum):
     CERTIFICATE_REVOKED = "certificate-revoked"
     AUDIT_DIVERGED = "audit-diverged"
     NOT_REPLACED = "not-replaced"
+    RELEASE_REFUSED = "release-refused"
 
 
 REMEDY: dict[str, str] = {
@@ -157,6 +158,7 @@ REMEDY: dict[str, str] = {
     Trouble.FROZEN: "A ticket of this bot was used twice: see `clawmates logs`, then `clawmates vault unfreeze BOT`.",
     Trouble.LEASE_ENDED: "This node's lease of the bot has ended: the bot must be assigned to it again.",
     Trouble.CERTIFICATE_REVOKED: "This node's certificate was revoked: enrol it again with `clawmates node enrol`.",
+    Trouble.RELEASE_REFUSED: "No bot came to life with the new release: all run the last good one; a newer is tried.",
     Trouble.NOT_REPLACED: "The new container did not come up, so the one before it goes on; tried again by itself.",
     Trouble.AUDIT_DIVERGED: "The vault's audit chain is not the one node has signed: run `clawmates audit verify`.",
 }

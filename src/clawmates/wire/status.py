@@ -64,6 +64,14 @@ class NodeStatus:
     engine: str
     release: str
     """The image digest that bots run, or empty."""
+    number: int = 0
+    """The number of that release."""
+    trying: int = 0
+    """The number of a release that is being tried, or 0."""
+    tried_by: str = ""
+    """The bot that tries it first."""
+    refused: int = 0
+    """The number of a release that did not come to life, or 0."""
     trouble: str = ""
     gateway: bool
     unsafe: tuple[str, ...]

@@ -185,7 +185,7 @@ async def test_a_life_whose_context_is_not_taken_goes_on_as_it_was(
     monkeypatch.setattr(succeeding, "_opened", unreadable)
     task = await begun(new)
     assert not await give(old, old.relay)
-    assert old.relay._open.is_set()
+    assert old.relay._running.may_begin.is_set()
     assert old.door.heard == 0, "the claim may be answered yet"
     assert texts(old) == ["my name is Zoe", "hello Zoe"]
     assert not task.done()
@@ -317,7 +317,7 @@ async def test_a_gateway_in_the_middle_gets_nothing(stolen: tuple[Life, Thief, h
     assert not await give(old, old.relay)
     assert thief.stolen == b""
     assert [event.code for event in old.door.said] == [Code.HEIR_REFUSED]
-    assert old.relay._open.is_set(), "and nobody noticed"
+    assert old.relay._running.may_begin.is_set(), "and nobody noticed"
 
 
 async def test_and_reads_everything_from_a_build_that_does_not_check(

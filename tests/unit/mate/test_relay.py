@@ -429,7 +429,7 @@ async def test_an_answer_on_its_way_is_not_cut_off() -> None:
 async def test_a_turn_that_begins_within_a_cut_is_cut_too() -> None:
     house = House()
     relay = house.relay()
-    relay._cutting = True
+    relay._running.cutting = True
     inbound = Inbound("scripted:1", "1", 1, (Text("one"),))
-    assert not await relay._running(inbound)
+    assert not await relay._running.through(relay._finish(inbound))
     assert house.provider.prompts == []

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from tests.support.engines import bot
-from tests.support.node import DOOR
+from tests.support.node import DOOR, release
 
 from clawmates.node.backoff import CAP_SECONDS, GOOD_SECONDS, Backoff
 from clawmates.node.reconcile import Actual, Step, Verb, Wanted, decide
@@ -13,7 +13,7 @@ from clawmates.node.spec import settled
 from clawmates.wire.codes import Trouble
 from clawmates.wire.names import ItemName
 
-WANTED = Wanted(bot=bot(), shape="s1", door=DOOR)
+WANTED = Wanted(bot=bot(), shape="s1", door=DOOR, release=release())
 RUNNING = Actual(
     shape="s1",
     leftover=True,
@@ -69,7 +69,7 @@ def test_an_adopted_container_is_checked_before_anything_is_given_to_it() -> Non
 def test_a_new_version_means_a_ticket_then_the_door() -> None:
     newer = bot(items={ItemName.CHANNEL_TOKEN: 1, ItemName.PROVIDER_KEY: 2})
     door = settled(replace(DOOR, config=replace(DOOR.config, items=newer.items)), DOOR)
-    wanted = Wanted(bot=newer, shape="s1", door=door)
+    wanted = Wanted(bot=newer, shape="s1", door=door, release=release())
     assert next_step(wanted, RUNNING).verb is Verb.TICKET
     assert next_step(wanted, replace(RUNNING, ticketed=newer.items)).verb is Verb.DOOR
     assert next_step(wanted, replace(RUNNING, ticketed=newer.items, door=door)) == Step()

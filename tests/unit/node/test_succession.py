@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.engines import bot
 from tests.support.keeper import World
-from tests.support.node import DOOR
+from tests.support.node import DOOR, release
 
 from clawmates.node.backoff import Backoff
 from clawmates.node.engines.base import EngineError
@@ -24,7 +24,7 @@ from clawmates.wire.status import BotState
 if TYPE_CHECKING:
     from pathlib import Path
 
-WANTED = Wanted(bot=bot(), shape="s2", door=DOOR)
+WANTED = Wanted(bot=bot(), shape="s2", door=DOOR, release=release())
 RUNNING = Actual(
     shape="s1",
     leftover=True,

@@ -15,7 +15,7 @@ from clawmates.node.engines.base import ContainerSpec
 from clawmates.node.engines.podman import run_arguments
 from clawmates.node.facts import read_facts
 from clawmates.node.isolation import judge
-from clawmates.proofs.live import OWN_CHOICE
+from clawmates.proofs.containers import OWN_CHOICE
 from clawmates.proofs.probes.attempt import Attempts, Site, attempt
 from clawmates.proofs.probes.controls import arguments
 from clawmates.proofs.probes.entry import PROBES

@@ -17,7 +17,8 @@ from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.wire.names import ChannelKind
 
 pytestmark = pytest.mark.timeout(300)
-SHORT = Options(messages=4)
+SHORT = Options(messages=1, kills=1)
+ONLY_TALK = Options(messages=1, kills=0)
 
 
 @dataclass(slots=True)
@@ -32,10 +33,12 @@ class Leaky(LivePlatform):
 
 
 async def with_bot(trial: Throwaway, *others: str) -> None:
-    await trial.add(
-        [Bot.invent("canary", ChannelKind.TERMINAL), *(Bot.invent(name, ChannelKind.TELEGRAM) for name in others)]
-    )
+    secret = trial.stand_ins.secret
+    canary = Bot.invent("canary", ChannelKind.TERMINAL, mark=secret.stem)
+    crowd = [Bot.invent(name, ChannelKind.TELEGRAM, "anthropic", mark=secret.stem) for name in others]
+    await trial.add([canary, *crowd], prompt=f"You are helpful. {secret.mark}")
     await trial.until_live("canary", *others)
+    await trial.simulator.set_style(first_byte_ms=60, gap_ms=10)
 
 
 async def test_both_claims_hold_on_a_platform_with_its_own_disk() -> None:
@@ -48,9 +51,10 @@ async def test_both_claims_hold_on_a_platform_with_its_own_disk() -> None:
     }, text(report)
     assert report.exit_code == 0
     figures = report.claims[0].evidence.figures
-    assert figures["messages"] == 4
-    assert figures["provider_errors"] == 1
-    assert figures["kills"] == 1
+    assert (figures["bots"], figures["kills"], figures["planned_exchanges"]) == (2, 4, 1)
+    assert int(figures["errors_met"]) > 0
+    assert int(figures["drafts"]) > 0
+    assert figures["edits"] == 1
     attempts = report.claims[1].evidence
     assert int(attempts.figures["probes_that_count"]) >= 60, text(report)
     verdicts = {row[0]: row[4] for row in attempts.tables[0].rows}
@@ -68,9 +72,9 @@ async def test_one_kept_message_breaks_the_claim_and_is_not_shown(packed: bool) 
             raw = message.encode()
             (trial.state.log / "kept").write_bytes(gzip.compress(raw) if packed else raw.hex().encode())
 
-        leaky = Leaky(trial.state, trial.live.settings, trial.live.apart, trial.live.provoke, keep=keep)
+        leaky = Leaky(trial.state, trial.live.settings, trial.live.apart, trial.live.stand_ins, keep=keep)
         try:
-            report = await run(leaky, ["no-storage"], SHORT)
+            report = await run(leaky, ["no-storage"], ONLY_TALK)
         finally:
             await leaky.close()
     (claim,) = report.claims
@@ -82,3 +86,15 @@ async def test_one_kept_message_breaks_the_claim_and_is_not_shown(packed: bool) 
     shown = json(report).decode() + text(report)
     assert said
     assert not any(message in shown for message in said)
+
+
+async def test_a_key_that_somebody_wrote_down_breaks_the_claim() -> None:
+    async with throwaway(disk=True) as trial:
+        await with_bot(trial)
+        (trial.state.log / "kept").write_text(trial.bots["canary"].key)
+        report = await run(trial.live, ["no-storage"], ONLY_TALK)
+    (claim,) = report.claims
+    assert claim.status is Status.BROKEN, text(report)
+    # In the folder, and on the raw disk below it.
+    assert all("credential or prompt, raw" in found for found in claim.evidence.found), text(report)
+    assert any("state folder" in found for found in claim.evidence.found)

@@ -21,21 +21,25 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--claim", "claims", multiple=True, type=click.Choice([claim.value for claim in Claim]))
-@click.option("--full", is_flag=True, help="Read devices of any size, and all old files too.")
-@click.option("--messages", type=click.IntRange(4, 100_000), default=20, show_default=True)
+@click.option(
+    "--full", is_flag=True, help="2,000 messages, 20 kills of each process, devices of any size, all old files, a hog."
+)
+@click.option("--messages", type=click.IntRange(1, 100_000), help="80, and 2000 with --full.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON alone on stdout.")
 @state_option
 @answered
-async def prove(state: State, claims: tuple[str, ...], full: bool, messages: int, as_json: bool) -> None:  # noqa: FBT001 - click's way
+async def prove(state: State, claims: tuple[str, ...], full: bool, messages: int | None, as_json: bool) -> None:  # noqa: FBT001 - click's way
     """Try the platform's claims on the running platform: exit 0 when they held, 1 when one is broken.
 
-    Sends made-up messages through a bot whose channel is the terminal and kills its container once, so its
-    conversation is forgotten.
+    Sends made-up messages through the bots whose channel is the terminal, tries to break out of a container (and of
+    weaker ones without a bot, which it starts for some seconds to see the same attempts succeed), and ends
+    vault, node, gateway and a mate by `kill -9`: they are back within seconds, and conversations in the terminal are
+    forgotten.
     """
     need_root()
     platform = LivePlatform(state, settings_of(state))
     try:
-        code = show(await run(platform, claims, Options(messages=messages, full=full)), as_json=as_json)
+        code = show(await run(platform, claims, Options.of(full=full, messages=messages)), as_json=as_json)
     except ProofError as error:
         exit_code = Exit.MISSING if isinstance(error, NoBotError) else Exit.UNREACHABLE
         raise CommandError(f"{error}.", code="cannot-prove", exit_code=exit_code) from None

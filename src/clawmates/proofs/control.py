@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
-from contextlib import contextmanager
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clawmates.base.files import write_atomic
 from clawmates.proofs.encodings import ENCODINGS
 from clawmates.proofs.packings import PACKINGS
+from clawmates.proofs.places import Folder, Kind, Place
 from clawmates.proofs.search import Found, Patterns, search
 from clawmates.proofs.sources import Piece, open_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from clawmates.proofs.canary import Canary
@@ -57,12 +63,71 @@ def names(source: Source, patterns: Patterns) -> set[str]:
     return {event.encoding for event in search(source, patterns) if isinstance(event, Found)}
 
 
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """Where a control text lies, for as long as the search runs."""
+
+    kinds: frozenset[Kind]
+    """The search must find it in each of these, or its silence proves nothing."""
+    without: tuple[str, ...]
+    """Places into which none could be put, with the reason."""
+
+
 @contextmanager
-def control_file(folder: Path, control: Canary) -> Iterator[Path]:
-    """A file with a text that no bot ever saw, on disk for as long as the search runs. Raises ``OSError``."""
-    path = folder / f".prove-{os.getpid()}"
-    write_atomic(path, f"control text of clawmates prove: {control.stem}\n".encode())
+def seeded(places: Iterable[Place], control: Canary) -> Iterator[Seeds]:
+    """Puts a text that no bot ever saw into a folder of every kind that is to be searched."""
+    text = f"control text of clawmates prove: {control.stem}\n".encode()
+    kinds: set[Kind] = set()
+    refused: dict[Kind, str] = {}
+    with ExitStack() as stack:
+        for place in places:
+            if not isinstance(place, Folder) or place.kind in kinds or not place.path.is_dir():
+                continue
+            path = place.path / f".prove-{os.getpid()}"
+            try:
+                _put(path, text)
+            except OSError as error:
+                refused.setdefault(place.kind, f"{place.path}: {os.strerror(error.errno or 0)}")
+                continue
+            stack.callback(path.unlink, missing_ok=True)
+            kinds.add(place.kind)
+        without = (f"{kind} ({why})" for kind, why in refused.items() if kind not in kinds)
+        yield Seeds(frozenset(kinds), tuple(without))
+
+
+def _put(path: Path, text: bytes) -> None:
     try:
-        yield path
+        write_atomic(path, text)
+    except OSError as error:
+        if error.errno != errno.EOVERFLOW:
+            raise
+        _put_as_the_owner(path, text)
+
+
+def _put_as_the_owner(path: Path, text: bytes) -> None:
+    """A file system of a user namespace keeps no files of users that the namespace does not know (setfsuid(2))."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    libc = ctypes.CDLL(None)
+    owner = os.fstat(folder)
+    try:
+        libc.setfsgid(owner.st_gid)
+        libc.setfsuid(owner.st_uid)
+        file = os.open(path.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
     finally:
-        path.unlink(missing_ok=True)
+        libc.setfsuid(os.geteuid())
+        libc.setfsgid(os.getegid())
+        os.close(folder)
+    with open(file, "wb") as stream:  # noqa: PTH123 - it is open already
+        stream.write(text)
+
+
+@contextmanager
+def remembering(control: Canary) -> Iterator[int]:
+    """A process that has the control text in its memory and among its arguments; gives its process id."""
+    waiting = subprocess.Popen(  # noqa: S603 - our own interpreter and a text of our own
+        (sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()", control.stem), stdin=subprocess.PIPE, env={}
+    )
+    try:
+        yield waiting.pid
+    finally:
+        waiting.communicate()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from clawmates.base.paths import Run, State
+from clawmates.proofs.fake_world import FakeWorld
 from clawmates.proofs.probes.attempt import Attempts
 from clawmates.proofs.probes.entry import PROBES, Seen
 from clawmates.proofs.probes.inside.frame import DENIED, DONE
@@ -117,13 +118,17 @@ class FakePlatform:
     unsafe: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = (Finding(name="network", wanted="lo", found="lo", ok=True),)
-    real_provider: bool = False
+    outside: FakeWorld | None = field(default_factory=FakeWorld)
+    """``None`` for a real one."""
+    messenger: tuple[str, ...] = ()
+    """The bots among ``bots`` that are reached through the messenger and not through ``channel``."""
     services: dict[str, Child] = field(default_factory=dict)
     mates: dict[str, Child] = field(default_factory=dict)
     tried: Attempts = field(default_factory=all_denied)
     kills_the_mate: bool = False
     """Whether what is tried inside ends the mate."""
-    provoked: int = 0
+    replaced: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
     hogged: list[str] = field(default_factory=list)
     hogs: int = 0
     """Hogs that run now."""
@@ -146,12 +151,11 @@ class FakePlatform:
             await child.kill()
 
     @property
-    def provoke_provider_error(self) -> Callable[[str], Awaitable[None]] | None:
-        """Counts; ``None`` with ``real_provider``."""
-        return None if self.real_provider else self._provoke
-
-    async def _provoke(self, _bot: str) -> None:
-        self.provoked += 1
+    def stand_ins(self) -> FakeWorld | None:
+        """Hears what is written to the messenger; ``None`` for a real world."""
+        if self.outside is not None:
+            self.outside.bots, self.outside.chat, self.outside.hear = self.bots, self.chat, self._hear
+        return self.outside
 
     async def processes(self) -> Mapping[str, int]:
         """The three services."""
@@ -172,7 +176,7 @@ class FakePlatform:
                     bot=bot,
                     state=BotState.LIVE,
                     since="",
-                    channel=self.channel.value,
+                    channel=(ChannelKind.TELEGRAM if bot in self.messenger else self.channel).value,
                     provider="openai",
                     model="fake",
                     pid=mate.pid,
@@ -206,6 +210,21 @@ class FakePlatform:
         self.heard += 1
         await self.on_message(self, text)
         return self.reply
+
+    async def _hear(self, text: str) -> None:
+        await self.on_message(self, text)
+
+    async def kill(self, process: str) -> None:
+        """Another child takes the dead one's place."""
+        self.ended.append(process)
+        await self.services[process].kill()
+        self.services[process] = await Child.start()
+
+    async def replace(self, bot: str) -> None:
+        """The same, as planned."""
+        self.replaced.append(bot)
+        await self.mates[bot].kill()
+        self.mates[bot] = await Child.start()
 
     async def kill_mate(self, bot: str) -> None:
         """Another child takes the dead one's place."""

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,45 +13,34 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.paths import Run, State
 from clawmates.base.settings import Settings, vault_address
-from clawmates.node.engines.base import EngineError
-from clawmates.node.facts import FactsUnavailableError, read_facts
-from clawmates.node.isolation import judge
-from clawmates.node.spec import FIRST_UID, UIDS, container_spec, mounts
+from clawmates.proofs.containers import Containers
 from clawmates.proofs.platform import ChatError, ProofError
-from clawmates.proofs.probes.attempt import Site, attempt, door_of, hogged
-from clawmates.proofs.probes.marks import Known
+from clawmates.proofs.probes.attempt import Site, attempt, hogged
+from clawmates.proofs.stand_ins import StandIns
 from clawmates.selfhost import bots
 from clawmates.selfhost.console import Console, ConsoleError
-from clawmates.selfhost.containers import podman_of
-from clawmates.selfhost.draft import BotError
 from clawmates.selfhost.talk import console_of
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
-from clawmates.wire.releases import ReleaseError
-from clawmates.wire.releases import load as load_release
 from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
-    from clawmates.node.engines.base import ContainerSpec, Running
-    from clawmates.node.facts import Facts
     from clawmates.proofs.probes.attempt import Attempts
     from clawmates.proofs.trial import Bench
 
 LIVE_AGAIN_SECONDS = 60.0
 LOOK_SECONDS = 0.05
-OWN_CHOICE = frozenset({"not dumpable", "umask"})
-"""What every process chooses for itself, and no wall: the mate hardens itself, an attacker would not."""
 
 
 @dataclass(slots=True)
 class LivePlatform:
-    """``provoke`` makes the next message of a bot end in a provider's error, where the provider is a stand-in."""
+    """``apart`` belongs to a trial and not to the platform; ``stand_ins`` are its world outside, if it has one."""
 
     state: State
     settings: Settings
     apart: tuple[str, ...] = ()
-    provoke: Callable[[str], Awaitable[None]] | None = None
+    stand_ins: StandIns | None = None
     _consoles: dict[str, Console] = field(default_factory=dict)
 
     @property
@@ -60,18 +48,15 @@ class LivePlatform:
         """See :class:`~clawmates.proofs.platform.Platform`."""
         return self.settings.run
 
-    @property
-    def provoke_provider_error(self) -> Callable[[str], Awaitable[None]] | None:
-        """See :class:`~clawmates.proofs.platform.Platform`."""
-        return self.provoke
-
     async def processes(self) -> Mapping[str, int]:
         """Vault, gateway and node, and the engine's monitors beside the containers."""
+        return self._supervised() | self._monitors()
+
+    def _supervised(self) -> dict[str, int]:
         try:
-            pids = {str(name): int(pid) for name, pid in json.loads(self.run.pids.read_bytes()).items()}
+            return {str(name): int(pid) for name, pid in json.loads(self.run.pids.read_bytes()).items()}
         except (OSError, ValueError, AttributeError):
             raise ProofError("the platform does not run here: start it with `clawmates up`") from None
-        return pids | self._monitors()
 
     async def status(self) -> NodeStatus:
         """See :class:`~clawmates.proofs.platform.Platform`."""
@@ -82,11 +67,7 @@ class LivePlatform:
 
     async def read_back(self, bot: str) -> tuple[Finding, ...]:
         """Judged anew from the kernel, the signed release and ``desired.json``; node is not asked."""
-        status = await self._bot(bot)
-        spec, facts = self._asked_and_found(status)
-        running = await self._running(status)
-        image = Finding(name="image", wanted=spec.image, found=running.image, ok=running.image == spec.image)
-        return (*judge(spec, facts), image)
+        return await self._containers.read_back(await self._bot(bot))
 
     async def attempts(self, bot: str, bench: Bench, *, controls: bool = True) -> Attempts:
         """See :class:`~clawmates.proofs.platform.Platform`."""
@@ -99,64 +80,12 @@ class LivePlatform:
             yield
 
     async def _site(self, bot: str) -> Site:
-        now = await self.status()
-        status = await self._bot(bot)
-        spec, _ = self._asked_and_found(status)
-        others = [self._asked_and_found(one)[0] for one in now.bots if one.pid and one.bot != bot]
-        neighbour = next((one for one in others if door_of(one).exists()), None)
+        others = tuple(one for one in (await self.status()).bots if one.pid and one.bot != bot)
+        return await self._containers.site(await self._bot(bot), others)
 
-        async def judged(pid: int) -> tuple[Finding, ...]:
-            found = judge(spec, self._found(status, pid, monitored=False))
-            return tuple(one for one in found if one.name not in OWN_CHOICE)
-
-        return Site(
-            files=podman_of(self.state, self.settings).files,
-            runtime=self.settings.node.runtime,
-            running=await self._running(status),
-            spec=spec,
-            run=self.run.root,
-            known=Known(
-                vault=vault_address(self.settings),
-                sockets={"node": str(self.run.node), "gateway": str(self.run.gateway)},
-                neighbour=str(door_of(neighbour)) if neighbour else "",
-                folder=self.state.root,
-            ),
-            neighbour=neighbour,
-            judged=judged,
-        )
-
-    def _asked_and_found(self, bot: BotStatus) -> tuple[ContainerSpec, Facts]:
-        facts = self._found(bot, bot.pid)
-        try:
-            release = load_release(self.state.release, self.settings.node.release_key)
-            wanted = bots.find(bots.read(self.state), bot.bot)
-        except (ReleaseError, BotError) as error:
-            raise ProofError(f"the isolation of bot {bot.bot} cannot be read: {error}") from None
-        outside = facts.uid_map[0].outside if facts.uid_map else 0
-        spec = container_spec(
-            wanted,
-            release,
-            self.run,
-            slot=max(0, (outside - FIRST_UID) // UIDS),
-            generation=bot.generation,
-            memory_mib=self.settings.node.memory_mib,
-        )
-        return spec, facts
-
-    def _found(self, bot: BotStatus, pid: int, *, monitored: bool = True) -> Facts:
-        try:
-            return read_facts(pid, mounts(self.run, bot.bot, bot.generation), monitored=monitored)
-        except FactsUnavailableError as error:
-            raise ProofError(f"the isolation of bot {bot.bot} cannot be read: {error}") from None
-
-    async def _running(self, bot: BotStatus) -> Running:
-        engine = podman_of(self.state, self.settings)
-        try:
-            return next(one for one in await engine.list() if one.name == bot.container)
-        except (EngineError, StopIteration):
-            raise ProofError(f"the engine does not know the container of bot {bot.bot}") from None
-        finally:
-            engine.close()
+    @property
+    def _containers(self) -> Containers:
+        return Containers(self.state, self.settings)
 
     async def chat(self, bot: str, text: str) -> str:
         """See :class:`~clawmates.proofs.platform.Platform`."""
@@ -175,12 +104,54 @@ class LivePlatform:
         finally:
             os.close(descriptor)
         await self._hang_up(bot)
+        await self._until_new(old, "kill -9")
+
+    async def replace(self, bot: str) -> None:
+        """See :class:`~clawmates.proofs.platform.Platform`; what ``clawmates restart`` does."""
+        old = await self._bot(bot)
+        bots.restart(self.state, bot)
+        await self._until_new(old, "a restart")
+        await self._hang_up(bot)
+
+    async def kill(self, process: str) -> None:
+        """See :class:`~clawmates.proofs.platform.Platform`."""
+        old = self._supervised().get(process, 0)
+        try:
+            descriptor = os.pidfd_open(old)
+        except (OSError, ValueError):
+            raise ProofError(f"the process of {process} is not there: start the platform with `clawmates up`") from None
+        try:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        finally:
+            os.close(descriptor)
         try:
             async with asyncio.timeout(LIVE_AGAIN_SECONDS):
-                while not self._is_new(await self._bot(bot), old):  # noqa: ASYNC110 - another process changes
+                while not await self._is_up(process, old):  # noqa: ASYNC110 - another process changes
                     await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
-            raise ProofError(f"bot {bot} did not come back after kill -9: see `clawmates status`") from None
+            raise ProofError(f"{process} did not come back after kill -9: see `clawmates status`") from None
+
+    async def _is_up(self, process: str, old: int) -> bool:
+        """Whether a new process of that name serves, and all of them know each other again."""
+        now = self._supervised().get(process, 0)
+        if now in {0, old}:
+            return False
+        try:
+            status = await self.status()
+            host, port = vault_address(self.settings)
+            _, writer = await asyncio.open_connection(host, port)
+        except (ProofError, OSError):
+            return False
+        writer.close()
+        return status.gateway and bool(status.bots)
+
+    async def _until_new(self, old: BotStatus, what: str) -> None:
+        try:
+            async with asyncio.timeout(LIVE_AGAIN_SECONDS):
+                while not self._is_new(await self._bot(old.bot), old):  # noqa: ASYNC110 - another process changes
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            raise ProofError(f"bot {old.bot} did not come back after {what}: see `clawmates status`") from None
 
     async def close(self) -> None:
         """Ends the consoles."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.clock import Clock
 from clawmates.proofs.places import Folder, Kind, Place, SourceError, Survey, Target
-from clawmates.proofs.search import CONTROL, Found, Patterns, search
+from clawmates.proofs.search import CONTROL, SECRET, Found, Patterns, search
 from clawmates.proofs.sources import Piece
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class Findings:
     seconds: float
     controls: frozenset[Kind] = frozenset()
     """Kinds of places in which the control text was found."""
+    declared: int = 0
+    """Credentials and prompts found in the memory of a process that holds them by design."""
     refused: tuple[Refused, ...] = ()
     """The first few of what could not be opened; all are counted in ``not_looked_at``."""
 
@@ -91,15 +93,20 @@ class _Desk:
     patterns: Patterns
     clock: Clock
     survey: Survey
+    holders: frozenset[str]
     rows: dict[Kind, _Tally] = field(default_factory=dict)
     hits: list[Hit] = field(default_factory=list)
     count: int = 0
     controls: set[Kind] = field(default_factory=set)
     refused: list[Refused] = field(default_factory=list)
+    declared: int = 0
 
     def hit(self, kind: Kind, label: str, found: Found) -> None:
         if found.encoding.endswith(CONTROL):
             self.controls.add(kind)
+            return
+        if SECRET in found.encoding and kind is Kind.MEMORY and label.partition(" ")[0] in self.holders:
+            self.declared += 1
             return
         self.count += 1
         if len(self.hits) < HITS_KEPT:
@@ -117,16 +124,18 @@ async def look(
     *,
     clock: Clock,
     since: float = 0.0,
+    holders: frozenset[str] = frozenset(),
     progress: Callable[[str, int], None] = lambda _label, _size: None,
 ) -> Findings:
     """Searches every place; ``progress`` hears the kind of place and the bytes just done, often.
 
-    ``since`` is the kernel's time, in seconds since the epoch, before which no text looked for existed. The loop is
-    given a turn after every window (about 5 ms), so the search can be cancelled.
+    ``since`` is the kernel's time, in seconds since the epoch, before which no text looked for existed. In the memory
+    of ``holders``, processes by name, credentials and prompts are expected and only counted. The loop is given a turn
+    after every window (about 5 ms), so the search can be cancelled.
     """
     places = tuple(places)
     began = clock.monotonic()
-    desk = _Desk(patterns, clock, Survey(since=since))
+    desk = _Desk(patterns, clock, Survey(since=since), holders)
     for place in places:
         if isinstance(place, Folder):
             try:
@@ -153,6 +162,7 @@ async def look(
         seconds=round(clock.monotonic() - began, 3),
         controls=frozenset(desk.controls),
         refused=tuple(desk.refused),
+        declared=desk.declared,
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
 
     from clawmates.base.paths import Run, State
     from clawmates.proofs.probes.attempt import Attempts
+    from clawmates.proofs.stand_ins import StandIns
     from clawmates.proofs.trial import Bench
     from clawmates.wire.status import Finding, NodeStatus
 
@@ -45,8 +46,8 @@ class Platform(Protocol):
         ...
 
     @property
-    def provoke_provider_error(self) -> Callable[[str], Awaitable[None]] | None:
-        """Makes the next message of a bot end in a provider's error; ``None`` where the provider is real."""
+    def stand_ins(self) -> StandIns | None:
+        """The world outside, where it is made of stand-ins; ``None`` where messenger and provider are real."""
         ...
 
     async def processes(self) -> Mapping[str, int]:
@@ -77,6 +78,14 @@ class Platform(Protocol):
 
         An error that the bot explains in words is a reply. Raises :class:`ChatError`.
         """
+        ...
+
+    async def kill(self, process: str) -> None:
+        """``kill -9`` of vault, gateway or node; returns when it is up again. Raises :class:`ProofError`."""
+        ...
+
+    async def replace(self, bot: str) -> None:
+        """Has a bot's container exchanged as planned; returns when the new mate is live. Raises :class:`ProofError`."""
         ...
 
     async def kill_mate(self, bot: str) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 WINDOW = 1 << 20
 CONTROL = "control text"
+SECRET = "credential or prompt, "  # noqa: S105 - what it is called, not one
+"""Before the encoding's name where that is what was found, and not a message."""
 DEPTH = 2
 """A compressed stream within a compressed stream is opened; a third level is not."""
 STREAM_LIMIT = 256 << 20
@@ -71,15 +73,17 @@ class Patterns:
     """How far a marker can extend on either side of a probe, in bytes."""
 
     @classmethod
-    def of(cls, canary: Canary, control: Canary | None = None) -> Patterns:
+    def of(cls, canary: Canary, control: Canary | None = None, secret: Canary | None = None) -> Patterns:
         """Encodings that leave the stem alike share one needle: the search costs by needle, not by encoding.
 
-        ``control`` is a text put where the search must find it; it goes by the name :data:`CONTROL`.
+        ``control`` is a text put where the search must find it; it goes by the name :data:`CONTROL`. ``secret`` stands
+        in credentials and prompts, and goes by :data:`SECRET`.
         """
         needles: dict[bytes, list[tuple[str, bytes, int]]] = {}
-        for encoding in ENCODINGS:
-            probe, marker = encoding.marker(canary.stem), encoding.marker(canary.mark)
-            needles.setdefault(probe, []).append((encoding.name, marker, marker.index(probe)))
+        for name, one in (("", canary), *(((SECRET, secret),) if secret is not None else ())):
+            for encoding in ENCODINGS:
+                probe, marker = encoding.marker(one.stem), encoding.marker(one.mark)
+                needles.setdefault(probe, []).append((name + encoding.name, marker, marker.index(probe)))
         if control is not None:
             raw = control.stem.encode()
             needles[raw] = [(CONTROL, raw, 0)]

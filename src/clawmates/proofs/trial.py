@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from clawmates.base.clock import Clock
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clawmates.proofs.platform import Platform
     from clawmates.proofs.result import Result
 
+FULL_MESSAGES, FULL_KILLS = 2000, 20
 Progress: TypeAlias = Callable[[str, int], None]
 """Hears what is being done (``messages``, or a kind of place) and how much of it was just done."""
 
@@ -21,8 +22,10 @@ Progress: TypeAlias = Callable[[str, int], None]
 class Options:
     """How thorough a trial is."""
 
-    messages: int = 20
-    """Canary messages, the one that fails and the one that is killed included; at least 4."""
+    messages: int = 80
+    """Canary messages at least, over all bots that can be spoken to."""
+    kills: int = 1
+    """How often each of vault, node, gateway and a mate is ended by ``kill -9``, and a bot exchanged as planned."""
     full: bool = False
     """Read devices of any size, and files older than the first canary too."""
     chat_seconds: float = 120.0
@@ -32,9 +35,19 @@ class Options:
     host: Host = field(default_factory=Host.here)
     """The machine's own folders that are searched."""
 
+    @classmethod
+    def of(cls, *, full: bool, messages: int | None = None, kills: int | None = None) -> Options:
+        """The short form, or with ``full`` the long one; ``messages`` and ``kills`` override how many there are."""
+        chosen = cls(messages=FULL_MESSAGES, kills=FULL_KILLS, full=True) if full else cls()
+        return replace(
+            chosen,
+            messages=chosen.messages if messages is None else messages,
+            kills=chosen.kills if kills is None else kills,
+        )
+
     def __post_init__(self) -> None:
-        if self.messages < 4:
-            raise ValueError("a trial takes at least 4 messages")
+        if self.messages < 1 or self.kills < 0:
+            raise ValueError("a trial takes at least one message")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from clawmates.simulator.control import (
     AskDraft,
     AskSent,
     Calls,
+    Cleared,
     ClearFaults,
     Drafted,
     Part,
@@ -200,8 +201,7 @@ class Admin:
         return Reply()
 
     async def _clear_faults(self, request: Request) -> Reply:
-        self._world.frames[request.json(ClearFaults).service].faults.clear()
-        return Reply()
+        return Reply.json(Cleared(unmet=self._world.frames[request.json(ClearFaults).service].faults.clear()))
 
     async def _tls(self, request: Request) -> Reply:
         asked = request.json(SetTls)

@@ -19,6 +19,7 @@ from clawmates.simulator.control import (
     AskDraft,
     AskSent,
     Calls,
+    Cleared,
     ClearFaults,
     Drafted,
     Part,
@@ -167,9 +168,9 @@ class Simulator:
         """The next ``times`` calls of ``method`` (empty: any) meet ``fault``; behind the faults already set."""
         await self._send("/faults", SetFault(service=service, fault=fault, times=times, method=method))
 
-    async def clear_faults(self, service: Service) -> None:
-        """Nothing goes wrong any more."""
-        await self._send("/faults/clear", ClearFaults(service=service))
+    async def clear_faults(self, service: Service) -> int:
+        """Nothing goes wrong any more; how many of the faults that were set no call has met."""
+        return (await self._ask("/faults/clear", ClearFaults(service=service), Cleared)).unmet
 
     async def set_tls(self, service: Service, mode: TlsMode) -> None:
         """How new connections find the service; open ones are closed."""

@@ -178,9 +178,16 @@ class SetFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearFaults:
-    """``/faults/clear``."""
+    """``/faults/clear`` → :class:`Cleared`."""
 
     service: Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleared:
+    """How many of the faults that were taken back no call had met."""
+
+    unmet: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

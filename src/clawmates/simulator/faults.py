@@ -12,6 +12,7 @@ class _Planned:
     fault: Fault
     method: str
     left: int
+    met: bool = False
 
 
 class Faults:
@@ -30,11 +31,14 @@ class Faults:
             if planned.method not in {"", method.lower()} or planned.fault.chat_id not in {0, chat_id}:
                 continue
             planned.left -= 1
+            planned.met = True
             if planned.left <= 0:
                 self._planned.remove(planned)
             return planned.fault
         return None
 
-    def clear(self) -> None:
-        """Nothing goes wrong any more."""
+    def clear(self) -> int:
+        """Nothing goes wrong any more; how many of the faults no call has met."""
+        unmet = sum(not planned.met for planned in self._planned)
         self._planned.clear()
+        return unmet

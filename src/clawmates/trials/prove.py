@@ -9,26 +9,36 @@ from clawmates.proofs.result import Claim
 from clawmates.proofs.run import run, show
 from clawmates.proofs.trial import Options
 from clawmates.trials.running import run as run_trial
-from clawmates.trials.throwaway import Bot, throwaway
+from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.wire.names import ChannelKind
 
 
 async def main(claims: list[str], options: Options, *, as_json: bool) -> int:
-    """Starts a platform with one terminal bot and one Telegram bot, tries the claims, removes it again."""
+    """Starts a platform with a bot of each channel at each provider, tries the claims, removes it again."""
     async with throwaway(disk=True) as trial:
-        await trial.add(
-            [Bot.invent("canary", ChannelKind.TERMINAL), Bot.invent("neighbour", ChannelKind.TELEGRAM)],
-        )
-        await trial.until_live("canary", "neighbour")
+        bots = crowd(trial)
+        await trial.add(bots, prompt=f"You are helpful. {trial.stand_ins.secret.mark}")
+        await trial.until_live(*(bot.name for bot in bots))
         # Faster than any real model; at once would be a race of schedulers, and a kill would never meet an answer.
         await trial.simulator.set_style(first_byte_ms=60, gap_ms=5)
         return show(await run(trial.live, claims, options), as_json=as_json)
 
 
+def crowd(trial: Throwaway) -> list[Bot]:
+    """A bot of each channel at each provider, with a canary in every credential."""
+    mark = trial.stand_ins.secret.stem
+    return [
+        Bot.invent(f"{provider.id}-{channel}", channel, provider.id, mark=mark)
+        for provider in trial.release.providers
+        for channel in (ChannelKind.TERMINAL, ChannelKind.TELEGRAM)
+    ]
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make prove", description=__doc__)
     parser.add_argument("--claim", action="append", default=[], choices=[claim.value for claim in Claim])
-    parser.add_argument("--messages", type=int, default=20)
+    parser.add_argument("--messages", type=int)
+    parser.add_argument("--kills", type=int)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", dest="as_json", action="store_true")
     return parser.parse_args()
@@ -36,5 +46,5 @@ def _arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     wanted = _arguments()
-    options = Options(messages=wanted.messages, full=wanted.full)
+    options = Options.of(full=wanted.full, messages=wanted.messages, kills=wanted.kills)
     sys.exit(run_trial(main(wanted.claim, options, as_json=wanted.as_json)))

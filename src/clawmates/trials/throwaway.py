@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,8 +25,9 @@ from clawmates.selfhost.install import Plan, install, vault_of
 from clawmates.selfhost.platform import Platform
 from clawmates.selfhost.supervisor import Phase, Supervisor
 from clawmates.simulator.client import Simulator
-from clawmates.simulator.model import Failure, Fault, FaultKind, Service
+from clawmates.simulator.model import Service
 from clawmates.trials.disk import loop_disk
+from clawmates.trials.stand_ins import Outside
 from clawmates.wire.desired import DesiredState
 from clawmates.wire.names import ChannelKind, ItemName
 from clawmates.wire.release import Release
@@ -71,12 +72,14 @@ class Bot:
     token: str
     key: str
     username: str
+    provider: str = PROVIDER
 
     @classmethod
-    def invent(cls, name: str, channel: ChannelKind) -> Bot:
-        """Credentials of the real form."""
-        token = f"{secrets.randbelow(9 * 10**8) + 10**8}:{secrets.token_urlsafe(27)[:35]}"
-        return cls(name, channel, token, f"sk-{secrets.token_hex(24)}", f"{name.replace('-', '_')}_bot")
+    def invent(cls, name: str, channel: ChannelKind, provider: str = PROVIDER, *, mark: str = "") -> Bot:
+        """Credentials of the real form, with ``mark`` in both of them."""
+        token = f"{secrets.randbelow(9 * 10**8) + 10**8}:{(mark + secrets.token_urlsafe(27))[:35]}"
+        key = f"sk-{mark}{secrets.token_hex(24)}"
+        return cls(name, channel, token, key, f"{name.replace('-', '_')}_bot", provider)
 
 
 @dataclass(slots=True)
@@ -89,8 +92,8 @@ class Throwaway:
     platform: Platform
     live: LivePlatform
     release: Release
-    bots: dict[str, Bot] = field(default_factory=dict)
-    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    bots: dict[str, Bot]
+    stand_ins: Outside
 
     async def add(
         self,
@@ -102,16 +105,17 @@ class Throwaway:
     ) -> None:
         """Makes the stand-ins know the bots (if ``known``), seals their credentials, and lists them all at once."""
         specs = []
-        model = self.model
-        await self.simulator.add_model(model)
         async with vault_of(self.state, self.platform.settings) as vault:
             for bot in wanted:
+                model = self.model_of(bot.provider)
                 if known:
-                    await self.simulator.add_key(bot.key)
-                if known and bot.channel is ChannelKind.TELEGRAM:
-                    await self.simulator.add_bot(bot.token, bot.username)
+                    await self._introduce(bot, model)
                 draft = Draft(
-                    name=bot.name, channel=bot.channel, provider=PROVIDER, model=model, secrets=_secrets(bot, prompt)
+                    name=bot.name,
+                    channel=bot.channel,
+                    provider=bot.provider,
+                    model=model,
+                    secrets=_secrets(bot, prompt),
                 )
                 check(draft, self.release)
                 node = self.platform.settings.node.name
@@ -128,6 +132,15 @@ class Throwaway:
         now = bots.read(self.state)
         listed = tuple(replace(one, paused=False) if one.id in names else one for one in now.bots)
         bots.write(self.state, DesiredState(revision=now.revision + 1, bots=listed))
+
+    async def _introduce(self, bot: Bot, model: str) -> None:
+        """Makes the stand-ins know a bot."""
+        service = Service(bot.provider)
+        if service.encrypted:
+            await self.simulator.add_model(model, service)
+            await self.simulator.add_key(bot.key, service)
+        if bot.channel is ChannelKind.TELEGRAM:
+            await self.simulator.add_bot(bot.token, bot.username)
 
     async def until_live(self, *names: str, seconds: float = LIVE_SECONDS) -> tuple[BotStatus, ...]:
         """Waits until these bots are live; raises :class:`TrialError` with what they are instead."""
@@ -155,11 +168,15 @@ class Throwaway:
 
     @property
     def model(self) -> str:
-        """The first model of the trial's provider."""
-        provider = self.release.provider(PROVIDER)
-        if provider is None:
-            raise TrialError(f"the release has no provider {PROVIDER}")
-        return provider.models[0].id
+        """The first model of the trial's usual provider."""
+        return self.model_of(PROVIDER)
+
+    def model_of(self, provider: str) -> str:
+        """The first model of a provider."""
+        found = self.release.provider(provider)
+        if found is None:
+            raise TrialError(f"the release has no provider {provider}")
+        return found.models[0].id
 
 
 @asynccontextmanager
@@ -190,13 +207,9 @@ async def throwaway(
         live = LivePlatform(state, made, APART)
         stack.push_async_callback(live.close)
 
-        async def provoke(_bot: str) -> None:
-            failure = Fault(kind=FaultKind.ERROR, failure=Failure.SERVER_ERROR)
-            # A mate asks three times before it says that it failed.
-            await simulator.set_fault(Service.OPENAI, failure, times=3)
-
-        live.provoke = provoke
-        yield Throwaway(root, state, simulator, platform, live, release)
+        known: dict[str, Bot] = {}
+        live.stand_ins = outside = Outside(simulator, known)
+        yield Throwaway(root, state, simulator, platform, live, release, known, outside)
 
 
 def _settings(folder: Path, run: Path, more: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, object]]:

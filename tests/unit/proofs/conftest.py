@@ -61,4 +61,4 @@ def host(tmp_path: Path) -> Host:
 
 @pytest.fixture
 def options(host: Host) -> Options:
-    return Options(messages=4, host=host)
+    return Options(messages=1, kills=0, host=host)

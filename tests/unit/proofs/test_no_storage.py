@@ -9,10 +9,12 @@ import pytest
 
 from clawmates.base.paths import State
 from clawmates.base.shape import encode_json
-from clawmates.proofs.claims.no_storage import no_storage
+from clawmates.proofs.claims.no_storage import REAL, no_storage
 from clawmates.proofs.control import SearchBrokenError
 from clawmates.proofs.encodings import ENCODINGS
 from clawmates.proofs.fake import Child, FakePlatform
+from clawmates.proofs.fake_world import FakeWorld
+from clawmates.proofs.look import Findings, look
 from clawmates.proofs.places import Kind
 from clawmates.proofs.platform import ChatError, NoBotError, ProofError
 from clawmates.proofs.report import json, text
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from clawmates.proofs.trial import Bench, Options
 
 
+MATE_DIES_AT = 5
+"""The message during which the mate is killed: after vault, node and gateway."""
+
+
 def said(result: Result) -> str:
     """Everything that leaves the proof, in one string."""
     report = Report(claims=(result,))
@@ -34,12 +40,14 @@ def said(result: Result) -> str:
 
 async def test_it_holds_where_nothing_is_kept(state: State, run_folder: Run, options: Options, bench: Bench) -> None:
     async with FakePlatform(state, run_folder) as platform:
-        result = await no_storage(platform, options, bench)
+        result = await no_storage(platform, replace(options, kills=1), bench)
     assert result.status is Status.HELD
     assert result.evidence.found == ()
     figures = result.evidence.figures
-    assert (figures["messages"], figures["kills"], figures["provider_errors"]) == (4, 1, 1)
-    assert (platform.heard, platform.killed, platform.provoked) == (4, 1, 1)
+    assert (figures["messages"], figures["kills"], figures["planned_exchanges"]) == (7, 4, 1)
+    assert (figures["errors_met"], figures["error_kinds"]) == (2, 2)
+    assert (platform.heard, platform.killed, platform.replaced) == (7, 1, ["tester"])
+    assert platform.ended == ["vault", "node", "gateway"]
     assert (figures["hits"], figures["mate_bytes_written"]) == (0, 0)
     assert figures["encodings"] == len(ENCODINGS)
     assert int(figures["bytes_searched"]) > 10 << 20
@@ -128,11 +136,11 @@ async def test_a_mate_that_writes_anything_breaks_the_claim(
     """Whether it writes before it is killed or afterwards; what it writes is not even the canary."""
 
     async def leak(platform: FakePlatform, _message: str) -> None:
-        if (platform.heard == 1) is doomed and platform.heard in {1, 4}:
+        if (platform.heard == 1) is doomed and platform.heard in {1, 7}:
             await platform.mates["tester"].write(str(tmp_path / "elsewhere"), bytes(8192))
 
     async with FakePlatform(state, run_folder, on_message=leak) as platform:
-        result = await no_storage(platform, options, bench)
+        result = await no_storage(platform, replace(options, kills=1), bench)
     assert result.status is Status.BROKEN
     written = int(result.evidence.figures["mate_bytes_written"])
     assert written >= 8192
@@ -160,9 +168,10 @@ async def test_a_start_that_is_not_this_process_s_proves_nothing(
 
 
 async def test_a_real_provider_is_not_provoked(state: State, run_folder: Run, options: Options, bench: Bench) -> None:
-    async with FakePlatform(state, run_folder, real_provider=True, unsafe=("node.unsafe_extra_ca",)) as platform:
-        result = await no_storage(platform, options, bench)
-    assert result.evidence.figures["provider_errors"] == 0
+    async with FakePlatform(state, run_folder, outside=None, unsafe=("node.unsafe_extra_ca",)) as platform:
+        result = await no_storage(platform, replace(options, kills=1), bench)
+    assert (result.evidence.figures["errors_met"], result.evidence.figures["kills"]) == (0, 4)
+    assert set(REAL) <= set(result.evidence.not_looked_at)
     assert "unsafe switches that are on: node.unsafe_extra_ca" in said(result)
 
 
@@ -198,12 +207,12 @@ async def test_a_message_that_dies_with_the_mate_stops_nobody(
     state: State, run_folder: Run, options: Options, bench: Bench
 ) -> None:
     async def listen(platform: FakePlatform, _message: str) -> None:
-        if platform.heard == 3:
+        if platform.heard == MATE_DIES_AT:
             await asyncio.Event().wait()
 
     async with FakePlatform(state, run_folder, on_message=listen) as platform:
-        result = await no_storage(platform, replace(options, grace_seconds=0.01), bench)
-    assert (result.status, result.evidence.figures["replies"]) == (Status.HELD, 3)
+        result = await no_storage(platform, replace(options, kills=1, grace_seconds=0.01), bench)
+    assert (result.status, result.evidence.figures["replies"]) == (Status.HELD, 6)
 
 
 async def test_a_kill_that_fails_is_said_in_one_sentence(
@@ -215,7 +224,7 @@ async def test_a_kill_that_fails_is_said_in_one_sentence(
     monkeypatch.setattr(FakePlatform, "kill_mate", refuse)
     async with FakePlatform(state, run_folder) as platform:
         with pytest.raises(ProofError, match="node does not answer"):
-            await no_storage(platform, options, bench)
+            await no_storage(platform, replace(options, kills=1), bench)
 
 
 async def test_a_kill_that_kills_nobody_proves_nothing(
@@ -227,7 +236,7 @@ async def test_a_kill_that_kills_nobody_proves_nothing(
     monkeypatch.setattr(FakePlatform, "kill_mate", pretend)
     async with FakePlatform(state, run_folder) as platform:
         with pytest.raises(ProofError, match="process id has not changed"):
-            await no_storage(platform, options, bench)
+            await no_storage(platform, replace(options, kills=1), bench)
 
 
 async def test_memory_that_cannot_be_read_is_no_proof(
@@ -275,7 +284,7 @@ async def test_a_state_folder_that_hides_its_files_is_no_proof(
 
     monkeypatch.setattr("clawmates.proofs.claims.no_storage.searched", fewer)
     async with FakePlatform(state, run_folder) as platform:
-        with pytest.raises(ProofError, match="missed its own control text"):
+        with pytest.raises(ProofError, match="the state folder cannot be written to"):
             await no_storage(platform, options, bench)
 
 
@@ -295,7 +304,7 @@ async def test_a_mate_that_dies_by_itself_is_said(
     state: State, run_folder: Run, options: Options, bench: Bench
 ) -> None:
     async def die(platform: FakePlatform, _message: str) -> None:
-        if platform.heard == 4:
+        if platform.heard == 2:
             await platform.mates["tester"].kill()
 
     async with FakePlatform(state, run_folder, on_message=die) as platform:
@@ -319,7 +328,7 @@ async def test_a_state_folder_that_cannot_be_written_to_is_said(
 ) -> None:
     gone = State(state.root / "nowhere")
     async with FakePlatform(gone, run_folder) as platform:
-        with pytest.raises(ProofError, match=r"the state folder cannot be written to \(No such file"):
+        with pytest.raises(ProofError, match=r"the state folder cannot be written to \(it is not there"):
             await no_storage(platform, options, bench)
 
 
@@ -330,8 +339,8 @@ async def test_progress_is_heard(state: State, run_folder: Run, options: Options
         heard[what] = heard.get(what, 0) + much
 
     async with FakePlatform(state, run_folder) as platform:
-        result = await no_storage(platform, options, replace(bench, progress=listen))
-    assert heard.pop("messages") == 4
+        result = await no_storage(platform, replace(options, kills=1), replace(bench, progress=listen))
+    assert (heard.pop("messages"), heard.pop("kill -9"), heard.pop("replacements")) == (7, 4, 1)
     assert sum(heard.values()) == result.evidence.figures["bytes_searched"]
 
 
@@ -339,3 +348,110 @@ async def test_the_evidence_has_a_plain_form(state: State, run_folder: Run, opti
     async with FakePlatform(state, run_folder) as platform:
         result = await no_storage(platform, options, bench)
     assert b'"id":"no-storage"' in encode_json(result)
+
+
+# Credentials and prompts
+
+
+async def test_a_credential_on_disk_breaks_the_claim_and_is_called_one(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async def leak(platform: FakePlatform, _message: str) -> None:
+        if platform.outside is not None:
+            (platform.state.root / "token").write_text(f"123:{platform.outside.secret.stem}x")
+
+    async with FakePlatform(state, run_folder, on_message=leak) as platform:
+        result = await no_storage(platform, options, bench)
+    assert result.status is Status.BROKEN
+    (found,) = result.evidence.found
+    assert found.startswith(f"state folder: {state.root / 'token'}, as credential or prompt, raw")
+    assert platform.outside is not None
+    assert platform.outside.secret.stem not in said(result)
+
+
+@pytest.mark.parametrize(("service", "broken"), [("vault", False), ("gateway", True), ("node", True)])
+async def test_only_the_vault_may_hold_credentials_in_memory(
+    service: str,
+    broken: bool,  # noqa: FBT001 - a parameter
+    state: State,
+    run_folder: Run,
+    options: Options,
+    bench: Bench,
+) -> None:
+    async def hold(platform: FakePlatform, _message: str) -> None:
+        if platform.outside is not None:
+            await platform.services[service].hold(platform.outside.secret.mark.encode())
+
+    async with FakePlatform(state, run_folder, on_message=hold) as platform:
+        result = await no_storage(platform, options, bench)
+    assert (result.status is Status.BROKEN) is broken
+    assert bool(result.evidence.figures["declared_in_the_vaults_memory"]) is not broken
+    assert all(one.startswith(f"memory: {service} ") for one in result.evidence.found)
+
+
+async def test_a_message_in_the_vaults_memory_is_no_credential(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async def hold(platform: FakePlatform, message: str) -> None:
+        await platform.services["vault"].hold(message.encode())
+
+    async with FakePlatform(state, run_folder, on_message=hold) as platform:
+        assert (await no_storage(platform, options, bench)).status is Status.BROKEN
+
+
+# The control text
+
+
+async def test_a_control_text_is_found_in_every_kind_of_place(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async with FakePlatform(state, run_folder) as platform:
+        result = await no_storage(platform, options, bench)
+        for kind in folders(platform, options.host):
+            assert kind in result.evidence.controls[0]
+    for kind in ("memory", "arguments and environment"):
+        assert kind in result.evidence.controls[0]
+    for folder in folders(platform, options.host).values():
+        assert not list(folder.glob(".prove-*"))
+
+
+@pytest.mark.parametrize("kind", [Kind.LOG, Kind.TEMP, Kind.RUN, Kind.CORE, Kind.JOURNAL, Kind.MEMORY, Kind.ARGUMENTS])
+async def test_a_kind_of_place_that_is_searched_blindly_is_no_proof(
+    kind: Kind, state: State, run_folder: Run, options: Options, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def blind(*places: Any, **rest: Any) -> Findings:
+        found = await look(*places, **rest)
+        return replace(found, controls=found.controls - {kind})
+
+    monkeypatch.setattr("clawmates.proofs.claims.no_storage.look", blind)
+    async with FakePlatform(state, run_folder) as platform:
+        with pytest.raises(ProofError, match=f"missed its own control text .{kind}"):
+            await no_storage(platform, options, bench)
+
+
+# Messengers
+
+
+async def test_what_is_written_in_a_messenger_is_a_canary_too(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async with FakePlatform(state, run_folder, bots=("one", "two"), messenger=("two",)) as platform:
+        result = await no_storage(platform, replace(options, kills=1), bench)
+    assert result.status is Status.HELD
+    assert (result.evidence.figures["bots"], result.evidence.figures["messages"]) == (2, 15)
+    assert platform.outside is not None
+    assert platform.outside.edited == ["two"]
+    assert result.evidence.figures["edits"] == 1
+    assert {bot for bot, _ in platform.outside.provoked} == {"one", "two"}
+
+
+async def test_a_messenger_that_falls_silent_proves_nothing(
+    state: State, run_folder: Run, options: Options, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(_world: FakeWorld, bot: str, _text: str) -> str:
+        raise ChatError(f"bot {bot} did not answer")
+
+    monkeypatch.setattr(FakeWorld, "say", silent)
+    async with FakePlatform(state, run_folder, bots=("one", "two"), messenger=("two",)) as platform:
+        with pytest.raises(ChatError, match="bot two did not answer"):
+            await no_storage(platform, options, bench)

@@ -116,9 +116,17 @@ def test_an_empty_report_is_empty() -> None:
     assert text(Report(claims=())) == "\n"
 
 
-def test_a_trial_has_messages_enough_for_its_accidents() -> None:
-    with pytest.raises(ValueError, match="at least 4"):
-        Options(messages=3)
+def test_a_trial_sends_something() -> None:
+    with pytest.raises(ValueError, match="at least one message"):
+        Options(messages=0)
+    with pytest.raises(ValueError, match="at least one message"):
+        Options(kills=-1)
+
+
+def test_the_long_form_sends_as_much_as_was_promised() -> None:
+    assert (Options.of(full=True).messages, Options.of(full=True).kills) == (2000, 20)
+    assert Options.of(full=False) == Options()
+    assert Options.of(full=True, messages=5, kills=0) == Options(messages=5, kills=0, full=True)
 
 
 async def test_claims_are_tried_in_the_designs_order(

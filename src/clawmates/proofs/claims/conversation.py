@@ -1,21 +1,25 @@
-"""Canary messages through a running bot, with the accidents of real life on the way."""
+"""Canary messages through running bots, with the accidents of real life on the way."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from clawmates.proofs.platform import ChatError, NoBotError, ProofError
+from clawmates.proofs.canary import Canary
+from clawmates.proofs.claims.schedule import Round, Say, Talker, Victim, schedule
+from clawmates.proofs.platform import ChatError, NoBotError, Platform, ProofError
+from clawmates.proofs.trial import Options, Progress
 from clawmates.proofs.writes import Baseline, WritesUnreadableError
 from clawmates.wire.names import ChannelKind
 from clawmates.wire.status import BotState
 
 if TYPE_CHECKING:
-    from clawmates.proofs.canary import Canary
-    from clawmates.proofs.platform import Platform
-    from clawmates.proofs.trial import Options, Progress
+    from collections.abc import Coroutine
+
     from clawmates.wire.status import BotStatus
 
 _RUNNING = {BotState.LIVE, BotState.DEGRADED}
@@ -23,112 +27,211 @@ _RUNNING = {BotState.LIVE, BotState.DEGRADED}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """What was done to the bot."""
+    """What was done to the bots."""
 
-    bot: str
+    talkers: tuple[Talker, ...]
     messages: int
     replies: int
-    provider_errors: int
-    kills: int
-    written: int
-    """Bytes that the mates wrote to disk between their own start and the end, or their death."""
+    edits: int
+    drafts: int
+    troubles: Mapping[str, int]
+    """Error path → how often it was set; ``met`` of them were met."""
+    met: int
+    kills: Mapping[Victim, int]
+    replaced: int
+    written: Mapping[str, int]
+    """Bot → bytes that its mates wrote to disk between their own start and the end, or their death."""
 
-
-async def running(platform: Platform, bot: str = "") -> BotStatus:
-    """The bot of that id, or the first with a terminal channel. Raises :class:`NoBotError`."""
-    status = await platform.status()
-    for one in status.bots:
-        wanted = one.bot == bot if bot else one.channel == ChannelKind.TERMINAL
-        if wanted and one.state in _RUNNING and one.pid:
-            return one
-    raise NoBotError("no bot with the terminal channel is live: add one, or see `clawmates status` for why it is not")
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """``telegram to openai``, each way once."""
+        return tuple(dict.fromkeys(f"{one.channel} to {one.provider}" for one in self.talkers))
 
 
 async def converse(platform: Platform, canary: Canary, options: Options, progress: Progress) -> Conversation:
-    """Sends the messages: a third in, the provider fails; two thirds in, the mate is killed while it answers.
-
-    Raises :class:`~clawmates.proofs.platform.ProofError`.
-    """
-    mate = await running(platform)
-    baseline = _baseline(mate)
-    provoke = platform.provoke_provider_error
-    fails_at, dies_at = options.messages // 3, 2 * options.messages // 3
-    replies = written = errors = 0
-    for number in range(options.messages):
-        text = canary.message(number)
-        if number == dies_at:
-            written += _growth(baseline)
-            answered = await _killed(platform, mate.bot, text, options)
-            mate = await running(platform, mate.bot)
-            if mate.pid == baseline.pid:
-                raise ProofError(f"bot {mate.bot} was killed and its process id has not changed: nothing is proven")
-            baseline = _baseline(mate)
-        else:
-            if number == fails_at and provoke is not None:
-                await provoke(mate.bot)
-                errors += 1
-            answered = await _said(platform, mate.bot, text, options)
-            if not answered:
-                raise ChatError(f"bot {mate.bot} gave an empty reply: see `clawmates status`")
-        replies += answered
-        progress("messages", 1)
+    """Speaks to every bot that can be spoken to. Raises :class:`~clawmates.proofs.platform.ProofError`."""
+    talkers = await _talkers(platform)
+    talk = _Talk(platform, canary, options, progress)
+    for talker in talkers:
+        await talk.begin(talker.bot)
+    for one in schedule(talkers, messages=options.messages, kills=options.kills):
+        await talk.round(one)
+    edits = await talk.edit(talkers)
+    for talker in talkers:
+        talk.end(talker.bot)
+    there = platform.stand_ins
     return Conversation(
-        bot=mate.bot,
-        messages=options.messages,
-        replies=replies,
-        provider_errors=errors,
-        kills=1,
-        written=written + _growth(baseline),
+        talkers=talkers,
+        messages=talk.messages,
+        replies=talk.replies,
+        edits=edits,
+        drafts=await there.drafts() if there else 0,
+        troubles=dict(talk.troubles),
+        met=talk.met,
+        kills=dict(talk.kills),
+        replaced=talk.replaced,
+        written=dict(talk.written),
     )
 
 
-async def _said(platform: Platform, bot: str, text: str, options: Options) -> bool:
-    try:
-        async with asyncio.timeout(options.chat_seconds):
-            return bool(await platform.chat(bot, text))
-    except TimeoutError:
-        raise ChatError(f"bot {bot} did not answer within {options.chat_seconds:.0f} s") from None
+async def _talkers(platform: Platform) -> tuple[Talker, ...]:
+    there = platform.stand_ins
+    status = await platform.status()
+    found = tuple(
+        Talker(
+            bot=one.bot,
+            channel=one.channel,
+            provider=one.provider,
+            troubles=there.troubles.get(one.bot, ()) if there else (),
+        )
+        for one in status.bots
+        if one.state in _RUNNING and one.pid and (one.channel == ChannelKind.TERMINAL or there is not None)
+    )
+    if not any(one.channel == ChannelKind.TERMINAL for one in found):
+        raise NoBotError(
+            "no bot with the terminal channel is live: add one, or see `clawmates status` for why it is not"
+        )
+    return found
 
 
-async def _killed(platform: Platform, bot: str, text: str, options: Options) -> bool:
-    """The mate dies while the message is with it; a missing reply is what one expects."""
-    answered = False
+@dataclass(slots=True)
+class _Talk:
+    """The books of one trial."""
 
-    async def say() -> None:
-        nonlocal answered
-        with suppress(ChatError):
-            answered = await _said(platform, bot, text, options)
+    platform: Platform
+    canary: Canary
+    options: Options
+    progress: Progress
+    baselines: dict[str, Baseline] = field(default_factory=dict)
+    messages: int = 0
+    replies: int = 0
+    met: int = 0
+    replaced: int = 0
+    troubles: Counter[str] = field(default_factory=Counter)
+    kills: Counter[Victim] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
+    failures: list[ChatError] = field(default_factory=list)
 
-    failed: ProofError | None = None
-    async with asyncio.TaskGroup() as group:
-        talking = group.create_task(say())
+    async def begin(self, bot: str) -> None:
+        """From the mate's own start, which node noted; what it wrote before the trial began counts as well."""
+        mate = await _running(self.platform, bot)
+        baseline = Baseline(mate.pid, mate.written_at_start)
         try:
-            await platform.kill_mate(bot)
-        except ProofError as error:
-            failed = error
+            growth = baseline.growth()
+        except WritesUnreadableError:
+            raise ProofError("what the mate writes cannot be read from /proc: run this as root") from None
+        if growth < 0:
+            raise ProofError(f"node's note of the start of bot {bot} is not of this process: try again")
+        self.baselines[bot] = baseline
+
+    def end(self, bot: str) -> None:
+        """Adds what the mate has written by now."""
+        try:
+            self.written[bot] += self.baselines[bot].growth()
+        except WritesUnreadableError:
+            raise ProofError("the mate died by itself during the trial: see `clawmates logs`, then try again") from None
+
+    async def round(self, one: Round) -> None:
+        """Everybody is spoken to; whatever happens, happens while the messages are on their way."""
+        there = self.platform.stand_ins
+        for say in one.says:
+            if say.trouble and there:
+                await there.provoke(say.talker.bot, say.trouble)
+                self.troubles[say.trouble] += 1
+        happening = self._happening(one)
+        failed: ProofError | None = None
+        async with asyncio.TaskGroup() as group:
+            talking = {group.create_task(self._say(say, sure=one.calm)): say for say in one.says}
+            if happening is not None:
+                try:
+                    await happening
+                except ProofError as error:
+                    failed = error
+                # Whoever waits in the terminal of a mate that is gone would wait for ever.
+                doomed = [task for task, say in talking.items() if failed or _doomed(say, one)]
+                if doomed:
+                    await asyncio.wait(doomed, timeout=0 if failed else self.options.grace_seconds)
+                for task in doomed:
+                    task.cancel()
+        self._complain(failed)
+        if there:
+            self.met += await there.calm()
+
+    def _complain(self, failed: ProofError | None = None) -> None:
+        """Raises what went wrong first, if anything did."""
+        for problem in (failed, *self.failures):
+            if problem is not None:
+                raise problem
+
+    def _happening(self, one: Round) -> Coroutine[object, object, None] | None:
+        if one.replace:
+            return self._replaced(one.of)
+        return None if one.kill is None else self._killed(one.kill, one.of)
+
+    async def _killed(self, victim: Victim, bot: str) -> None:
+        if victim is not Victim.MATE:
+            await self.platform.kill(victim)
         else:
-            await asyncio.wait({talking}, timeout=options.grace_seconds)
-        # Whoever still waits for the dead mate's reply would wait for ever.
-        talking.cancel()
-    if failed is not None:
-        raise failed
-    return answered
+            old = self.baselines[bot].pid
+            self.end(bot)
+            await self.platform.kill_mate(bot)
+            await self.begin(bot)
+            if self.baselines[bot].pid == old:
+                raise ProofError(f"bot {bot} was killed and its process id has not changed: nothing is proven")
+        self.kills[victim] += 1
+        self.progress("kill -9", 1)
+
+    async def _replaced(self, bot: str) -> None:
+        self.end(bot)
+        await self.platform.replace(bot)
+        await self.begin(bot)
+        self.replaced += 1
+        self.progress("replacements", 1)
+
+    async def _say(self, say: Say, *, sure: bool) -> None:
+        text, bot = self.canary.message(say.number), say.talker.bot
+        self.messages += 1
+        there = self.platform.stand_ins
+        try:
+            async with asyncio.timeout(self.options.chat_seconds):
+                if there and say.talker.channel != ChannelKind.TERMINAL:
+                    reply = await there.say(bot, text)
+                else:
+                    reply = await self.platform.chat(bot, text)
+        except TimeoutError:
+            self.failures.append(ChatError(f"bot {bot} did not answer within {self.options.chat_seconds:.0f} s"))
+            return
+        except ChatError as error:
+            if sure:
+                self.failures.append(error)
+            return
+        if sure and not reply:
+            self.failures.append(ChatError(f"bot {bot} gave an empty reply: see `clawmates status`"))
+        self.replies += bool(reply)
+        self.progress("messages", 1)
+
+    async def edit(self, talkers: tuple[Talker, ...]) -> int:
+        """Changes the last message in every messenger, and says one more thing behind it."""
+        there = self.platform.stand_ins
+        if there is None:
+            return 0
+        changed = [one for one in talkers if one.channel != ChannelKind.TERMINAL]
+        for place, one in enumerate(changed):
+            await there.edit(one.bot, self.canary.message(self.messages + place))
+        async with asyncio.TaskGroup() as group:
+            for one in changed:
+                group.create_task(self._say(Say(talker=one, number=self.messages + len(changed)), sure=True))
+        self._complain()
+        return len(changed)
 
 
-def _baseline(mate: BotStatus) -> Baseline:
-    """From the mate's own start, which node noted; what it wrote before the trial began counts as well."""
-    baseline = Baseline(mate.pid, mate.written_at_start)
-    try:
-        growth = baseline.growth()
-    except WritesUnreadableError:
-        raise ProofError("what the mate writes cannot be read from /proc: run this as root") from None
-    if growth < 0:
-        raise ProofError(f"node's note of the start of bot {mate.bot} is not of this process: try again")
-    return baseline
+def _doomed(say: Say, one: Round) -> bool:
+    return say.talker.bot == one.of and say.talker.channel == ChannelKind.TERMINAL
 
 
-def _growth(baseline: Baseline) -> int:
-    try:
-        return baseline.growth()
-    except WritesUnreadableError:
-        raise ProofError("the mate died by itself during the trial: see `clawmates logs`, then try again") from None
+async def _running(platform: Platform, bot: str) -> BotStatus:
+    with suppress(StopIteration):
+        return next(
+            one for one in (await platform.status()).bots if one.bot == bot and one.state in _RUNNING and one.pid
+        )
+    raise NoBotError(f"bot {bot} is not live any more: see `clawmates status`")

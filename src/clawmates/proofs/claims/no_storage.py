@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 from clawmates.proofs.canary import mint
 from clawmates.proofs.claims.conversation import Conversation, converse
-from clawmates.proofs.control import SearchBrokenError, check_encodings, check_memory, control_file
+from clawmates.proofs.control import SearchBrokenError, check_encodings, check_memory, remembering, seeded
 from clawmates.proofs.encodings import ENCODINGS
 from clawmates.proofs.look import Findings, Hit, look
 from clawmates.proofs.packings import PACKINGS
 from clawmates.proofs.places import Kind
 from clawmates.proofs.platform import ProofError
-from clawmates.proofs.result import Claim, Evidence, Result, Status, repeat
+from clawmates.proofs.result import Claim, Evidence, Result, Status, Table, repeat
 from clawmates.proofs.search import Patterns
 from clawmates.proofs.searched import searched
 from clawmates.proofs.sources import SourceError
+from clawmates.proofs.trial import FULL_KILLS, FULL_MESSAGES
 
 if TYPE_CHECKING:
     from clawmates.proofs.canary import Canary
@@ -29,12 +30,23 @@ CLOCK_MARGIN = 5.0
 """Seconds: the times of files come from a coarser clock than ours."""
 ESSENTIAL = frozenset({"vault", "gateway", "node"})
 """Processes without a look at which nothing is claimed; others may end while the search runs."""
+HOLDERS = frozenset({"vault"})
+"""Who holds credentials and prompts in memory by design, for the moment in which it seals or releases them."""
+REMEMBERING = "control"
 ALWAYS = (
     "a mate's own memory: it holds the conversation, by design, until it is forgotten",
+    "credentials and prompts in the vault's memory: it opens them, by design, to hand them to the container",
     "what the messenger and the AI provider keep: it is theirs (see docs/threat-model.md)",
     "streams compressed with zstd, lz4 or brotli, a third level of compression, and anything encrypted",
+    "what a mate writes between the last look at it and its end, which takes milliseconds",
+    "an exchange for a newer image: bots are exchanged as planned, for the same one",
 )
-
+REAL = (
+    "error paths, and providers other than those of the bots here: real ones are not provoked",
+    "bots whose channel is a messenger: nobody can write to a real one in a person's name",
+    "credentials and prompts: those of real bots are not known to the proof",
+)
+SHORT = f"{FULL_MESSAGES:,} messages and {FULL_KILLS} kills of each process: with --full"
 BLIND = (
     "the raw device was read, but not even the control text was found on it (an encrypted or compressed file"
     " system?): that nothing else was found there shows nothing"
@@ -42,39 +54,57 @@ BLIND = (
 
 
 async def no_storage(platform: Platform, options: Options, bench: Bench) -> Result:
-    """Sends canaries through a running bot, then looks for them everywhere. Raises ``ProofError``."""
+    """Sends canaries through running bots, then looks for them everywhere. Raises ``ProofError``."""
     since = bench.clock.now().timestamp() - CLOCK_MARGIN
     canary, control = mint(bench.entropy), mint(bench.entropy)
-    patterns = Patterns.of(canary, control)
+    there = platform.stand_ins
+    patterns = Patterns.of(canary, control, there.secret if there else None)
     shapes = _checked(canary, patterns)
     conversation = await converse(platform, canary, options, bench.progress)
     status = await platform.status()
     processes = await platform.processes()
     mates = {bot.bot: bot.pid for bot in status.bots if bot.pid}
     with ExitStack() as stack:
-        try:
-            stack.enter_context(control_file(platform.state.root, control))
-        except OSError as error:
-            raise ProofError(
-                f"the state folder cannot be written to ({os.strerror(error.errno or 0)}): run this as root"
-            ) from None
+        remembering_one = {REMEMBERING: stack.enter_context(remembering(control))}
+        where = searched(
+            platform.state,
+            platform.run,
+            processes=dict(processes) | remembering_one,
+            mates=mates,
+            host=options.host,
+            full=options.full,
+        )
+        seeds = stack.enter_context(seeded(where.places, control))
         # What the kernel has not written yet is not on the device yet.
         await asyncio.to_thread(os.sync)
-        where = searched(
-            platform.state, platform.run, processes=processes, mates=mates, host=options.host, full=options.full
+        findings = await look(
+            where.places, patterns, clock=bench.clock, since=since, holders=HOLDERS, progress=bench.progress
         )
-        findings = await look(where.places, patterns, clock=bench.clock, since=since, progress=bench.progress)
     for refused in findings.refused:
         if refused.kind is Kind.MEMORY and refused.place.partition(" ")[0] in ESSENTIAL:
             raise ProofError(f"the memory of {refused.place} cannot be read ({refused.reason}): run this as root")
-    if Kind.STATE not in findings.controls:
-        raise ProofError("the search missed its own control text in the state folder: its silence would prove nothing")
+    if Kind.STATE not in seeds.kinds:
+        why = "; ".join(seeds.without) or "it is not there"
+        raise ProofError(f"the state folder cannot be written to ({why}): run this as root")
+    missed = (seeds.kinds | {Kind.MEMORY, Kind.ARGUMENTS}) - findings.controls
+    if missed:
+        raise ProofError(
+            f"the search missed its own control text ({', '.join(sorted(missed))}): its silence would prove nothing"
+        )
     return _result(
         conversation,
         findings,
         shapes=shapes,
         unsafe=status.unsafe,
-        passed_over=(*where.not_looked_at, *_blind(findings), *platform.apart, *ALWAYS),
+        passed_over=(
+            *where.not_looked_at,
+            *(f"no control text could be put into {one}" for one in seeds.without),
+            *_blind(findings),
+            *(() if there else REAL),
+            *(() if options.full else (SHORT,)),
+            *platform.apart,
+            *ALWAYS,
+        ),
     )
 
 
@@ -107,26 +137,36 @@ def _result(
     found = [line(hit) for hit in findings.hits]
     if findings.count > len(findings.hits):
         found.append(f"and {findings.count - len(findings.hits)} more")
-    if conversation.written:
-        found.append(f"the mate of bot {conversation.bot} caused {conversation.written} bytes to be written to disk")
+    found += [
+        f"the mate of bot {bot} caused {written} bytes to be written to disk"
+        for bot, written in conversation.written.items()
+        if written
+    ]
     size = sum(row.size for row in findings.rows)
     things = sum(row.things for row in findings.rows)
+    kills, written = sum(conversation.kills.values()), sum(conversation.written.values())
     said = (
-        f"{conversation.messages} canary messages through bot {conversation.bot}"
-        f" ({conversation.provider_errors} provider error, {conversation.kills} kill -9), then {things} files, devices"
+        f"{conversation.messages} canary messages through {len(conversation.talkers)} bots"
+        f" ({', '.join(conversation.ways)}; {conversation.met} errors met of {len(conversation.troubles)} kinds,"
+        f" {kills} kill -9, {conversation.replaced} planned exchanges), then {things} files, devices"
         f" and processes ({size / (1 << 20):,.0f} MiB) searched in {len(ENCODINGS)} encodings,"
         f" bare and within {len(PACKINGS)} kinds of compression: "
     )
     said += f"found {findings.count} times" if findings.count else "found nowhere"
-    said += f"; bytes the mate wrote to disk: {conversation.written}."
+    said += f"; bytes the mates wrote to disk: {written}."
     figures: dict[str, int | float | str] = {
-        "bot": conversation.bot,
+        "bots": len(conversation.talkers),
         "messages": conversation.messages,
         "replies": conversation.replies,
-        "provider_errors": conversation.provider_errors,
-        "kills": conversation.kills,
-        "mate_bytes_written": conversation.written,
+        "edits": conversation.edits,
+        "drafts": conversation.drafts,
+        "errors_met": conversation.met,
+        "error_kinds": len(conversation.troubles),
+        "kills": kills,
+        "planned_exchanges": conversation.replaced,
+        "mate_bytes_written": written,
         "hits": findings.count,
+        "declared_in_the_vaults_memory": findings.declared,
         "places": sum(row.places for row in findings.rows),
         "things": things,
         "bytes_searched": size,
@@ -144,11 +184,23 @@ def _result(
             summary=said,
             figures=figures,
             table=_table(findings),
+            tables=_happened(conversation),
+            controls=(
+                f"a control text was found in: {', '.join(kind for kind in Kind if kind in findings.controls)}",
+                f"the canary itself was found in this proof's own memory, and in all {shapes} shapes it was planted in",
+            ),
             found=tuple(found),
             not_looked_at=(*findings.not_looked_at, *passed_over),
         ),
         repeat=repeat(Claim.NO_STORAGE),
     )
+
+
+def _happened(conversation: Conversation) -> tuple[Table, ...]:
+    ended = tuple((f"kill -9 of {victim}", str(times)) for victim, times in conversation.kills.items())
+    troubles = tuple(sorted((name, str(times)) for name, times in conversation.troubles.items()))
+    exchanged = (("planned exchange of a bot", str(conversation.replaced)),)
+    return (Table(title="what happened on the way", rows=(("what", "times"), *troubles, *ended, *exchanged)),)
 
 
 def _table(findings: Findings) -> tuple[tuple[str, ...], ...]:

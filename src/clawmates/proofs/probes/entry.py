@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from clawmates.proofs.platform import ProofError
-from clawmates.proofs.probes.inside import calls, files, frame, hog, kernel, namespaces, network, processes
+from clawmates.proofs.probes.inside import calls, devices, files, frame, hog, kernel, namespaces, network, processes
 from clawmates.proofs.probes.inside.frame import PROBES
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from clawmates.node.engines.podman_files import PodmanFiles
     from clawmates.proofs.probes.inside.frame import Marks
 
-MODULES: tuple[ModuleType, ...] = (kernel, frame, namespaces, processes, network, files, calls, hog)
+MODULES: tuple[ModuleType, ...] = (kernel, frame, namespaces, processes, network, files, devices, calls, hog)
 """In the order in which they need each other."""
 BOOTSTRAP = """\
 import json, sys, types

@@ -222,6 +222,25 @@ async def test_a_gateway_restart_is_healed(trial: Throwaway) -> None:
     assert (await status(trial)).restarts <= 3
 
 
+async def test_an_answer_that_the_gateway_dies_under_is_whole_in_the_end(trial: Throwaway) -> None:
+    await trial.simulator.set_style(first_byte_ms=50, gap_ms=50, words=60)
+    sent = (await trial.simulator.sent(TELEGRAM.token, PERSON))[-1].message_id
+    now = await trial.simulator.status()
+    await trial.simulator.say(TELEGRAM.token, PERSON, "under a dying gateway")
+    await trial.simulator.wait_call(
+        Service.TELEGRAM, "sendMessageDraft", after=now.last_telegram, finished=True, timeout=SECONDS
+    )
+    os.kill(trial.platform.supervisor.pid("gateway"), signal.SIGKILL)
+    await trial.simulator.set_style(words=60)
+    reply = await trial.simulator.wait_reply(TELEGRAM.token, PERSON, after=sent, timeout=SECONDS)
+    await trial.simulator.set_style()
+    assert len(reply.text.split()) == 60
+    calls = await trial.simulator.journal(Service.OPENAI, after=now.last_openai)
+    assert [call.complete for call in calls] == [False, True]
+    after = [one for one in await trial.simulator.sent(TELEGRAM.token, PERSON) if one.message_id > sent]
+    assert after == [reply]
+
+
 async def test_a_vault_that_is_down_leaves_running_bots_alone(trial: Throwaway) -> None:
     os.kill(trial.platform.supervisor.pid("vault"), signal.SIGKILL)
     assert "without the vault" in await ask(trial, "without the vault")

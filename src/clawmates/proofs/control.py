@@ -63,38 +63,13 @@ def names(source: Source, patterns: Patterns) -> set[str]:
     return {event.encoding for event in search(source, patterns) if isinstance(event, Found)}
 
 
-@dataclass(frozen=True, slots=True)
-class Seeds:
-    """Where a control text lies, for as long as the search runs."""
-
-    kinds: frozenset[Kind]
-    """The search must find it in each of these, or its silence proves nothing."""
-    without: tuple[str, ...]
-    """Places into which none could be put, with the reason."""
-
-
 @contextmanager
 def control_file(folder: Path, control: Canary) -> Iterator[Path]:
     """A file with a text that no bot ever saw, on disk for as long as the search runs. Raises ``OSError``."""
     path = folder / f".prove-{os.getpid()}"
     _put(path, f"control text of clawmates prove: {control.stem}\n".encode())
     try:
-        write_atomic(path, text)
-    except OSError as error:
-        if error.errno != errno.EOVERFLOW:
-            raise
-        _put_as_the_owner(path, text)
-
-
-def _put_as_the_owner(path: Path, text: bytes) -> None:
-    """A file system of a user namespace keeps no files of users that the namespace does not know (setfsuid(2))."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    libc = ctypes.CDLL(None)
-    owner = os.fstat(folder)
-    try:
-        libc.setfsgid(owner.st_gid)
-        libc.setfsuid(owner.st_uid)
-        file = os.open(path.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        yield path
     finally:
         path.unlink(missing_ok=True)
 

@@ -37,16 +37,6 @@ def crowd(trial: Throwaway) -> list[Bot]:
     ]
 
 
-def crowd(trial: Throwaway) -> list[Bot]:
-    """A bot of each channel at each provider, with a canary in every credential."""
-    mark = trial.stand_ins.secret.stem
-    return [
-        Bot.invent(f"{provider.id}-{channel}", channel, provider.id, mark=mark)
-        for provider in trial.release.providers
-        for channel in (ChannelKind.TERMINAL, ChannelKind.TELEGRAM)
-    ]
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make prove", description=__doc__)
     parser.add_argument("--claim", action="append", default=[], choices=[claim.value for claim in Claim])

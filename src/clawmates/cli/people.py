@@ -19,6 +19,7 @@ from clawmates.cli.options import answered, json_option, settings_of, state_opti
 from clawmates.selfhost import bots, pairing
 from clawmates.selfhost import people as lists
 from clawmates.selfhost.install import vault_of
+from clawmates.selfhost.qr import qr_code
 from clawmates.wire.desired import Access
 from clawmates.wire.names import ChannelKind
 from clawmates.wire.people import MOST_PEOPLE
@@ -56,6 +57,7 @@ async def pair(state: State, name: str, void_others: bool, as_json: bool) -> Non
         f"Send this to the bot:  {issued.grouped}",
         *([f"or open                {link}"] if link else []),
         f"It lets one person in, until {issued.ends}.",
+        *([f"\n{qr_code(link)}"] if link and sys.stdout.isatty() else []),
     ]
     data = {"bot": name, "code": issued.code.reveal(), "link": link, "ends": issued.ends}
     succeed(data, as_json=as_json, text="\n".join(lines))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -12,14 +13,18 @@ import click
 from clawmates.cli.answers import CommandError, Exit
 from clawmates.cli.options import settings_of
 from clawmates.selfhost.accounts import separation
+from clawmates.selfhost.draft import BotError
+from clawmates.selfhost.pairing import PairingError, pair
 from clawmates.selfhost.platform import Platform
 from clawmates.selfhost.shown import bot_line, greeting
 from clawmates.selfhost.supervisor import Phase
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
 from clawmates.wire.status import BotState
+from clawmates.wire.vault_client import VaultCallError
 
 if TYPE_CHECKING:
     from clawmates.base.paths import State
+    from clawmates.selfhost.pairing import Issued
     from clawmates.wire.status import BotStatus
 
 LOOK_SECONDS = 0.5
@@ -70,12 +75,21 @@ class Shown:
             if one.phase in {Phase.READY, Phase.WAITING, Phase.FAILED}:
                 self.line(name, f"  {name:<10} {one.phase.value}")
 
-    def bot(self, bot: BotStatus) -> None:
-        """One line a bot, and the newcomer's introduction."""
+    def bot(self, bot: BotStatus) -> bool:
+        """One line a bot; true when it is the newcomer and live for the first time."""
         self.line(f"bot {bot.bot}", bot_line(bot), bot.container)
-        if bot.bot == self.newcomer and bot.state is BotState.LIVE:
-            self.newcomer = ""
-            click.echo(greeting(bot))
+        if bot.bot != self.newcomer or bot.state is not BotState.LIVE:
+            return False
+        self.newcomer = ""
+        return True
+
+
+async def _owners_code(platform: Platform, bot: BotStatus) -> Issued | None:
+    """A code for the newcomer's owner, where the bot answers only whom a code lets in."""
+    try:
+        return await pair(platform.state, platform.settings, bot.bot, datetime.now(UTC))
+    except (PairingError, BotError, VaultCallError):
+        return None
 
 
 async def _watch(platform: Platform, stop: asyncio.Event, shown: Shown) -> None:
@@ -86,7 +100,8 @@ async def _watch(platform: Platform, stop: asyncio.Event, shown: Shown) -> None:
         except NodeUnreachableError:
             status = None
         for bot in status.bots if status is not None else ():
-            shown.bot(bot)
+            if shown.bot(bot):
+                click.echo(greeting(bot, await _owners_code(platform, bot)))
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 await stop.wait()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clawmates.selfhost.overview import BotView, Overview
+    from clawmates.selfhost.pairing import Issued
     from clawmates.wire.status import BotStatus, Finding
 
 MARGIN = " " * 13
@@ -39,12 +40,21 @@ def bot_line(bot: BotStatus | BotView) -> str:
     return line
 
 
-def greeting(bot: BotStatus) -> str:
-    """What to do with a bot that is live for the first time; a code to scan where it lives in a messenger."""
+def greeting(bot: BotStatus, issued: Issued | None = None) -> str:
+    """What to do with a bot that is live for the first time; a code to scan where it lives in a messenger.
+
+    ``issued`` lets its owner in; without it the bot needs no code.
+    """
     if bot.channel == "terminal":
         return f"\n  {bot.bot} is live. Talk to it in another terminal:  clawmates chat {bot.bot}\n"
     if not bot.username:
         return f"\n  {bot.bot} is live: write to it.\n"
+    if issued is not None and (owners := issued.link.reveal()):
+        alone = f"or write {issued.grouped} to @{bot.username}"
+        return (
+            f"\n  {bot.bot} is live and answers nobody yet. Scan this, open {owners}, {alone}:\n"
+            f"  you are its owner then. The code is good once, until {issued.ends}.\n\n{qr_code(owners)}\n"
+        )
     link = f"https://t.me/{bot.username}"
     return f"\n  {bot.bot} is live. Scan this, or open {link}, and write to it.\n\n{qr_code(link)}\n"
 

@@ -17,6 +17,7 @@ from clawmates.wire.people import PeopleFullError
 
 if TYPE_CHECKING:
     from clawmates.mate.messages import Inbound
+    from clawmates.mate.people import Handed
     from clawmates.wire.desired import Pairing
     from clawmates.wire.people import People
 
@@ -67,13 +68,13 @@ class Gate:
             return None
         return self._pass_over(inbound)
 
-    def unkept(self) -> People:
-        """See :meth:`Register.unkept`."""
-        return self.register.unkept()
+    def hand(self) -> Handed:
+        """See :meth:`Register.hand`."""
+        return self.register.hand()
 
-    def inherit(self, unkept: People) -> None:
+    def inherit(self, handed: Handed) -> None:
         """See :meth:`Register.inherit`."""
-        self.register.inherit(unkept)
+        self.register.inherit(handed)
 
     def _pending(self) -> tuple[Pairing, ...]:
         config, moment = self.config(), self.moment()

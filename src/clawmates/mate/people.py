@@ -27,6 +27,21 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """What a life of a bot tells the next one of its list."""
+
+    version: int = 0
+    kept: People = field(default_factory=People)
+    """As the vault has it in that version: it may have been kept after the next life opened its own."""
+    unkept: People = field(default_factory=People)
+    """Who and what the vault does not have yet."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.version < 1 << 31:
+            raise ValueError("a version is out of range")
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Register:
     """``put`` keeps a version, ``renew`` gets a new ticket (both raise MateErrors); ``jitter`` is a factor near 1."""
@@ -73,17 +88,24 @@ class Register:
             self._kept.clear()
             self._changed.set()
 
-    def unkept(self) -> People:
-        """Who and what the vault does not have yet: for the bot's next life."""
+    def hand(self) -> Handed:
+        """For the bot's next life."""
         had, now = self._kept_people, self.people
+        if not self.readable:
+            return Handed()
         if not self._edits:
-            return People()
+            return Handed(version=self.version, kept=had)
         people = tuple(person for person in now.people if person not in had.people)
         spent = tuple(salt for salt in now.spent if salt not in had.spent)
-        return People(language=now.language, people=people, spent=spent, told=now.told)
+        unkept = People(language=now.language, people=people, spent=spent, told=now.told)
+        return Handed(version=self.version, kept=had, unkept=unkept)
 
-    def inherit(self, unkept: People) -> None:
-        """What the life before could not keep any more."""
+    def inherit(self, handed: Handed) -> None:
+        """What the life before has kept since this one opened the list, and what it could not keep any more."""
+        unkept = handed.unkept
+        if handed.version > self.version:
+            self.version, self.readable = handed.version, True
+            self.people = self._kept_people = handed.kept
 
         def edit(people: People) -> People:
             people = people.admit(*unkept.people, language=unkept.language)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from clawmates.mate.channels.base import Reply
-    from clawmates.wire.people import People
+    from clawmates.mate.people import Handed
 
     class Guard(Protocol):
         """Who may talk to the bot: see :class:`clawmates.mate.gate.Gate`."""
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
             """``None`` where the message goes its way, else all that there is to say to it."""
             ...
 
-        def unkept(self) -> People:
-            """What of the list of people only this life knows."""
+        def hand(self) -> Handed:
+            """What the next life has to know of the list of people."""
             ...
 
-        def inherit(self, unkept: People) -> None:
+        def inherit(self, handed: Handed) -> None:
             """Takes that from the life before."""
             ...
 

@@ -28,6 +28,7 @@ from clawmates.mate.handover.giving import give
 from clawmates.mate.handover.proof import believes, checked, claim_of, context_info, signed
 from clawmates.mate.handover.succeeding import succeed
 from clawmates.mate.messages import Author, Inbound, Media, MediaKind, Message, Text
+from clawmates.mate.people import Handed
 from clawmates.mate.relay import Relay
 from clawmates.wire.boot import BOOT_FILE, Boot
 from clawmates.wire.codes import Code, Event
@@ -102,11 +103,11 @@ class Doorkeeper:
     async def ask(self, inbound: Inbound) -> str | None:
         raise AssertionError
 
-    def unkept(self) -> People:
-        return self.people
+    def hand(self) -> Handed:
+        return Handed(unkept=self.people)
 
-    def inherit(self, unkept: People) -> None:
-        self.people = unkept
+    def inherit(self, handed: Handed) -> None:
+        self.people = handed.unkept
 
 
 class Life:

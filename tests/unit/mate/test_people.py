@@ -9,7 +9,7 @@ import pytest
 
 from clawmates.base.secret import Secret
 from clawmates.mate.errors import BootError, MateError, StaleError
-from clawmates.mate.people import LONGEST_PAUSE, Register
+from clawmates.mate.people import LONGEST_PAUSE, Handed, Register
 from clawmates.wire.codes import Code
 from clawmates.wire.names import ItemName
 from clawmates.wire.people import MOST_PEOPLE, People, PeopleFullError, dump, load
@@ -231,14 +231,41 @@ async def test_what_a_life_could_not_keep_its_next_life_keeps() -> None:
     before, after = Vault(), Vault(kept=[People().admit("7")])
     for vault in (before, after):
         vault.register.take(opened(People().admit("7"), 1))
-    assert before.register.unkept() == People()
+    assert before.register.hand() == Handed(version=1, kept=People().admit("7"))
     before.register.change(lambda people: replace(people.admit("8").spend("salt"), told={"model": "m"}))
-    unkept = before.register.unkept()
-    assert (unkept.people, unkept.spent) == (("8",), ("salt",))
+    handed = before.register.hand()
+    assert (handed.unkept.people, handed.unkept.spent) == (("8",), ("salt",))
     async with running(after) as register:
-        register.inherit(People())
+        register.inherit(Handed())
         assert after.asked == 0
-        register.inherit(unkept)
+        register.inherit(handed)
         await register.kept(5)
     assert (after.kept[-1].people, after.kept[-1].spent) == (("7", "8"), ("salt",))
     assert after.kept[-1].told == {"model": "m"}
+
+
+async def test_what_was_kept_after_the_next_life_opened_its_list_is_known_to_it() -> None:
+    """Between its ticket and the hand-over somebody was let in, or sent away."""
+    old, new = Vault(kept=[People().admit("7", "9")]), Vault(kept=[People().admit("7", "9")])
+    for vault in (old, new):
+        vault.register.take(opened(People().admit("7", "9"), 1))
+    old.register.take(opened(People().admit("7", "8"), 2))
+    new.register.inherit(old.register.hand())
+    assert (new.register.people.people, new.register.version) == (("7", "8"), 2)
+    assert new.asked == 0, "the vault has it already"
+
+
+async def test_an_older_list_is_no_news() -> None:
+    old, new = Vault(), Vault()
+    old.register.take(opened(People().admit("7", "9"), 1))
+    new.register.take(opened(People().admit("7"), 2))
+    new.register.inherit(old.register.hand())
+    assert new.register.people.people == ("7",), "who was sent away stays away"
+
+
+def test_a_list_that_cannot_be_read_is_not_handed_over() -> None:
+    vault = Vault()
+    vault.register.readable = False
+    assert vault.register.hand() == Handed()
+    with pytest.raises(ValueError, match="version"):
+        Handed(version=-1)

@@ -14,12 +14,12 @@ from clawmates.mate.channels.scripted import ScriptedChannel
 from clawmates.mate.conversation import Memory
 from clawmates.mate.errors import ChannelError, DoorError, ProviderError
 from clawmates.mate.messages import Inbound, Text
+from clawmates.mate.people import Handed
 from clawmates.mate.providers.base import Delta, Finished, PassingError, Prompt
 from clawmates.mate.providers.scripted import ScriptedProvider
 from clawmates.mate.relay import MOST_CHARACTERS, Relay
 from clawmates.wire.codes import Code, Event
 from clawmates.wire.door import TurnAnswer, TurnEnd, Verdict
-from clawmates.wire.people import People
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -67,11 +67,11 @@ class Doorman:
             return None
         return "not you" if inbound.private else ""
 
-    def unkept(self) -> People:
-        return People()
+    def hand(self) -> Handed:
+        return Handed()
 
-    def inherit(self, unkept: People) -> None:
-        assert unkept
+    def inherit(self, handed: Handed) -> None:
+        assert handed
 
 
 @dataclass

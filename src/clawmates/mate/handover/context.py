@@ -12,7 +12,7 @@ from clawmates.base.shape import decode_json, encode_json
 from clawmates.mate.channels.base import Position
 from clawmates.mate.commands import Spent
 from clawmates.mate.messages import Author, Media, MediaKind, Message, Part, Text
-from clawmates.wire.people import People
+from clawmates.mate.people import Handed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,8 +91,7 @@ class Context:
     """Chats that this bot has met, whatever it remembers of them."""
     usage: tuple[KeptUsage, ...] = ()
     position: Position = Position()  # noqa: RUF009 - frozen
-    people: People = People()  # noqa: RUF009 - frozen
-    """What of the list of people the vault does not have."""
+    people: Handed = Handed()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
@@ -123,7 +122,7 @@ def gather(relay: Relay) -> bytes:
             for chat, spent in relay.usage.all()
         ),
         position=relay.channel.position(),
-        people=relay.guard.unkept() if relay.guard is not None else People(),
+        people=relay.guard.hand() if relay.guard is not None else Handed(),
     )
     room = MOST_BYTES - len(encode_json(rest))
     taken: list[KeptWindow] = []

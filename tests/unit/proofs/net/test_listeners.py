@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from ssl import CERT_REQUIRED, SSLContext
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 import pytest
@@ -175,21 +176,28 @@ def test_answers_have_names() -> None:
     assert read_answer(b"\x15\x03\x01\x00\x02\x02\xfe") == "alert 254"
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder of the test's own that everybody may enter; pytest's lie in one that is root's alone."""
+    with TemporaryDirectory(prefix="clawmates-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @ROOT_ONLY
 @pytest.mark.parametrize(
     ("mode", "speaks", "expected"), [(0o600, True, NO_PERMISSION), (0o666, True, ANSWERED), (0o666, False, CLOSED)]
 )
-async def test_a_stranger_gets_what_the_socket_gives(tmp_path: Path, mode: int, speaks: bool, expected: str) -> None:  # noqa: FBT001
+async def test_a_stranger_gets_what_the_socket_gives(open_folder: Path, mode: int, speaks: bool, expected: str) -> None:  # noqa: FBT001
     def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if speaks:
             writer.write(b"welcome")
         writer.close()
 
     # Deeper than an address may be long, and open to everybody on the way.
-    folder = tmp_path / ("d" * 90)
-    folder.mkdir()
-    for above in (folder, *folder.parents[:4]):
-        above.chmod(0o755)
+    folder = open_folder / ("d" * 90)
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
     path = folder / "a.sock"
     before = Path.cwd()
     os.chdir(folder)

@@ -1,0 +1,64 @@
+"""Defects of what is spoken, with whom, and to whom it is refused."""
+
+from __future__ import annotations
+
+from clawmates.proofs.result import Claim
+from clawmates.trials.mutation import Change, Mutation
+
+MUTATIONS = (
+    Mutation(
+        id="tls-1-2-between-services",
+        what="our own servers and clients speak TLS 1.2 too",
+        changes=tuple(
+            Change(
+                file="src/clawmates/base/tls.py",
+                old=f"    context = ssl.SSLContext(ssl.PROTOCOL_TLS_{side})\n"
+                "    context.minimum_version = ssl.TLSVersion.TLSv1_3\n",
+                new=f"    context = ssl.SSLContext(ssl.PROTOCOL_TLS_{side})\n"
+                "    context.minimum_version = ssl.TLSVersion.TLSv1_2\n",
+            )
+            for side in ("CLIENT", "SERVER")
+        ),
+        claim=Claim.TLS13,
+    ),
+    Mutation(
+        id="peer-credentials-skipped",
+        what="anybody may knock on a bot's door",
+        changes=(
+            Change(
+                file="src/clawmates/gateway/door.py",
+                old="        return self.spec.uid_first <= uid < self.spec.uid_first + self.spec.uid_count\n",
+                new="        return uid >= 0\n",
+            ),
+        ),
+        claim=Claim.TLS13,
+    ),
+    Mutation(
+        id="any-certificate",
+        what="the mate believes whoever says that they are the messenger or the AI provider",
+        changes=(
+            Change(
+                file="src/clawmates/mate/boot.py",
+                old="        context = client_context()\n",
+                new="        context = client_context(check_hostname=False)\n"
+                "        context.verify_mode = ssl.CERT_NONE\n",
+            ),
+        ),
+        claim=Claim.TLS13,
+    ),
+    Mutation(
+        id="phone-home",
+        what="the gateway calls somebody whom the owner did not choose, once a turn",
+        changes=(
+            Change(
+                file="src/clawmates/gateway/door.py",
+                old="    def _begin(self, begin: TurnBegin) -> Reply:\n",
+                new="    def _begin(self, begin: TurnBegin) -> Reply:\n"
+                '        home = __import__("socket").socket()\n'
+                "        home.setblocking(False)\n"
+                '        home.connect_ex(("11.8.8.8", 443))\n',
+            ),
+        ),
+        claim=Claim.SELF_HOST,
+    ),
+)

@@ -17,7 +17,15 @@ from clawmates.wire.door import DoorSpec
 from clawmates.wire.names import ChannelKind, ItemName
 from clawmates.wire.release import Release
 
-PATIENT = frozenset({Trouble.RELEASE_MISSING, Trouble.RELEASE_UNSIGNED, Trouble.IMAGE_MISSING})
+PATIENT = frozenset(
+    {
+        Trouble.RELEASE_MISSING,
+        Trouble.RELEASE_UNSIGNED,
+        Trouble.IMAGE_MISSING,
+        Trouble.DISK_FULL,
+        Trouble.ENGINE_FAILED,
+    }
+)
 """Troubles of the whole node: what runs goes on, nothing new starts."""
 
 

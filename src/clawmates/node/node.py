@@ -255,6 +255,11 @@ class Node:
     async def _load(self, keeper: Keeper, release: Release) -> Trouble | None:
         """Sees to it that the engine holds exactly the image that was signed; what is in the way."""
         engine, image = keeper.steps.engine, release.image
+        if any(hold.running is not None and hold.running.image == image.config for hold in keeper.holds.values()):
+            # What runs shows that it is there; on a full disk the engine could not even say so.
+            keeper.images.add(image.config)
+            keeper.changed.set()
+            return None
         try:
             if not await engine.has(image.config):
                 archive = await asyncio.to_thread(self._archive, release)

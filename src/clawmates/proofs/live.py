@@ -52,10 +52,13 @@ class LivePlatform:
 
     async def processes(self) -> Mapping[str, int]:
         """Vault, gateway and node, and the engine's monitors beside the containers."""
+        return self._supervised() | self._monitors()
+
+    def _supervised(self) -> dict[str, int]:
         pids = running(self.state)
         if not pids:
             raise ProofError("the platform does not run here: start it with `clawmates up`")
-        return pids | self._monitors()
+        return pids
 
     async def status(self) -> NodeStatus:
         """See :class:`~clawmates.proofs.platform.Platform`."""
@@ -114,7 +117,7 @@ class LivePlatform:
 
     async def kill(self, process: str) -> None:
         """See :class:`~clawmates.proofs.platform.Platform`."""
-        old = running(self.state).get(process, 0)
+        old = self._supervised().get(process, 0)
         try:
             descriptor = os.pidfd_open(old)
         except (OSError, ValueError):

@@ -165,7 +165,7 @@ def test_the_door_gives_nothing_that_is_run() -> None:
     assert {field.name for field in fields(TurnAnswer)} == {"verdict", "met"}
     assert {field.name for field in fields(MateConfig)} == {
         *("revision", "channel", "channel_hosts", "provider", "provider_hosts", "model"),
-        *("context_tokens", "output_tokens", "temperature", "items", "fallback"),
+        *("context_tokens", "output_tokens", "temperature", "items", "fallback", "limits", "access", "pairings"),
     }
 
 

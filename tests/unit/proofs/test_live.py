@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,9 +26,15 @@ async def test_a_platform_that_does_not_run_is_said_to_be(platform: LivePlatform
         await platform.kill("vault")
 
 
+def as_if_running(monkeypatch: pytest.MonkeyPatch, pids: dict[str, int]) -> None:
+    monkeypatch.setattr(live, "running", lambda _state: pids)
+
+
 @pytest.mark.parametrize("pid", [0, 1 << 30])
-async def test_a_process_that_is_not_there_cannot_be_killed(platform: LivePlatform, pid: int) -> None:
-    platform.run.pids.write_text(json.dumps({"gateway": pid}))
+async def test_a_process_that_is_not_there_cannot_be_killed(
+    platform: LivePlatform, pid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_if_running(monkeypatch, {"gateway": pid})
     with pytest.raises(ProofError, match="the process of gateway is not there"):
         await platform.kill("gateway")
 
@@ -39,7 +44,7 @@ async def test_a_process_that_nobody_starts_again_is_no_proof(
 ) -> None:
     monkeypatch.setattr(live, "LIVE_AGAIN_SECONDS", 0.01)
     process = await asyncio.create_subprocess_exec("/bin/sleep", "100")
-    platform.run.pids.write_text(json.dumps({"vault": process.pid}))
+    as_if_running(monkeypatch, {"vault": process.pid})
     with pytest.raises(ProofError, match="vault did not come back after kill -9"):
         await platform.kill("vault")
     assert await process.wait() == -9

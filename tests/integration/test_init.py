@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -60,6 +61,32 @@ async def test_a_newcomer_answers_the_questions_and_has_a_bot_that_runs(home: Ho
     assert not processes_of(home)
 
 
+async def test_the_one_who_scans_the_code_is_the_bot_s_owner(home: Home) -> None:
+    token = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
+    async with stand_ins() as there:
+        await there.simulator.add_key(KEY)
+        await there.simulator.add_model(MODEL)
+        await there.simulator.add_bot(token, "newcomer_bot")
+        async with at_a_terminal(home, *INIT, str(home.run)) as (process, terminal):
+            talk = [TALK[0], ("> [1] ", "1"), ("  > ", token), *TALK[2:], ("> [1] ", "paired")]
+            seen = await answer(terminal, *talk, ("> [y] ", "y"))
+            seen += await until_shown(terminal, "Start it now")
+            with_stand_ins(home, there)
+            os.write(terminal, b"y\n")
+            seen += await until_shown(terminal, "The code is good once")
+            assert token not in seen
+            assert "▀" in seen
+            link = re.search(r"https://t.me/newcomer_bot\?start=([A-Z0-9]+)", seen)
+            assert link is not None
+            await there.simulator.say(token, 4711, f"/start {link[1]}")
+            welcome = await there.simulator.wait_reply(token, 4711, timeout=30)
+            await there.simulator.say(token, 4711, "am I in?")
+            reply = await there.simulator.wait_reply(token, 4711, after=welcome.message_id, timeout=30)
+            assert "am I in?" in reply.text
+            await interrupt(process, terminal, code=0)
+    assert not processes_of(home)
+
+
 @pytest.mark.parametrize(("answers", "waits"), [(0, "[home]"), (4, "is not shown"), (6, "> [y]")])
 async def test_ctrl_c_leaves_without_a_trace(home: Home, answers: int, waits: str) -> None:
     async with at_a_terminal(home, *INIT, str(home.run)) as (process, terminal):
@@ -70,14 +97,14 @@ async def test_ctrl_c_leaves_without_a_trace(home: Home, answers: int, waits: st
     assert not home.run.exists()
 
 
-async def interrupt(process: asyncio.subprocess.Process, terminal: int) -> None:
+async def interrupt(process: asyncio.subprocess.Process, terminal: int, *, code: int = 1) -> None:
     """Ctrl-C, once more where the first came in between two reads, as a person would."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while process.returncode is None:
             os.write(terminal, b"\x03")
             with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 1)
-    assert process.returncode == 1
+                await asyncio.wait_for(process.wait(), 2)
+    assert process.returncode == code
 
 
 async def test_ctrl_c_while_it_is_made_leaves_no_half_of_it(home: Home) -> None:

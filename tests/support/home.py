@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,12 +76,15 @@ def a_home() -> Iterator[Home]:
 
 def with_stand_ins(home: Home, there: StandIns) -> None:
     old = load(home.state / "clawmates.toml")
+    # Where a platform in a container of its own sees it too.
+    authority = home.state / "stand-ins.pem"
+    shutil.copy(there.authority, authority)
     hosts = {"api.telegram.org": "telegram", "api.openai.com": "openai"}
     sections: dict[str, dict[str, object]] = {
         "platform": {"run": str(home.run)},
         "vault": {"listen": "127.0.0.1:0"},
         "gateway": {"unsafe_resolve": {host: f"127.0.0.1:{there.ports[name]}" for host, name in hosts.items()}},
-        "node": {"release_key": old.node.release_key, "unsafe_extra_ca": str(there.authority)},
+        "node": {"release_key": old.node.release_key, "unsafe_extra_ca": str(authority)},
     }
     (home.state / "clawmates.toml").write_text(to_toml(sections))
 

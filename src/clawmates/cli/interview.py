@@ -22,7 +22,7 @@ from clawmates.selfhost.draft import (
 )
 from clawmates.selfhost.templates import templates
 from clawmates.selfhost.wish import Wish, fill
-from clawmates.wire.desired import BotSpec
+from clawmates.wire.desired import Access, BotSpec
 from clawmates.wire.names import ChannelKind, ItemName
 from clawmates.wire.release import Release
 
@@ -33,6 +33,11 @@ CHANNELS = {
     ChannelKind.TELEGRAM: Choice("telegram", "Telegram", ("in the app you have; needs a bot token from @BotFather",)),
     ChannelKind.TERMINAL: Choice("terminal", "Terminal", ("here, with `clawmates chat`; needs no messenger",)),
 }
+PEOPLE = (
+    Choice("paired", "Whom you let in", ("by a code, yourself first: scan it when the bot is live",)),
+    Choice("list", "Whom you list", ("by Telegram numbers, with `clawmates bot people NAME --admit`",)),
+    Choice("open", "Everybody who finds it", ("at your cost: give it a quota",)),
+)
 OWN, NONE, KEEP, OTHER_LANGUAGE = "own", "none", "keep", "language"
 
 
@@ -70,7 +75,17 @@ class Interview:
 
     def hold(self) -> Wish:
         """Asks everything; raises ``click.Abort``."""
-        steps = (self.name, self.channel, self.token, self.model_maker, self.model, self.key, self.prompt, self.agree)
+        steps = (
+            self.name,
+            self.channel,
+            self.token,
+            self.model_maker,
+            self.model,
+            self.key,
+            self.prompt,
+            self.people,
+            self.agree,
+        )
         at = 0
         while at < len(steps):
             try:
@@ -185,6 +200,16 @@ class Interview:
             self._keep(ItemName.PROMPT, Secret(text))
             return True
 
+    def people(self) -> bool:
+        """Who may talk to it; at the terminal that is whoever may run the command."""
+        if self.said.access is not None or self.wish.channel is not ChannelKind.TELEGRAM:
+            return False
+        self.dialogue.title("Who may talk to it?")
+        self.dialogue.note("Anybody can find a bot in Telegram. A stranger gets one line from it and costs nothing.")
+        present = self.wish.access or (self.before.access if self.before else Access.PAIRED)
+        self.wish = replace(self.wish, access=Access(self.dialogue.choose(PEOPLE, present.value)))
+        return True
+
     def agree(self) -> bool:
         """What was said, once more, before anything is done."""
         draft = fill(self.wish, self.before)
@@ -204,6 +229,7 @@ class Interview:
             ("bot", draft.name),
             ("channel", draft.channel.value),
             ("answers", f"{provider.name}, {draft.model}"),
+            *([("people", draft.access.value)] if draft.access is not None else []),
             ("sealed", ", ".join(sealed) or "nothing"),
             *([("stays", ", ".join(kept))] if kept else []),
         ]

@@ -29,6 +29,8 @@ PACKAGES = ("debs", "wheels")
 """What was fetched for the image already."""
 BUILD_SECONDS = 300
 PROVE_SECONDS = 600
+MESSAGES = 16
+"""Two for each of the bots."""
 TEST_SECONDS = 60
 """A defect may also make a test wait for ever."""
 _FAILED = 1
@@ -66,11 +68,17 @@ class Tree:
             raise TrialError(f"the copy's image cannot be built: {_last(done.stderr)}")
         return str(json.loads(done.stdout)["data"]["digest"])
 
-    def prove(self, claims: Sequence[str], messages: int) -> bytes:
-        """The JSON report of the copy's own claims on a throw-away platform made of it; raises :class:`TrialError`."""
+    def prove(self, claims: Sequence[str]) -> bytes:
+        """The JSON report of the copy's own claims on the platform of `make prove`; raises :class:`TrialError`."""
         chosen = [part for claim in claims for part in ("--claim", claim)]
-        command = [str(self.python), "-I", "-m", "clawmates.trials.prove", "--json", "--messages", str(messages)]
-        done = self._run([*command, *chosen], PROVE_SECONDS)
+        return self._report(["clawmates.trials.prove", "--json", "--messages", str(MESSAGES), *chosen])
+
+    def prove_one(self, claim: str) -> bytes:
+        """The same for one claim, on the smallest platform that shows it."""
+        return self._report(["clawmates.trials.mutant", claim])
+
+    def _report(self, module: list[str]) -> bytes:
+        done = self._run([str(self.python), "-I", "-m", *module], PROVE_SECONDS)
         if done.returncode not in {0, _FAILED} or not done.stdout.startswith(b'{"claims"'):
             raise TrialError(f"the claims could not be tried: {_last(done.stderr)}")
         return done.stdout

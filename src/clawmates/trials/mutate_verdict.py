@@ -12,8 +12,6 @@ from clawmates.proofs.result import Claim, Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clawmates.trials.mutation import Mutation
-
 
 class Outcome(StrEnum):
     """How one mutation ended."""
@@ -56,18 +54,16 @@ class Seen:
         return cls(red, tried)
 
 
-def by_claim(mutation: Mutation, seen: Seen) -> tuple[Outcome, str]:
-    """For a mutation that a claim must notice; for one that a test notices, no claim may be red."""
-    others = sorted(seen.red.keys() - {mutation.claim})
+def by_claim(claim: Claim, seen: Seen) -> tuple[Outcome, str]:
+    """Whether the claim that must notice did, and no other."""
+    others = sorted(seen.red.keys() - {claim})
     if others:
-        return Outcome.WRONG, "; ".join(f"{claim}: {seen.red[claim]}" for claim in others)
-    if mutation.claim is None:
-        return Outcome.CAUGHT, "every claim held, as it must"
-    if mutation.claim in seen.red:
-        return Outcome.CAUGHT, seen.red[mutation.claim]
-    if mutation.claim not in seen.tried:
-        return Outcome.NOT_TRIED, f"{mutation.claim} cannot be tried here"
-    return Outcome.MISSED, f"{mutation.claim} held"
+        return Outcome.WRONG, "; ".join(f"{one}: {seen.red[one]}" for one in others)
+    if claim in seen.red:
+        return Outcome.CAUGHT, seen.red[claim]
+    if claim not in seen.tried:
+        return Outcome.NOT_TRIED, f"{claim} cannot be tried here"
+    return Outcome.MISSED, f"{claim} held"
 
 
 def keys(verdicts: Sequence[Verdict]) -> dict[str, int]:

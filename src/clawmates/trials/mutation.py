@@ -40,7 +40,7 @@ class Mutation:
     """A defect that somebody could make, as a small patch.
 
     ``claim`` is the one that must turn red, and no other. What no claim can see from outside names the ``test`` that
-    does (a pytest node id); then all claims must hold.
+    does (a pytest node id).
     """
 
     id: str

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clawmates.trials import mutations_isolation, mutations_seen_by_tests, mutations_storage
+from clawmates.trials import (
+    mutations_isolation,
+    mutations_seen_by_tests,
+    mutations_storage,
+    mutations_vault,
+    mutations_wire,
+)
 
 if TYPE_CHECKING:
     from clawmates.trials.mutation import Mutation
@@ -12,6 +18,8 @@ if TYPE_CHECKING:
 MUTATIONS: tuple[Mutation, ...] = (
     *mutations_isolation.MUTATIONS,
     *mutations_storage.MUTATIONS,
+    *mutations_vault.MUTATIONS,
+    *mutations_wire.MUTATIONS,
     *mutations_seen_by_tests.MUTATIONS,
 )
 HEAD = """# Seeded defects
@@ -19,9 +27,9 @@ HEAD = """# Seeded defects
 A claim that stays green while the thing it claims is broken proves nothing, and one that turns red for something else
 sends people the wrong way. So `make mutate` copies this checkout, makes one small defect at a time in the copy, builds
 and signs the copy's image with a key of its own, starts a platform from it and tries every claim: exactly the one named
-here must turn red. What no claim can see from outside names the test that does, and then every claim must hold. `make
-test` tries those that are marked, each with its own claim. A defect whose lines have moved stops the tests until it
-follows.
+here must turn red. What no claim can see from outside names the test that does. `make test` tries those that are
+marked, each with its own claim on a platform as small as can be. A defect whose lines have moved stops the tests until
+it follows.
 
 This page is made from `clawmates.trials.mutations`; a test compares them.
 

@@ -42,7 +42,6 @@ MUTATIONS = (
         "the folder of trust and ticket is mounted writable",
         "{mount.target}:ro,rprivate",
         "{mount.target}:{'rw' if mount.target.endswith('boot') else 'ro'},rprivate",
-        quick=True,
     ),
     _weaker(
         "swap-allowed",
@@ -73,7 +72,6 @@ MUTATIONS = (
         "the engine writes down what the mate prints",
         '        "--log-driver=none",\n',
         '        "--log-driver=k8s-file",\n',
-        quick=True,
     ),
     Mutation(
         id="shared-user-ids",

@@ -29,7 +29,6 @@ MUTATIONS = (
             ),
         ),
         claim=Claim.NO_STORAGE,
-        quick=True,
     ),
     Mutation(
         id="write-a-temp-file",

@@ -34,6 +34,7 @@ MUTATIONS = (
             ),
         ),
         claim=Claim.VAULT,
+        quick=True,
     ),
     Mutation(
         id="records-destroyed-keys-kept",
@@ -46,6 +47,7 @@ MUTATIONS = (
             ),
         ),
         claim=Claim.VAULT,
+        quick=True,
     ),
     Mutation(
         id="one-data-key",

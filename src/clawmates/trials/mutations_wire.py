@@ -32,6 +32,7 @@ MUTATIONS = (
             ),
         ),
         claim=Claim.TLS13,
+        quick=True,
     ),
     Mutation(
         id="any-certificate",
@@ -57,6 +58,44 @@ MUTATIONS = (
                 '        home = __import__("socket").socket()\n'
                 "        home.setblocking(False)\n"
                 '        home.connect_ex(("11.8.8.8", 443))\n',
+            ),
+        ),
+        claim=Claim.SELF_HOST,
+    ),
+    Mutation(
+        id="tls-1-2-through-the-gateway",
+        what="a server may select TLS 1.2, and the mate goes along",
+        changes=(
+            Change(
+                file="src/clawmates/gateway/hello.py",
+                old="    if hello.version != TLS_1_3:\n",
+                new="    if hello.version not in {TLS_1_3, TLS_1_2}:\n",
+            ),
+            Change(
+                file="src/clawmates/base/tls.py",
+                old="    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)\n"
+                "    context.minimum_version = ssl.TLSVersion.TLSv1_3\n",
+                new="    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)\n"
+                "    context.minimum_version = ssl.TLSVersion.TLSv1_2\n",
+            ),
+        ),
+        claim=Claim.TLS13,
+    ),
+    Mutation(
+        id="calls-elsewhere",
+        what="a mate also calls a host that nobody chose, and the gateway lets it",
+        changes=(
+            Change(
+                file="src/clawmates/gateway/target.py",
+                old="    if target.host != VAULT_HOST and target.host not in listed:\n",
+                new="    if target.host != VAULT_HOST and not target.host:\n",
+            ),
+            Change(
+                file="src/clawmates/mate/providers/call.py",
+                old="    request = dialect.request(prompt)\n",
+                new="    request = dialect.request(prompt)\n"
+                "    with suppress(Exception):\n"
+                '        await dialect.web.warm_up("api.anthropic.com")\n',
             ),
         ),
         claim=Claim.SELF_HOST,

@@ -14,7 +14,7 @@ from clawmates.cli.interview import Facts, Interview
 from clawmates.selfhost.draft import BotError
 from clawmates.selfhost.templates import templates
 from clawmates.selfhost.wish import Wish
-from clawmates.wire.desired import BotSpec
+from clawmates.wire.desired import Access, BotSpec
 from clawmates.wire.names import ChannelKind, ItemName
 
 TOKEN = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
@@ -69,7 +69,7 @@ def hold(lines: Sequence[str], said: Wish | None = None, *, named: bool = False)
 
 
 def test_enter_all_the_way_is_a_good_answer_to_everything_but_the_secrets() -> None:
-    wish, script = hold(["", "", TOKEN, "", "", KEY, "", ""])
+    wish, script = hold(["", "", TOKEN, "", "", KEY, "", "", ""])
     assert (wish.name, wish.channel, wish.provider, wish.model) == ("home", ChannelKind.TELEGRAM, "openai", "m1")
     assert wish.secrets[ItemName.CHANNEL_TOKEN].reveal() == TOKEN
     assert wish.secrets[ItemName.PROMPT].reveal() == templates()[0].text.in_language("en")
@@ -77,22 +77,42 @@ def test_enter_all_the_way_is_a_good_answer_to_everything_but_the_secrets() -> N
     assert KEY not in script.text
     assert "What openai keeps." in script.text
     assert "https://api.openai.com/kept" in script.text
+    assert wish.access is Access.PAIRED
     assert "2026-11-01" in script.text
 
 
 def test_a_bad_answer_is_a_sentence_and_loses_nothing() -> None:
     wish, script = hold(
-        ["My Bot", "mybot", "7", "1", "hunter2", TOKEN, "x", "1", "m2", "short", KEY, "99", "7", "maybe", "y"]
+        [
+            "My Bot",
+            "mybot",
+            "7",
+            "1",
+            "hunter2",
+            TOKEN,
+            "x",
+            "1",
+            "m2",
+            "short",
+            KEY,
+            "99",
+            "7",
+            "5",
+            "open",
+            "maybe",
+            "y",
+        ]
     )
-    assert script.text.count("✗") == 7
+    assert script.text.count("✗") == 8
     assert "hunter2" not in script.text
     assert (wish.name, wish.model) == ("mybot", "m2")
     assert not wish.secrets[ItemName.PROMPT]
 
 
 def test_every_step_has_a_way_back_and_what_was_said_is_kept() -> None:
-    back = ["<"] * 8
-    _, script = hold(["", "", TOKEN, "", "", KEY, "2", *back, "", "", "", "", "", "", "", "y"])
+    back = ["<"] * 9
+    wish, script = hold(["", "", TOKEN, "", "", KEY, "2", "list", *back, "", "", "", "", "", "", "", "", "y"])
+    assert wish.access is Access.LIST
     assert "This is the first question" in script.text
     assert script.unseen == [TOKEN, KEY, "<", "<", "", ""]
     assert script.text.count("[Enter keeps it]") == 4
@@ -128,7 +148,7 @@ def test_what_was_said_on_the_command_line_is_not_asked() -> None:
 
 
 def test_a_bot_that_is_there_keeps_what_enter_leaves() -> None:
-    wish, script = hold(["old", "", "", "", "", "", "", "y"])
+    wish, script = hold(["old", "", "", "", "", "", "", "", "y"])
     assert "old is there already" in script.text
     assert wish.secrets == {}
     assert (wish.provider, wish.model) == ("anthropic", "c1")
@@ -136,7 +156,7 @@ def test_a_bot_that_is_there_keeps_what_enter_leaves() -> None:
 
 
 def test_a_key_for_another_provider_than_the_bot_s_is_needed_anew() -> None:
-    wish, script = hold(["old", "", "", "1", "", "", KEY, "", "y"])
+    wish, script = hold(["old", "", "", "1", "", "", KEY, "", "", "y"])
     assert wish.secrets[ItemName.PROVIDER_KEY].reveal() == KEY
     assert "no API key" in script.text
 
@@ -159,7 +179,7 @@ def test_options_that_can_never_work_end_a_talk_that_asks_nothing() -> None:
 
 
 def test_ctrl_c_ends_it_anywhere() -> None:
-    answers = ["", "", TOKEN, "", "", KEY, ""]
+    answers = ["", "", TOKEN, "", "", KEY, "", ""]
     for count in range(len(answers) + 1):
         with pytest.raises(click.Abort):
             hold(answers[:count])

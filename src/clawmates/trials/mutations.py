@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clawmates.trials import mutations_isolation, mutations_seen_by_tests, mutations_storage
+from clawmates.trials import (
+    mutations_isolation,
+    mutations_seen_by_tests,
+    mutations_storage,
+    mutations_vault,
+    mutations_wire,
+)
 
 if TYPE_CHECKING:
     from clawmates.trials.mutation import Mutation
@@ -12,6 +18,8 @@ if TYPE_CHECKING:
 MUTATIONS: tuple[Mutation, ...] = (
     *mutations_isolation.MUTATIONS,
     *mutations_storage.MUTATIONS,
+    *mutations_wire.MUTATIONS,
+    *mutations_vault.MUTATIONS,
     *mutations_seen_by_tests.MUTATIONS,
 )
 HEAD = """# Seeded defects

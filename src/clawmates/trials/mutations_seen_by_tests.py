@@ -25,18 +25,6 @@ MUTATIONS = (
         test="tests/unit/mate/test_providers.py::test_openai_request",
     ),
     Mutation(
-        id="peer-credentials-skipped",
-        what="anybody may knock on a bot's door",
-        changes=(
-            Change(
-                file="src/clawmates/gateway/door.py",
-                old="        return self.spec.uid_first <= uid < self.spec.uid_first + self.spec.uid_count\n",
-                new="        return uid >= 0\n",
-            ),
-        ),
-        test="tests/unit/gateway/test_doors.py::TestPeers::test_stranger_is_closed_without_a_byte",
-    ),
-    Mutation(
         id="read-back-ignored",
         what="a container that is weaker than asked is kept",
         changes=(UNENFORCED,),
@@ -70,21 +58,6 @@ MUTATIONS = (
         test="tests/unit/gateway/test_tunnel.py::TestCutOnTheWire::test_server_that_selects_12",
     ),
     Mutation(
-        id="tls-1-2-between-services",
-        what="our own servers and clients speak TLS 1.2 too",
-        changes=tuple(
-            Change(
-                file="src/clawmates/base/tls.py",
-                old=f"    context = ssl.SSLContext(ssl.PROTOCOL_TLS_{side})\n"
-                "    context.minimum_version = ssl.TLSVersion.TLSv1_3\n",
-                new=f"    context = ssl.SSLContext(ssl.PROTOCOL_TLS_{side})\n"
-                "    context.minimum_version = ssl.TLSVersion.TLSv1_2\n",
-            )
-            for side in ("CLIENT", "SERVER")
-        ),
-        test="tests/unit/base/test_tls.py::test_tls_1_2_is_refused_either_way",
-    ),
-    Mutation(
         id="key-log-honoured",
         what="SSLKEYLOGFILE in the environment is obeyed",
         changes=(
@@ -111,35 +84,6 @@ MUTATIONS = (
         test="tests/unit/mate/test_credentials.py::test_and_to_no_other",
     ),
     Mutation(
-        id="associated-data-forgotten",
-        what="ciphertexts are bound to nothing, so they can be swapped",
-        changes=(
-            Change(
-                file="src/clawmates/vault/envelope.py",
-                old=".encrypt(nonce, plaintext.reveal(), layer.value + about)",
-                new=".encrypt(nonce, plaintext.reveal(), layer.value)",
-            ),
-            Change(
-                file="src/clawmates/vault/envelope.py",
-                old=".decrypt(nonce, sealed, layer.value + about)",
-                new=".decrypt(nonce, sealed, layer.value)",
-            ),
-        ),
-        test="tests/unit/vault/test_envelope.py::test_a_box_of_one_binding_never_opens_as_anothers",
-    ),
-    Mutation(
-        id="ticket-reusable",
-        what="a ticket opens as often as it is shown",
-        changes=(
-            Change(
-                file="src/clawmates/vault/tickets.py",
-                old="        entry.refusal = VaultRefusal.TICKET_REUSED\n        return entry.grant\n",
-                new="        return entry.grant\n",
-            ),
-        ),
-        test="tests/unit/vault/test_tickets.py::test_a_second_use_is_told_apart_at_any_time",
-    ),
-    Mutation(
         id="memory-unlocked",
         what="the vault's memory may be swapped out",
         changes=(
@@ -150,18 +94,6 @@ MUTATIONS = (
             ),
         ),
         test="tests/unit/vault/test_start.py::test_memory_is_locked_or_nothing_swaps",
-    ),
-    Mutation(
-        id="records-destroyed-keys-kept",
-        what="a destruction deletes the records and leaves their keys",
-        changes=(
-            Change(
-                file="src/clawmates/vault/destruction.py",
-                old='"DELETE FROM data_keys WHERE bot = ?", [(bot,) for bot in target.bots]',
-                new='"DELETE FROM data_keys WHERE bot = ?", [("",) for bot in target.bots]',
-            ),
-        ),
-        test="tests/unit/vault/test_destruction.py::test_an_old_backup_opens_before_and_is_noise_after",
     ),
     Mutation(
         id="release-unsigned",

@@ -63,17 +63,19 @@ async def at_rest(platform: Platform, one: Victim, master: bytes | None, options
     if master is None:
         return Part(table=Table(title="what lies on disk", rows=(HEAD,)), not_looked_at=(NO_KEY_FILE,))
     rows = files(platform.state)
-    mine = {kept_one.binding.name: kept_one for kept_one in rows if kept_one.binding.bot == one.name}
-    for item, canary in one.secrets.items():
-        if item not in mine or open_record(mine[item], master) != canary.mark.encode():
-            raise ProofError(
-                "what was just sealed does not open with the master key: the reader does not fit the files"
-            )
+    mine = {row.binding.name: row for row in rows if row.binding.bot == one.name}
+    if not mine:
+        raise ProofError("what was just sealed is not in the vault's files: nothing would be tried")
+    unlike = [
+        f"the {item.value} that was just sealed does not open by the published format"
+        for item, canary in one.secrets.items()
+        if item not in mine or open_record(mine[item], master) != canary.mark.encode()
+    ]
     if not objects(next(iter(mine.values())), master, bench.entropy(CONTROL_BYTES)):
         raise ProofError("a record bound to nothing was not objected to: the examination does not work here")
     checks = examine(rows, master, bench.entropy(AES_256))
     table = [check.row for check in checks]
-    objections = [check.objection for check in checks if not check.ok]
+    objections = [*unlike, *(check.objection for check in checks if not check.ok)]
     wrapped = {kept_one.master for kept_one in rows}
     if wrapped != {master_id(master)}:
         objections.append("some tenant keys are wrapped by another master key than the one that is configured")

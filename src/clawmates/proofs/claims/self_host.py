@@ -70,8 +70,9 @@ async def _watched(
     """In a network of its own: the set of destinations must be the set of hosts, neither more nor less."""
     canary = mint(bench.entropy)
 
+    await world.refresh()
+
     async def talk() -> Mapping[str, int]:
-        await world.refresh()
         replies = await converse(canary.message)
         await asyncio.sleep(QUIET_SECONDS_FULL if options.full else QUIET_SECONDS)
         return replies

@@ -81,25 +81,17 @@ class RashWorld:
     def asked(self) -> Mapping[str, int]:
         return self.world.asked
 
-    async def prepare(self) -> None:
-        await self.world.prepare()
-
-    async def retreat(self) -> None:
-        await self.world.retreat()
-
-    async def converse_alone(self, text: Callable[[int], str]) -> Mapping[str, int]:
-        await self._leak(text(0))
-        return await self.world.converse_alone(text)
-
-    async def refresh(self) -> None:
-        await self.world.refresh()
-
-    async def settle(self) -> None:
-        await self.world.settle()
+    async def prepare(self) -> None: ...
+    async def refresh(self) -> None: ...
+    async def retreat(self) -> None: ...
+    async def settle(self) -> None: ...
 
     async def converse(self, text: Callable[[int], str]) -> Mapping[str, int]:
         await self._leak(text(0))
-        return await self.world.converse(text)
+        return {}
+
+    async def converse_alone(self, text: Callable[[int], str]) -> Mapping[str, int]:
+        return await self.converse(text)
 
     async def _leak(self, said: str) -> None:
         _, writer = await asyncio.open_connection(str(self.stranger.address), self.stranger.port)

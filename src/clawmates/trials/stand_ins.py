@@ -130,6 +130,8 @@ class Outside:
     simulator: Simulator
     bots: Mapping[str, Known]
     secret: Canary = field(default_factory=mint)
+    local: Simulator | None = None
+    """Plays the model on the platform's own loopback, where the others are elsewhere."""
     _last: dict[str, int] = field(default_factory=dict)
     """The newest message that each bot has sent."""
     _set: dict[Service, int] = field(default_factory=dict)
@@ -145,7 +147,7 @@ class Outside:
         one = troubles_of(self.bots[bot])[trouble]
         service = Service.TELEGRAM if one.method else Service(self.bots[bot].provider)
         try:
-            await self.simulator.set_fault(service, one.fault, times=one.times, method=one.method)
+            await self._at(service).set_fault(service, one.fault, times=one.times, method=one.method)
         except SimulatorError:
             raise ProofError(f"the stand-in for {service.value} does not know {trouble!r}") from None
         self._set[service] = self._set.get(service, 0) + 1
@@ -154,9 +156,12 @@ class Outside:
         """What was set and not met is taken back."""
         met = 0
         for service, times in self._set.items():
-            met += times - await self.simulator.clear_faults(service)
+            met += times - await self._at(service).clear_faults(service)
         self._set.clear()
         return met
+
+    def _at(self, service: Service) -> Simulator:
+        return self.local if service is Service.OLLAMA and self.local is not None else self.simulator
 
     async def say(self, bot: str, text: str) -> str:
         """In Telegram; the next message that the bot sends is taken for its answer."""

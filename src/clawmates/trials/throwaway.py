@@ -156,6 +156,8 @@ class Throwaway:
         now = bots.read(self.state)
         kept = tuple(one for one in now.bots if one.id not in names)
         bots.write(self.state, DesiredState(revision=now.revision + 1, bots=kept))
+        for name in names:
+            self.bots.pop(name, None)
 
     async def until_live(self, *names: str, seconds: float = LIVE_SECONDS) -> tuple[BotStatus, ...]:
         """Waits until these bots are live; raises :class:`TrialError` with what they are instead."""
@@ -244,7 +246,7 @@ async def throwaway(
         stack.push_async_callback(live.close)
 
         known: dict[str, Bot] = {}
-        live.stand_ins = stand_ins = Outside(simulator, known)
+        live.stand_ins = stand_ins = Outside(simulator, known, local=outside.local if outside is not None else None)
         yield Throwaway(root, state, simulator, platform, live, release, known, stand_ins, outside=outside)
 
 

@@ -20,7 +20,7 @@ from clawmates.trials.outside import DNS_NAME, ELSEWHERE, TLS_PORT
 from clawmates.trials.outside import PUBLIC as SERVICES
 from clawmates.trials.throwaway import Bot, Throwaway, TrialError
 from clawmates.wire.names import ChannelKind, Role, ServiceName
-from clawmates.wire.status import BotState
+from clawmates.wire.status import BotState, BotStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -218,9 +218,17 @@ class StandInWorld:
         for name in self._before:
             bots.pause(self._trial.state, name, paused=False)
         try:
-            await self._trial.until_live(*self._before, seconds=BACK_SECONDS)
+            for name in self._before:
+                await self._trial.until(name, _runs, seconds=BACK_SECONDS)
+            # Who comes next must not meet what is just ending.
+            await self._trial.until_only(*self._before, seconds=BACK_SECONDS)
         except TrialError as problem:
             raise ProofError(f"the platform does not come back: {problem}") from None
+
+
+def _runs(bot: BotStatus) -> bool:
+    """What its last word was is a matter of what was tried before."""
+    return bot.pid != 0 and bot.state in {BotState.LIVE, BotState.DEGRADED}
 
 
 async def _nothing() -> None:

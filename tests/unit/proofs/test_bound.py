@@ -50,6 +50,13 @@ def test_a_silent_connection_to_nowhere_is_not_lost_sight_of() -> None:
     assert [one.known for one in destinations([flow(AWAY, speech=Speech.SILENT)], PLACES)] == ["api.example"]
 
 
+def test_the_end_of_an_old_connection_is_no_destination_and_a_byte_on_it_is() -> None:
+    old = Flow(End(IPv4Address("11.0.0.1"), 40000), ODD, begun=False)
+    assert destinations([(old, Wire(Speech.SILENT))], PLACES) == ()
+    old.up.add(7, b"x")
+    assert [one.known for one in destinations([(old, Wire(Speech.GAPPED))], PLACES)] == [UNKNOWN]
+
+
 @pytest.mark.parametrize(
     ("found", "exactly", "count"),
     [

@@ -76,9 +76,9 @@ class WeakVault:
 
 
 def victim(vault: WeakVault) -> Victim:
-    secret = mint()
-    vault.text = json.dumps({"value": secret.mark})
-    return Victim("victim", "node-1", cast(VaultCalls, vault), {ItemName.PROVIDER_KEY: secret})
+    one = Victim("victim", "node-1", cast(VaultCalls, vault), mint())
+    vault.text = json.dumps({"value": one.text(ItemName.PROVIDER_KEY)})
+    return one
 
 
 async def test_a_vault_that_keeps_the_rules_holds() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clawmates.proofs.boxes import CONTROL_BYTES, examine, objects
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
     from clawmates.base.paths import State
     from clawmates.base.settings import Settings
     from clawmates.proofs.claims.victim import Victim
+    from clawmates.proofs.places import Place
     from clawmates.proofs.platform import Platform
     from clawmates.proofs.trial import Bench, Options
 
 FILE_SCHEME = "file:"
 CREDENTIALS = frozenset({"channel-token", "provider-key", "fallback-key", "ingress-key"})
-MOST_SEARCHED = 12
+FEW_SEARCHED, MOST_SEARCHED = 2, 64
+"""Credentials of other bots, in the short form and with ``--full``."""
+NEAR = frozenset({Kind.STATE, Kind.RUN, Kind.ARGUMENTS})
 LONGEST = 4096
 NO_FOLDERS = Host(temp=(), log=(), journal=(), core=(), engine=())
 NO_KEY_FILE = (
@@ -63,17 +67,19 @@ async def at_rest(platform: Platform, one: Victim, master: bytes | None, options
     if master is None:
         return Part(table=Table(title="what lies on disk", rows=(HEAD,)), not_looked_at=(NO_KEY_FILE,))
     rows = files(platform.state)
-    mine = {kept_one.binding.name: kept_one for kept_one in rows if kept_one.binding.bot == one.name}
-    for item, canary in one.secrets.items():
-        if item not in mine or open_record(mine[item], master) != canary.mark.encode():
-            raise ProofError(
-                "what was just sealed does not open with the master key: the reader does not fit the files"
-            )
+    mine = {row.binding.name: row for row in rows if row.binding.bot == one.name}
+    if not mine:
+        raise ProofError("what was just sealed is not in the vault's files: nothing would be tried")
+    unlike = [
+        f"the {item.value} that was just sealed does not open by the published format"
+        for item in one.items
+        if item not in mine or open_record(mine[item], master) != one.text(item).encode()
+    ]
     if not objects(next(iter(mine.values())), master, bench.entropy(CONTROL_BYTES)):
         raise ProofError("a record bound to nothing was not objected to: the examination does not work here")
     checks = examine(rows, master, bench.entropy(AES_256))
     table = [check.row for check in checks]
-    objections = [check.objection for check in checks if not check.ok]
+    objections = [*unlike, *(check.objection for check in checks if not check.ok)]
     wrapped = {kept_one.master for kept_one in rows}
     if wrapped != {master_id(master)}:
         objections.append("some tenant keys are wrapped by another master key than the one that is configured")
@@ -83,7 +89,7 @@ async def at_rest(platform: Platform, one: Victim, master: bytes | None, options
     ]
     table += [
         (
-            f"{row.kind} searched for {texts} credentials",
+            f"{row.kind} searched for credentials",
             f"{row.things} files or processes, {row.size / (1 << 20):,.1f} MiB",
             "hold none",
             str(sum(hit.kind is row.kind for hit in findings.hits) or "none found"),
@@ -117,28 +123,43 @@ async def at_rest(platform: Platform, one: Victim, master: bytes | None, options
 async def _look(
     platform: Platform, rows: tuple[Kept, ...], master: bytes, one: Victim, options: Options, bench: Bench
 ) -> tuple[Findings, int]:
-    texts = dict.fromkeys(canary.mark for canary in one.secrets.values())
-    for row in rows:
-        opened = open_record(row, master) if row.binding.name in CREDENTIALS else None
-        if opened is not None and len(opened) <= LONGEST and len(texts) < MOST_SEARCHED:
-            texts[opened.decode(errors="replace")] = None
+    """The canary of this run everywhere; other credentials, each of which costs as much, nearest to the vault."""
     planted = mint(bench.entropy)
-    canary = next(iter(one.secrets.values()))
     try:
-        check_encodings(canary)
+        check_encodings(one.canary)
     except SearchBrokenError as error:
         raise ProofError(f"the search does not work here: {error}") from None
-    patterns = patterns_of(texts, planted)
+    others = _others(rows, master, one, MOST_SEARCHED if options.full else FEW_SEARCHED)
     processes = {name: pid for name, pid in (await platform.processes()).items() if name != "vault"}
     with control_file(platform.state.root, planted):
         await asyncio.to_thread(os.sync)
         where = searched(
             platform.state, platform.run, processes=processes, mates={}, host=NO_FOLDERS, full=options.full
         )
-        findings = await look(where.places, patterns, clock=bench.clock, progress=bench.progress)
-    if Kind.STATE not in findings.controls:
+        near = [place for place in where.places if options.full or place.kind in NEAR]
+        wide = await _searched(where.places, patterns_of([one.canary.stem], planted), bench)
+        close = await _searched(near, patterns_of(others, planted), bench) if others else None
+    if Kind.STATE not in wide.controls:
         raise ProofError("the search missed its own control text in the state folder: its silence would prove nothing")
-    return findings, len(texts)
+    if close is None:
+        return wide, len(one.items)
+    both = replace(wide, hits=(*wide.hits, *close.hits), count=wide.count + close.count)
+    return both, len(one.items) + len(others)
+
+
+async def _searched(places: Iterable[Place], patterns: Patterns, bench: Bench) -> Findings:
+    return await look(places, patterns, clock=bench.clock, progress=bench.progress)
+
+
+def _others(rows: tuple[Kept, ...], master: bytes, one: Victim, most: int) -> list[str]:
+    """Credentials of the bots that are there, as far as so many."""
+    found: list[str] = []
+    for row in rows:
+        if row.binding.name in CREDENTIALS and row.binding.bot != one.name and len(found) < most:
+            opened = open_record(row, master)
+            if opened is not None and len(opened) <= LONGEST:
+                found.append(opened.decode(errors="replace"))
+    return found
 
 
 def patterns_of(texts: Iterable[str], planted: Canary) -> Patterns:

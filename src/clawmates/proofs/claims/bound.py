@@ -52,7 +52,9 @@ def destinations(judged: Iterable[tuple[Flow, Wire]], places: Mapping[End, str])
     """Everything that left this host, put together by place and name."""
     rows: dict[tuple[End, str], list[int]] = {}
     for flow, wire in judged:
-        if not flow.called.address.is_loopback:
+        # The last packet of a connection from before the capture carries nothing anywhere.
+        over = not flow.begun and flow.size == (0, 0)
+        if not flow.called.address.is_loopback and not over:
             row = rows.setdefault((flow.called, wire.name), [0, 0, 0])
             for at, value in enumerate((1, *flow.size)):
                 row[at] += value

@@ -13,15 +13,13 @@ from clawmates.base.http.client import Connection, HttpError
 from clawmates.proofs.part import Part
 from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Table
-from clawmates.proofs.search import CONTROL, Found, Patterns, search
+from clawmates.proofs.search import Found, Patterns, search
 from clawmates.proofs.sources import Piece
 from clawmates.proofs.vaultcalls import NO_CONNECTION, Answer, VaultCalls, Who
 from clawmates.wire.reading import Reader
 from clawmates.wire.vault import TICKET_SECONDS, VaultRefusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from clawmates.proofs.canary import Canary
     from clawmates.proofs.claims.victim import Victim
     from clawmates.proofs.platform import Platform
@@ -124,7 +122,7 @@ async def tickets(one: Victim) -> Part:
         "a mate", "shows a ticket as another bot's", VaultRefusal.TICKET_UNKNOWN, await one.redeem(lent, "proof-nobody")
     )
     note("a mate", "shows one as its own", "done", opened := await one.redeem(first))
-    if not _holds(opened.body, one.secrets.values()):
+    if not _holds(opened.body, one.canary):
         raise ProofError("a good ticket opens nothing, so that a bad one opens nothing shows nothing")
     old = await one.good_ticket(1)
     await one.good_ticket(2)
@@ -155,20 +153,19 @@ async def tickets(one: Victim) -> Part:
 
 async def nowhere_else(platform: Platform, one: Victim) -> Part:
     """Calls everything that answers, and looks for the credentials in what comes back. Raises :class:`ProofError`."""
-    secrets = [canary for item, canary in one.secrets.items() if not item.is_document]
     opened = await one.redeem(await one.good_ticket(6))
-    if not _holds(opened.body, secrets):
+    if not _holds(opened.body, one.canary):
         raise ProofError("the search does not find the credentials where they are, so its silence would prove nothing")
     answers = [(f"{who.value}: {route.method} {route.path}", body) for who, route, body in await _all_routes(one)]
     answers += await _sockets(platform)
     answers += await _commands(platform)
-    found = [f"{what}: a credential stands in the answer" for what, body in answers if _holds(body, secrets)]
+    found = [f"{what}: a credential stands in the answer" for what, body in answers if _holds(body, one.canary)]
     found += await _as_document(one)
     kinds = {"routes of the vault": ": ", "sockets of node and gateway": "socket ", "commands": "clawmates "}
     rows: list[tuple[str, ...]] = [("what was asked", "answers", "bytes", "credentials in them")]
     for kind, mark in kinds.items():
         mine = [(what, body) for what, body in answers if (what.startswith(mark) if mark != ": " else mark in what)]
-        hits = sum(_holds(body, secrets) for _, body in mine)
+        hits = sum(_holds(body, one.canary) for _, body in mine)
         rows.append((kind, str(len(mine)), f"{sum(len(body) for _, body in mine):,}", str(hits or "none")))
     return Part(
         table=Table(title="what can be read back", rows=tuple(rows)),
@@ -195,7 +192,7 @@ async def _all_routes(one: Victim) -> list[tuple[Who, Route, bytes]]:
 async def _as_document(one: Victim) -> list[str]:
     """A document can be read back, sealed to its reader; a credential must not be, by the very same call."""
     opened = []
-    for item in one.secrets:
+    for item in one.items:
         reader = Reader(region="", tenant="", bot=one.name, name=item)
         answer = await one.calls.ask(Who.CLI, "POST", f"/v1/bots/{one.name}/documents/{item.value}", reader.request)
         if item.is_document and answer.word != "done":
@@ -239,13 +236,9 @@ async def _commands(platform: Platform) -> list[tuple[str, bytes]]:
     return list(await asyncio.gather(*(run(words) for words in COMMANDS)))
 
 
-def _holds(body: bytes, secrets: Iterable[Canary]) -> bool:
-    """Whether any of the secrets stands there, in any encoding."""
-    return any(
-        isinstance(event, Found) and not event.encoding.endswith(CONTROL)
-        for canary in secrets
-        for event in search(Piece(body), Patterns.of(canary))
-    )
+def _holds(body: bytes, canary: Canary) -> bool:
+    """Whether it stands there, in any encoding."""
+    return any(isinstance(event, Found) for event in search(Piece(body), Patterns.of(canary)))
 
 
 def _yes(good: bool) -> str:  # noqa: FBT001 - a word for it

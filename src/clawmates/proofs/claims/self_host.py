@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from clawmates.proofs.world import World
 
 HEAD = ("bytes went to", "called", "asked for", "connections", "bytes out", "bytes in", "may be")
-QUIET_SECONDS, QUIET_SECONDS_FULL = 2.0, 60.0
+QUIET_SECONDS, QUIET_SECONDS_FULL = 1.0, 60.0
 """After a conversation: whoever phones home by a clock does it then."""
 NOT_EMPTY = "with the terminal and a model on this host's own loopback"
 LEFT_OUT = (
@@ -70,8 +70,9 @@ async def _watched(
     """In a network of its own: the set of destinations must be the set of hosts, neither more nor less."""
     canary = mint(bench.entropy)
 
+    await world.refresh()
+
     async def talk() -> Mapping[str, int]:
-        await world.refresh()
         replies = await converse(canary.message)
         await asyncio.sleep(QUIET_SECONDS_FULL if options.full else QUIET_SECONDS)
         return replies

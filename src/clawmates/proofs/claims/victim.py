@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from clawmates.proofs.vaultcalls import Answer
 
 TENANT = "self"
+ITEMS = (ItemName.CHANNEL_TOKEN, ItemName.PROVIDER_KEY, ItemName.PROMPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,22 @@ class _Ticket:
 
 @dataclass(slots=True)
 class Victim:
-    """``secrets`` are the texts that were sealed, each unlike anything else on this host."""
+    """``canary`` stands in every text that was sealed, so that one search finds any of them."""
 
     name: str
     node: str
     calls: VaultCalls
-    secrets: Mapping[ItemName, Canary]
+    canary: Canary
     generation: int = 1
 
     @property
     def items(self) -> dict[ItemName, int]:
         """All of them, in their only version."""
-        return dict.fromkeys(self.secrets, 1)
+        return dict.fromkeys(ITEMS, 1)
+
+    def text(self, item: ItemName) -> str:
+        """What was sealed as ``item``."""
+        return f"{item.value}: {self.canary.mark}"
 
     async def ticket(self, who: Who = Who.NODE, generation: int = 0) -> Answer:
         """Asks for a ticket."""
@@ -76,13 +80,12 @@ async def victim(platform: Platform, calls: VaultCalls, bench: Bench) -> AsyncIt
     """Seals it in, and destroys it at the end. Raises :class:`ProofError`."""
     name = f"proof-{bench.entropy(6).hex()}"
     node = platform.settings.node.name
-    secrets = {item: mint(bench.entropy) for item in (ItemName.CHANNEL_TOKEN, ItemName.PROVIDER_KEY, ItemName.PROMPT)}
-    one = Victim(name, node, calls, secrets)
+    one = Victim(name, node, calls, mint(bench.entropy))
     _done(await calls.ask(Who.CLI, "PUT", f"/v1/bots/{name}", Assignment(tenant=TENANT, node=node)))
     try:
         key = decode_json(IntakeKey, (await calls.ask(Who.CLI, "GET", "/v1/intake-key")).body)
         hosts = _hosts(platform)
-        for item, canary in secrets.items():
+        for item in ITEMS:
             binding = Binding(
                 key_id=key.key_id,
                 region=key.region,
@@ -92,7 +95,7 @@ async def victim(platform: Platform, calls: VaultCalls, bench: Bench) -> AsyncIt
                 version=1,
                 hosts=hosts.get(item, ()),
             )
-            sealed = seal(key.public, binding, Secret(canary.mark))
+            sealed = seal(key.public, binding, Secret(one.text(item)))
             _done(await calls.ask(Who.CLI, "PUT", f"/v1/bots/{name}/items/{item.value}/1", sealed))
         yield one
     finally:

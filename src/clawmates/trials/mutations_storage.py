@@ -37,7 +37,7 @@ MUTATIONS = (
             Change(
                 file="src/clawmates/selfhost/console.py",
                 old="        try:\n            process.stdin.write(",
-                new='        with open("/var/tmp/clawmates-said", "a") as kept:\n'
+                new='        with open(self.environment["CONTAINERS_CONF"] + ".said", "a") as kept:\n'
                 "            kept.write(text)\n"
                 "        try:\n            process.stdin.write(",
             ),

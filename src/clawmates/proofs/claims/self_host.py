@@ -84,7 +84,7 @@ async def _watched(
     names = frozenset(world.asked)
     against = [*compare((one.known for one in found), wanted, exactly=True), *_others(heard)]
     against += [f"the name {name} was looked up" for name in sorted(names - wanted)]
-    key = "alone" if not wanted else "everybody"
+    key = "alone" if title == NOT_EMPTY else "everybody"
     return Part(
         table=_table(f"where bytes went, {title}", found, wanted, names),
         figures={

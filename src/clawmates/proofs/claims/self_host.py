@@ -68,9 +68,7 @@ async def _watched(
     bench: Bench,
 ) -> Part:
     """In a network of its own: the set of destinations must be the set of hosts, neither more nor less."""
-    canary, title, key = mint(bench.entropy), setting.value, setting.name.lower()
-    converse = world.converse if setting is Setting.EVERYBODY else world.converse_alone
-    await world.refresh()
+    canary = mint(bench.entropy)
 
     async def talk() -> Mapping[str, int]:
         await world.refresh()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from enum import Enum
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from clawmates.wire.gateway_client import GatewayClient, GatewayError
 from clawmates.wire.releases import ReleaseError, load
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from clawmates.proofs.platform import Platform
     from clawmates.proofs.trial import Bench, Options
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 HEAD = ("bytes went to", "called", "asked for", "connections", "bytes out", "bytes in", "may be")
 QUIET_SECONDS, QUIET_SECONDS_FULL = 1.0, 60.0
 """After a conversation: whoever phones home by a clock does it then."""
-NOT_EMPTY = "with the terminal and a model on this host's own loopback"
 LEFT_OUT = (
     "a platform that talks to nobody, with the terminal and a local model only: this one has the bots that it has;"
     " `make prove` tries it in a network of its own"
@@ -42,6 +42,13 @@ REAL = (
 ALWAYS = ("what the messenger and the AI provider do with what they are sent",)
 
 
+class Setting(Enum):
+    """Which bots talk."""
+
+    EVERYBODY = "every channel and provider"
+    ALONE = "with the terminal and a model on this host's own loopback"
+
+
 async def self_host(platform: Platform, options: Options, bench: Bench) -> Result:
     """Overhears conversations and compares where bytes went with where they may. Raises ``ProofError``."""
     world = platform.world
@@ -50,26 +57,19 @@ async def self_host(platform: Platform, options: Options, bench: Bench) -> Resul
     else:
         try:
             await world.prepare()
-            everybody = await _watched(platform, world, world.converse, "every channel and provider", options, bench)
+            parts = [await _watched(platform, world, Setting.EVERYBODY, options, bench)]
             await world.retreat()
-            parts = [everybody, await _watched(platform, world, world.converse_alone, NOT_EMPTY, options, bench)]
+            parts.append(await _watched(platform, world, Setting.ALONE, options, bench))
         finally:
             await world.settle()
     status = await platform.status()
     return _result(parts, status.unsafe, (*platform.apart, *ALWAYS, *(() if world else (LEFT_OUT, REAL))))
 
 
-async def _watched(
-    platform: Platform,
-    world: World,
-    converse: Callable[[Callable[[int], str]], Awaitable[Mapping[str, int]]],
-    title: str,
-    options: Options,
-    bench: Bench,
-) -> Part:
+async def _watched(platform: Platform, world: World, setting: Setting, options: Options, bench: Bench) -> Part:
     """In a network of its own: the set of destinations must be the set of hosts, neither more nor less."""
-    canary = mint(bench.entropy)
-
+    canary, title, key = mint(bench.entropy), setting.value, setting.name.lower()
+    converse = world.converse if setting is Setting.EVERYBODY else world.converse_alone
     await world.refresh()
 
     async def talk() -> Mapping[str, int]:
@@ -84,7 +84,6 @@ async def _watched(
     names = frozenset(world.asked)
     against = [*compare((one.known for one in found), wanted, exactly=True), *_others(heard)]
     against += [f"the name {name} was looked up" for name in sorted(names - wanted)]
-    key = "alone" if title == NOT_EMPTY else "everybody"
     return Part(
         table=_table(f"where bytes went, {title}", found, wanted, names),
         figures={

@@ -65,7 +65,7 @@ def count(trial: Throwaway, process: str, code: str) -> int:
 async def test_nobody_notices(trial: Throwaway) -> None:
     await trial.simulator.set_style(first_byte_ms=30, gap_ms=5)
     before = await now(trial)
-    run = Handovers(trial, BOT, Plan(replacements=3, chats=3))
+    run = Handovers(trial, BOT, Plan(replacements=3, chats=3, rest=0.3))
     outcome = await run.run()
     await trial.simulator.set_style()
     assert outcome.handovers == 3

@@ -40,6 +40,8 @@ class Plan:
 
     replacements: int = 20
     chats: int = 3
+    rest: float = 1.8
+    """Seconds between an answer and that chat's next question: the gateway lets 60 turns a minute through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,7 @@ class Handovers:
             await self.trial.simulator.say(self.bot.token, person, text)
             reply = await self.trial.simulator.wait_reply(self.bot.token, person, after=last, timeout=ANSWER_SECONDS)
             last = reply.message_id
+            await asyncio.sleep(self.plan.rest)
 
     async def _answers(self) -> tuple[int, int]:
         """(unanswered, answered more than once)."""
@@ -184,4 +187,9 @@ async def figures(trial: Throwaway) -> dict[str, float]:
     bot = Bot.invent("handed", ChannelKind.TELEGRAM)
     await trial.add([bot])
     await trial.until_live(bot.name)
-    return (await Handovers(trial, bot).run()).flat
+    # About every second moment somebody waits for an answer.
+    await trial.simulator.set_style(first_byte_ms=400, gap_ms=60, words=15)
+    try:
+        return (await Handovers(trial, bot).run()).flat
+    finally:
+        await trial.simulator.set_style()

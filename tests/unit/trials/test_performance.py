@@ -72,3 +72,11 @@ def test_a_run_is_written_with_its_charts(tmp_path: Path) -> None:
 
 def test_figures_and_facts_are_told_apart() -> None:
     assert split({"a": 1, "machine_cpu": "some"}) == ({"a": 1.0}, {"cpu": "some"})
+
+
+def test_the_page_in_the_documents_is_what_was_measured() -> None:
+    source = Path(__file__).parents[3] / "docs" / "performance.json"
+    found, facts = split(json.loads(source.read_text()))
+    assert source.with_suffix(".md").read_text() == page(found, facts)
+    drawn = charts(found)
+    assert {path.stem: path.read_text() for path in source.with_suffix("").iterdir()} == drawn

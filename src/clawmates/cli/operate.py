@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import shutil
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -111,15 +111,25 @@ async def _remove_all(state: State) -> None:
     except NodeUnreachableError:
         # Containers outlive node by design: one that is left would go on with its keys in memory.
         await stop_all(state, settings_of(state))
-        layout.unmount_below(state.root)
         layout.remove_run(run)
-        shutil.rmtree(state.root)
+        await _remove_state(state)
         return
     raise CommandError(
         "the bots are destroyed, but the platform still runs.",
         code="still-running",
         remedy="Stop `clawmates up` (Ctrl-C), then run this again.",
     )
+
+
+async def _remove_state(state: State) -> None:
+    try:
+        await asyncio.to_thread(layout.remove_state, state.root)
+    except OSError as error:
+        raise CommandError(
+            f"the bots and their keys are destroyed, but {state.root} cannot be removed: {error.strerror}.",
+            code="state-left",
+            remedy="See what still writes there (`fuser -m`), end it, then remove the folder.",
+        ) from None
 
 
 @click.group()

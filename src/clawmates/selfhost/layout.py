@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,9 @@ from clawmates.selfhost.accounts import Account, account_of, own
 if TYPE_CHECKING:
     from clawmates.base.paths import Run, State
 
+REMOVAL_TRIES = 8
+"""How often a state folder's removal is tried: for some moments after a container's end the engine's own clean-up
+still writes there. With the pauses between them about 6 s."""
 RUN_SIZE = "size=256m,mode=0755,nosuid,nodev,noexec"
 
 
@@ -128,3 +133,19 @@ def remove_run(run: Run) -> None:
     if run.root.is_mount():
         subprocess.run(["/usr/bin/umount", "--lazy", str(run.root)], check=False, capture_output=True)  # noqa: S603 - as above
     shutil.rmtree(run.root, ignore_errors=True)
+
+
+def remove_state(root: Path) -> None:
+    """Removes a state folder with all that is mounted or still being written below it; raises ``OSError``."""
+    for tried in range(1, REMOVAL_TRIES + 1):
+        unmount_below(root)
+        try:
+            shutil.rmtree(root)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EBUSY, errno.ENOENT} or tried == REMOVAL_TRIES:
+                raise
+            if not root.exists():
+                return
+            time.sleep(0.05 * 2 ** (tried - 1))
+        else:
+            return

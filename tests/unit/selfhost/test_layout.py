@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -9,7 +11,16 @@ import pytest
 
 from clawmates.base.paths import Run
 from clawmates.selfhost.accounts import own
-from clawmates.selfhost.layout import Folder, LayoutError, ensure_tmpfs, is_tmpfs, make, remove_run, unmount_below
+from clawmates.selfhost.layout import (
+    Folder,
+    LayoutError,
+    ensure_tmpfs,
+    is_tmpfs,
+    make,
+    remove_run,
+    remove_state,
+    unmount_below,
+)
 
 MOUNTS = """\
 20 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -67,6 +78,40 @@ def test_what_is_mounted_below_a_folder_goes_and_what_is_beside_it_stays(tmp_pat
         assert beside.is_mount()
     finally:
         subprocess.run(["umount", str(beside)], check=True)
+
+
+class Late:
+    """An engine's clean-up that makes one more file each of the first times the folder is removed."""
+
+    def __init__(self, times: int, number: int) -> None:
+        self.left, self.number, self.remove = times, number, shutil.rmtree
+
+    def __call__(self, root: Path) -> None:
+        if self.left:
+            self.left -= 1
+            raise OSError(self.number, os.strerror(self.number), str(root))
+        self.remove(root)
+
+
+def test_a_state_folder_goes_though_something_still_writes_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state" / "engine").mkdir(parents=True)
+    monkeypatch.setattr(shutil, "rmtree", Late(3, errno.ENOTEMPTY))
+    remove_state(tmp_path / "state")
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(("times", "number"), [(1, errno.EACCES), (9, errno.EBUSY)])
+def test_a_state_folder_that_stays_is_an_error(
+    times: int, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(shutil, "rmtree", Late(times, number))
+    monkeypatch.setattr("clawmates.selfhost.layout.time.sleep", lambda _: None)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        remove_state(tmp_path / "state")
+    assert (tmp_path / "state").exists()
 
 
 def test_this_very_machine_is_understood() -> None:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.standins import TOKEN, StandIns, credentials, stand_ins
 
-from clawmates.mate import relay as relay_module
-from clawmates.mate import texts
+from clawmates.mate import composing, texts
 from clawmates.mate.brain import Brain
 from clawmates.mate.channels.telegram.api import TelegramApi
 from clawmates.mate.channels.telegram.channel import Telegram
@@ -181,7 +180,7 @@ async def test_every_sentence_is_met(language: str, monkeypatch: pytest.MonkeyPa
         visit.provider.script = [["  "]]
         meet("empty_answer", await visit.ask(), words.empty_answer)
         meet("stopped", await visit.stop(), f"a beginning\n\n{words.stopped}")
-        monkeypatch.setattr(relay_module, "MOST_CHARACTERS", 3)
+        monkeypatch.setattr(composing, "MOST_CHARACTERS", 3)
         meet("cut_at_length", await visit.ask("far too much"), f"You said: far too much{words.cut_at_length}")
         monkeypatch.undo()
         visit.turns.answer = TurnAnswer(verdict=Verdict.GO, met=True)

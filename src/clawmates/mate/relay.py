@@ -9,85 +9,28 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from clawmates.mate import texts
 from clawmates.mate.brain import Brain
 from clawmates.mate.channels.base import Channel
 from clawmates.mate.commands import Command, Usage, answer, command
-from clawmates.mate.conversation import BYTES_PER_TOKEN, Memory
-from clawmates.mate.errors import ChannelError, DoorError, MateError, ProviderError
+from clawmates.mate.composing import Composer
+from clawmates.mate.conversation import Memory
+from clawmates.mate.errors import ChannelError, DoorError, MateError
 from clawmates.mate.messages import Arrival, Author, Farewell, Halt, Inbound, Message, Rewrite, Text
-from clawmates.mate.providers.base import Delta, Finished, Stop
+from clawmates.mate.needs import Guard, Turns
+from clawmates.mate.providers.base import Finished, Stop
 from clawmates.mate.turns import Running, set_event
 from clawmates.mate.writing import CutError, Writing, below
 from clawmates.wire.codes import LASTING, Code, Event
-from clawmates.wire.door import TurnAnswer, TurnEnd, Verdict
-
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    from clawmates.mate.channels.base import Reply
-    from clawmates.mate.people import Handed
-
-    class Guard(Protocol):
-        """Who may talk to the bot: see :class:`clawmates.mate.gate.Gate`."""
-
-        def admits(self, inbound: Inbound) -> bool:
-            """Whether the person may."""
-            ...
-
-        async def ask(self, inbound: Inbound) -> str | None:
-            """``None`` where the message goes its way, else all that there is to say to it."""
-            ...
-
-        def hand(self) -> Handed:
-            """What the next life has to know of the list of people."""
-            ...
-
-        def inherit(self, handed: Handed) -> None:
-            """Takes that from the life before."""
-            ...
-
-    class Turns(Protocol):
-        """What the relay needs of the door."""
-
-        async def begin(self, turn: str, chat: str) -> TurnAnswer:
-            """Asks what to do with a turn of a chat."""
-            ...
-
-        async def end(self, end: TurnEnd) -> None:
-            """Says that a reply was sent."""
-            ...
-
-        async def say(self, event: Event) -> None:
-            """Tells the owner something."""
-            ...
-
-        @property
-        def deaths(self) -> int:
-            """How often the gateway has died."""
-            ...
-
-        async def died(self, since: int) -> bool:
-            """Whether it has died since there were so many deaths."""
-            ...
-
+from clawmates.wire.door import TurnEnd, Verdict
 
 TURN_SECONDS = 120.0
-PROVIDER_CALLS = 8
 CROWD = 50
 """Unfinished messages from which on nobody may hold up the others: a messenger shows a hundred at a time."""
-MOST_CHARACTERS = 200_000
-"""Of one answer; about fifty messages of Telegram's size."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    text: str
-    finished: Finished | None = None
 
 
 @dataclass(slots=True)
@@ -114,7 +57,10 @@ class Relay:
     _quiet: asyncio.Event = field(default_factory=set_event)
     _running: Running = field(default_factory=Running)
     _listening: asyncio.Task[None] | None = None
-    _calls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PROVIDER_CALLS))
+    _composer: Composer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._composer = Composer(self.turns, self.memory, self.brain, self._say)
 
     async def run(self) -> None:
         """Serves the channel until cancelled."""
@@ -287,7 +233,7 @@ class Relay:
         writing = self._writing[inbound.chat] = Writing(inbound, cut=self._running.cutting)
         try:
             async with self.channel.reply(inbound) as reply:
-                answered = await self._compose(writing, reply)
+                answered = await self._composer.compose(writing, reply)
                 said = Text(answered.text)
                 used = answered.finished
                 # Below the answer: read with it, and no part of what the provider is told later.
@@ -311,61 +257,6 @@ class Relay:
         if self._troubled:
             self._troubled = False
             await self.turns.say(Event(code=Code.LIVE))
-
-    async def _compose(self, writing: Writing, reply: Reply) -> _Answer:
-        words = texts.of(writing.inbound.language)
-
-        async def ask(inbound: Inbound) -> _Answer:
-            if not inbound.text.strip():
-                return _Answer(words.text_only)
-            async with self._calls:
-                deaths = self.turns.deaths
-                try:
-                    return await self._ask(inbound, reply, writing)
-                except ProviderError as error:
-                    if error.code is not Code.PROVIDER_UNREACHABLE or not await self.turns.died(deaths):
-                        raise
-                # Our own gateway died under the answer; of that the person has seen a preview, which begins anew.
-                return await self._ask(inbound, reply, writing)
-
-        try:
-            whole = await writing.run(ask)
-        except ProviderError as error:
-            await self._say(error.event)
-            return _Answer(texts.for_code(error.code, writing.inbound.language))
-        return whole or _Answer(below(writing.text, words.stopped), self._estimate(writing))
-
-    def _estimate(self, writing: Writing) -> Finished:
-        """About what a stopped call has cost: who hangs up is not told."""
-        window = self.memory.window(writing.inbound.chat, writing.inbound.message, self.brain().window_tokens)
-        read = sum(len(message.text) for message in window) // BYTES_PER_TOKEN
-        return Finished(Stop.COMPLETE, read, len(writing.text) // BYTES_PER_TOKEN)
-
-    async def _ask(self, inbound: Inbound, reply: Reply, writing: Writing) -> _Answer:
-        brain = self.brain()
-        words = texts.of(inbound.language)
-        text = ""
-
-        def history(tokens: int) -> tuple[Message, ...]:
-            return self.memory.window(inbound.chat, inbound.message, tokens)
-
-        async with aclosing(brain.answer(history, self._say)) as pieces:
-            async for piece in pieces:
-                match piece:
-                    case Delta():
-                        writing.text = text = text + piece.text
-                        reply.show(text)
-                        if len(text) > MOST_CHARACTERS:
-                            return _Answer(below(text, words.cut_at_length), self._estimate(writing))
-                    case Finished(stop=Stop.FILTERED):
-                        raise ProviderError(Code.FILTERED)
-                    case Finished(stop=Stop.LENGTH):
-                        return _Answer(below(text, words.cut_at_length), piece)
-                    case Finished():
-                        return _Answer(text if text.strip() else words.empty_answer, piece)
-                    case _:
-                        assert_never(piece)
-        raise ProviderError(Code.PROVIDER_ERROR)
 
     async def _apologise(self, inbound: Inbound, code: Code, *, end: bool = True) -> None:
         """Says why there is no answer, for as long as it takes: a message is never finished unanswered.

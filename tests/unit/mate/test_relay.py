@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from clawmates.mate import composing, texts
 from clawmates.mate import relay as relay_module
-from clawmates.mate import texts
 from clawmates.mate.brain import Brain
 from clawmates.mate.channels.scripted import ScriptedChannel
 from clawmates.mate.conversation import Memory
@@ -17,7 +17,7 @@ from clawmates.mate.messages import Inbound, Text
 from clawmates.mate.people import Handed
 from clawmates.mate.providers.base import Delta, Finished, PassingError, Prompt
 from clawmates.mate.providers.scripted import ScriptedProvider
-from clawmates.mate.relay import MOST_CHARACTERS, Relay
+from clawmates.mate.relay import Relay
 from clawmates.wire.codes import Code, Event
 from clawmates.wire.door import TurnAnswer, TurnEnd, Verdict
 
@@ -136,12 +136,12 @@ async def test_a_chat_is_answered_in_order_and_chats_in_parallel() -> None:
     assert house.channel.finished.index(1) < house.channel.finished.index(2)
 
 
-@pytest.mark.parametrize("most", [relay_module.PROVIDER_CALLS, 100])
+@pytest.mark.parametrize("most", [composing.PROVIDER_CALLS, 100])
 async def test_only_so_many_calls_run_at_a_time_and_the_oldest_go_first(
     monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     """Eight; and weakened on purpose, all at once."""
-    monkeypatch.setattr(relay_module, "PROVIDER_CALLS", most)
+    monkeypatch.setattr(composing, "PROVIDER_CALLS", most)
     gate = asyncio.Event()
     async with running(House(provider=ScriptedProvider(gate=gate))) as house:
         for key in range(1, 21):
@@ -330,7 +330,7 @@ async def test_an_answer_without_end_is_cut() -> None:
         house.channel.say(1, "tell me everything")
         await house.channel.until_finished(1)
     (sent,) = house.channel.replies[1].sent
-    assert MOST_CHARACTERS < len(sent) < MOST_CHARACTERS + 2000
+    assert composing.MOST_CHARACTERS < len(sent) < composing.MOST_CHARACTERS + 2000
     assert sent.endswith(texts.of("").cut_at_length.strip())
 
 

@@ -60,6 +60,11 @@ class State:
         return self.root / "vault"
 
     @property
+    def control(self) -> Path:
+        """Control's database, where it is SQLite, and its own keys."""
+        return self.root / "control"
+
+    @property
     def node(self) -> Path:
         """What node keeps."""
         return self.root / "node"

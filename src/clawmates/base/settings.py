@@ -108,6 +108,39 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Smtp:
+    """``[control.smtp]``: without a host, sign-in links are shown on the controlling terminal only."""
+
+    host: str = ""
+    """``HOST:PORT`` of a server that speaks TLS 1.3 from the first byte (RFC 8314), or after STARTTLS."""
+    sender: str = ""
+    user: str = ""
+    password_file: str = ""
+    """Of control's own user, 0600; read again for every message."""
+    authority: str = ""
+    """PEM file that the server is checked against instead of the public roots."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """``[control]``: the hosted service; not started in self-host mode."""
+
+    listen: str = "127.0.0.1:8443"
+    """Where browsers arrive."""
+    nodes: str = "127.0.0.1:7442"
+    """Where nodes arrive, with a certificate; and where a node looks for control."""
+    origin: str = "https://localhost:8443"
+    """The one address that people know it by; passkeys are bound to it."""
+    database: str = ""
+    """Empty: SQLite in the state folder. Else ``postgresql://USER@HOST:PORT/NAME``, always TLS 1.3 and verify-full."""
+    database_authority: str = ""
+    """PEM file that PostgreSQL's certificate is checked against."""
+    database_password_file: str = ""
+    """Of control's own user, 0600; empty: a client certificate, or none is needed."""
+    smtp: Smtp = field(default_factory=Smtp)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole file."""
 
@@ -116,6 +149,7 @@ class Settings:
     gateway: Gateway = field(default_factory=Gateway)
     node: Node = field(default_factory=Node)
     backup: Backup = field(default_factory=Backup)
+    control: Control = field(default_factory=Control)
 
     @property
     def run(self) -> Run:

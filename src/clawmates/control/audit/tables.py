@@ -1,0 +1,37 @@
+"""Rows of control's audit chain."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from clawmates.control.store.base import Base
+
+NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+
+class AuditEntry(Base):
+    """One link of the chain, as :class:`clawmates.wire.audit.Entry` has it, and whom it concerns."""
+
+    __tablename__ = "audit_entries"
+
+    number: Mapped[int] = mapped_column(NUMBER, primary_key=True, autoincrement=False)
+    at: Mapped[str] = mapped_column(String(24))
+    tag: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str] = mapped_column(String(32), index=True)
+    """The pseudonym of the account it concerns, or empty."""
+    detail: Mapped[str] = mapped_column(Text)
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditWitness(Base):
+    """A head that was countersigned: by us of the vault's chain, or by the vault of ours."""
+
+    __tablename__ = "audit_witnesses"
+
+    number: Mapped[int] = mapped_column(NUMBER, primary_key=True, autoincrement=True)
+    chain: Mapped[str] = mapped_column(String(8))
+    """*control* or *vault*: whose head it is."""
+    at: Mapped[str] = mapped_column(String(24))
+    body: Mapped[str] = mapped_column(Text)
+    """The signed statement as it travelled, canonical JSON."""

@@ -1,0 +1,1 @@
+"""E-mail: what is written in it, and the way out."""

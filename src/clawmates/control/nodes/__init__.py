@@ -1,0 +1,1 @@
+"""Nodes: which there are, what each should run, and what each says of it."""

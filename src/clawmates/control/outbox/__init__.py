@@ -1,0 +1,1 @@
+"""What still has to be done elsewhere, kept in the transaction that wanted it."""

@@ -1,0 +1,138 @@
+"""Opening the database: SQLite by default, PostgreSQL by address, always TLS 1.3 and ``verify-full``."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import URL, event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy import Connection
+
+    from clawmates.base.paths import State
+    from clawmates.base.settings import Control
+
+FILE = "control.db"
+BUSY_SECONDS = 5.0
+"""How long a replica waits for another one's transaction on SQLite."""
+POOL = 10
+WRITES = "clawmates_writes"
+
+
+class DatabaseError(Exception):
+    """The database's address cannot be used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One engine, and two ways to a transaction: ``async with database.writing() as session: …`` commits at its end.
+
+    ``reading`` is for what changes nothing: on SQLite it waits for nobody, while only one at a time writes.
+    """
+
+    engine: AsyncEngine
+    _read: async_sessionmaker[AsyncSession]
+    _write: async_sessionmaker[AsyncSession]
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """One transaction that sees one moment."""
+        async with self._read() as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncSession]:
+        """One transaction, committed at the end of the block and rolled back by any exception."""
+        async with self._write() as session, session.begin():
+            yield session
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        await self.engine.dispose()
+
+
+def open_database(settings: Control, state: State) -> Database:
+    """Connects at the first use. Raises :class:`DatabaseError` for an address that cannot be used."""
+    if not settings.database:
+        return _database(_sqlite(state.control / FILE))
+    parts = urlsplit(settings.database)
+    if parts.scheme != "postgresql" or not parts.hostname or not parts.path.strip("/"):
+        raise DatabaseError("[control] database is not postgresql://USER@HOST:PORT/NAME")
+    if parts.password is not None or parts.query:
+        raise DatabaseError(
+            "[control] database holds a password or options: name a file in database_password_file instead"
+        )
+    url = URL.create(
+        "postgresql+psycopg",
+        username=parts.username,
+        host=parts.hostname,
+        port=parts.port or 5432,
+        database=parts.path.strip("/"),
+    )
+    return _database(_postgresql(url, settings, state))
+
+
+def _sqlite(path: Path) -> AsyncEngine:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        # The driver begins no transaction by itself; we do, below (SQLAlchemy, "Serializable isolation" of pysqlite).
+        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+        hide_parameters=True,
+        pool_size=POOL,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        # What is deleted is overwritten; the write-ahead log lets readers read while one writes.
+        for line in ("journal_mode=WAL", "foreign_keys=ON", "secure_delete=ON", "synchronous=FULL"):
+            cursor.execute(f"PRAGMA {line}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A reader that becomes a writer halfway is refused at once, however long it may wait: say it first.
+        kind = "IMMEDIATE" if connection.get_execution_options().get(WRITES) else "DEFERRED"
+        connection.exec_driver_sql(f"BEGIN {kind}")
+
+    return engine
+
+
+def _postgresql(url: URL, settings: Control, state: State) -> AsyncEngine:
+    # libpq's parameters (PostgreSQL 15, "Parameter Key Words"); the environment's and ~/.pgpass take no part.
+    arguments: dict[str, Any] = {
+        "sslmode": "verify-full",
+        "ssl_min_protocol_version": "TLSv1.3",
+        "sslrootcert": settings.database_authority or "system",
+        "gssencmode": "disable",
+        "passfile": "/dev/null",
+        "connect_timeout": 5,
+        "application_name": "clawmates-control",
+    }
+    certificate, key = state.identity("control")
+    if certificate.exists():
+        arguments |= {"sslcert": str(certificate), "sslkey": str(key)}
+    engine = create_async_engine(url, connect_args=arguments, hide_parameters=True, pool_size=POOL, pool_pre_ping=True)
+    if settings.database_password_file:
+        path = Path(settings.database_password_file)
+
+        @event.listens_for(engine.sync_engine, "do_connect")
+        def _password(_dialect: object, _record: object, _cargs: object, cparams: dict[str, Any]) -> None:
+            cparams["password"] = path.read_text().strip()
+
+    return engine
+
+
+def _database(engine: AsyncEngine) -> Database:
+    writer = engine.execution_options(**{WRITES: True})
+    return Database(
+        engine, async_sessionmaker(engine, expire_on_commit=False), async_sessionmaker(writer, expire_on_commit=False)
+    )

@@ -1,0 +1,1 @@
+"""All words that people read, in two languages, from one catalogue."""

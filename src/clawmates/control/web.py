@@ -1,0 +1,82 @@
+"""The face that browsers see."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from clawmates.base.hardening import place_of
+from clawmates.control.errors import Malformed, MethodNotAllowed, NotFound, Problem, SignInWanted, TooLarge
+from clawmates.control.headers import Headers
+from clawmates.control.pages.render import page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fastapi import APIRouter
+
+    from clawmates.control.context import Context
+
+CALLS = "/call/"
+"""Below it live the calls of our own scripts: they are answered with JSON, also when they fail."""
+_KNOWN: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
+
+
+def build_web(context: Context, rooms: Iterable[APIRouter]) -> FastAPI:
+    """The application: pages of all rooms, what is static, and one way for everything that goes wrong."""
+    # No schema and no page of FastAPI's own; both would load scripts from elsewhere.
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.context = context
+    for room in rooms:
+        app.include_router(room)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    app.add_api_route("/", home, methods=["GET"])
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(Headers)
+    return app
+
+
+async def home(request: Request) -> Response:
+    """The first page."""
+    return page(request, "home.html")
+
+
+def answer(request: Request, problem: Problem) -> Response:
+    """A problem as a page, or as ``{"error": {"code"}}`` for a script. Who must sign in is led there."""
+    headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after is not None else {}
+    if request.url.path.startswith(CALLS):
+        return JSONResponse({"error": {"code": problem.key}}, status_code=problem.status, headers=headers)
+    if isinstance(problem, SignInWanted) and request.method == "GET":
+        return RedirectResponse("/sign-in", status_code=303)
+    response = page(request, "problem.html", status=problem.status, key=problem.key)
+    response.headers.update(headers)
+    return response
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    return answer(request, error if isinstance(error, Problem) else Problem())
+
+
+async def _invalid(request: Request, _error: Exception) -> Response:
+    # FastAPI's own answer quotes what came.
+    return answer(request, Malformed())
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return answer(request, _KNOWN.get(status, Malformed if status < 500 else Problem)())
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    sys.stderr.write(f"request failed: {place_of(error)}\n")
+    return answer(request, Problem())

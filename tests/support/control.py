@@ -1,0 +1,96 @@
+"""A control of a test's own: a database on disk, a clock that stands, and its pages without a network."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx2
+from fastapi import APIRouter
+
+from clawmates.base.paths import State
+from clawmates.base.secret import Secret
+from clawmates.base.settings import Mode, Platform, Settings
+from clawmates.control.context import Context
+from clawmates.control.store.database import Database, open_database
+from clawmates.control.store.migrate import migrate
+from clawmates.control.web import build_web
+from clawmates.wire.release import Release
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+@dataclass
+class StandingClock:
+    """Moves when it is told to."""
+
+    moment: datetime = NOON
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return (self.moment - NOON).total_seconds()
+
+    def forward(self, **span: float) -> None:
+        self.moment += timedelta(**span)
+
+
+@dataclass
+class Counted:
+    """Random bytes that are never the same twice, and the same in every run."""
+
+    _count: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __call__(self, size: int) -> bytes:
+        return next(self._count).to_bytes(size, "big")
+
+
+@dataclass
+class Place:
+    """``context`` may be replaced before :meth:`browser` is called."""
+
+    context: Context
+    clock: StandingClock
+    rooms: tuple[APIRouter, ...] = ()
+
+    @property
+    def database(self) -> Database:
+        return self.context.database
+
+    @asynccontextmanager
+    async def browser(self, **headers: str) -> AsyncIterator[httpx2.AsyncClient]:
+        """One browser with its own cookies; it says where its forms come from, as browsers do."""
+        transport = httpx2.ASGITransport(build_web(self.context, self.rooms), raise_app_exceptions=False)
+        origin = {"Origin": self.context.origin, "Accept-Language": "en"}
+        async with httpx2.AsyncClient(
+            transport=transport, base_url=self.context.origin, headers=origin | headers, trust_env=False
+        ) as client:
+            yield client
+
+
+@asynccontextmanager
+async def a_place(
+    folder: Path, *rooms: APIRouter, settings: Settings | None = None, release: Release | None = None
+) -> AsyncIterator[Place]:
+    """A migrated database, and what stands on it. ``settings.control.database`` may name a PostgreSQL."""
+    wanted = settings or Settings(platform=Platform(mode=Mode.HOSTED, region="eu-test"))
+    clock = StandingClock()
+    database = open_database(wanted.control, State(folder))
+    await migrate(database)
+    context = Context(
+        settings=wanted,
+        database=database,
+        clock=clock,
+        random=Counted(),
+        pepper=Secret(b"p" * 32),
+        release=lambda: release,
+    )
+    try:
+        yield Place(context, clock, rooms)
+    finally:
+        await database.close()

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import IntegrityError, StatementError
+from tests.support.control import NOON, Place, a_place
+
+from clawmates.base.paths import State
+from clawmates.base.settings import Control
+from clawmates.control.accounts.tables import Account
+from clawmates.control.store.database import DatabaseError, open_database
+from clawmates.control.store.migrate import SchemaError, migrate
+from clawmates.control.store.tables import METADATA
+
+
+def account(**fields: object) -> Account:
+    known: dict[str, object] = {
+        "id": "a-1",
+        "email": "ada@example.org",
+        "language": "en",
+        "plan": "free",
+        "created_at": NOON,
+        "pseudonym_key": b"k" * 32,
+    }
+    return Account(**(known | fields))
+
+
+async def test_the_migrations_lead_to_what_the_tables_say(tmp_path: Path) -> None:
+    async with a_place(tmp_path) as place, place.database.engine.begin() as connection:
+
+        def differences(one: Connection) -> list[object]:
+            return list(compare_metadata(MigrationContext.configure(one, opts={"compare_type": True}), METADATA))
+
+        assert await connection.run_sync(differences) == []
+        await connection.execute(text("ALTER TABLE bots ADD COLUMN note TEXT"))
+        assert len(await connection.run_sync(differences)) == 1
+
+
+async def test_a_newer_schema_is_refused_and_migrating_twice_is_nothing(tmp_path: Path) -> None:
+    async with a_place(tmp_path) as place:
+        await migrate(place.database)
+        async with place.database.engine.begin() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        with pytest.raises(SchemaError, match="newer version"):
+            await migrate(place.database)
+
+
+async def test_moments_come_back_in_utc_and_naive_ones_do_not_go_in(tmp_path: Path) -> None:
+    async with a_place(tmp_path) as place:
+        paris = NOON.astimezone(timezone(timedelta(hours=1)))
+        async with place.database.writing() as session:
+            session.add(account(created_at=paris))
+        async with place.database.reading() as session:
+            found = (await session.scalars(select(Account))).one()
+        assert found.created_at == NOON
+        assert found.created_at.utcoffset() == timedelta()
+        with pytest.raises(StatementError, match="without a time zone"):
+            async with place.database.writing() as session:
+                session.add(account(id="a-2", email="b@example.org", created_at=datetime(2026, 1, 1)))  # noqa: DTZ001
+
+
+async def twice(place: Place) -> None:
+    async with place.database.writing() as session:
+        session.add(account())
+        await session.flush()
+        session.add(account(id="a-2"))
+
+
+async def test_what_raises_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with a_place(tmp_path) as place:
+        with pytest.raises(IntegrityError):
+            await twice(place)
+        async with place.database.reading() as session:
+            assert (await session.scalars(select(Account))).all() == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mysql://h/d",
+        "postgresql://h",
+        "postgresql:///d",
+        "postgresql://u:secret@h/d",
+        "postgresql://u@h/d?sslmode=disable",
+    ],
+)
+def test_an_address_with_a_password_or_without_a_name_is_refused(address: str, tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError) as refused:
+        open_database(Control(database=address), State(tmp_path))
+    assert "secret" not in str(refused.value)

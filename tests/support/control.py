@@ -15,7 +15,10 @@ from fastapi import APIRouter
 from clawmates.base.paths import State
 from clawmates.base.secret import Secret
 from clawmates.base.settings import Mode, Platform, Settings
+from clawmates.control.bots.tables import Bot
 from clawmates.control.context import Context
+from clawmates.control.hub import Hub
+from clawmates.control.nodes.tables import Node
 from clawmates.control.store.database import Database, open_database
 from clawmates.control.store.migrate import migrate
 from clawmates.control.web import build_web
@@ -89,8 +92,49 @@ async def a_place(
         random=Counted(),
         pepper=Secret(b"p" * 32),
         release=lambda: release,
+        hub=Hub(database),
     )
     try:
         yield Place(context, clock, rooms)
     finally:
         await database.close()
+
+
+def a_node(name: str = "node-1", **fields: object) -> Node:
+    """A node's row: it serves ``eu-test`` and was seen at noon."""
+    known: dict[str, object] = {
+        "name": name,
+        "region": "eu-test",
+        "stage": "serving",
+        "capacity": 10,
+        "revision": 1,
+        "seen_revision": 0,
+        "release": "",
+        "report_run": "",
+        "report_number": 0,
+        "joined_at": NOON,
+        "seen_at": NOON,
+    }
+    return Node(**(known | fields))
+
+
+def a_bot(name: str, account: str = "a-1", **fields: object) -> Bot:
+    """A bot's row: an active terminal bot that runs nowhere."""
+    known: dict[str, object] = {
+        "id": name,
+        "account_id": account,
+        "name": name,
+        "stage": "active",
+        "channel": "terminal",
+        "provider": "openai",
+        "model": "gpt-test",
+        "limits": "{}",
+        "access": "paired",
+        "paused": False,
+        "restarts": 0,
+        "region": "eu-test",
+        "node": None,
+        "created_at": NOON,
+        "changed_at": NOON,
+    }
+    return Bot(**(known | fields))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from clawmates.base.clock import Clock
 from clawmates.base.secret import Secret
 from clawmates.base.settings import Settings
+from clawmates.control.hub import Hub
 from clawmates.control.store.database import Database
 from clawmates.wire.release import Release
 
@@ -25,6 +26,8 @@ class Context:
     """32 bytes of this platform: keys the hashes of addresses and networks. It opens nothing."""
     release: Callable[[], Release | None]
     """The signed release as it is now; ``None`` where there is none that can be believed."""
+    hub: Hub
+    """Who waits for news at this replica."""
 
     @property
     def origin(self) -> str:

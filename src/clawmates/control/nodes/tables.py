@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - SQLAlchemy reads these hints at run time
 
-from sqlalchemy import BigInteger, String
+from sqlalchemy import BigInteger, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from clawmates.control.store.base import Base, Moment
@@ -27,5 +27,23 @@ class Node(Base):
     """The newest that the node has said it knows."""
     release: Mapped[str] = mapped_column(String(71))
     """The digest of the image it runs."""
+    report_run: Mapped[str] = mapped_column(String(32))
+    """Which life of the host its reports are numbered in."""
+    report_number: Mapped[int] = mapped_column(BigInteger)
+    """The last report whose counts were added: one that comes again counts once."""
     joined_at: Mapped[datetime] = mapped_column(Moment)
     seen_at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
+class BotMove(Base):
+    """A bot on its way to a node: away from a lost one, or from none. See :mod:`clawmates.control.nodes.moving`."""
+
+    __tablename__ = "bot_moves"
+
+    bot_id: Mapped[str] = mapped_column(ForeignKey("bots.id", ondelete="CASCADE"), primary_key=True)
+    origin: Mapped[str | None] = mapped_column(ForeignKey("nodes.name"), index=True)
+    """Where it was; empty for a bot that ran nowhere."""
+    free_at: Mapped[datetime | None] = mapped_column(Moment)
+    """When no lease of ``origin`` can run any more; empty until the vault has said that it renews none."""
+    target: Mapped[str | None] = mapped_column(ForeignKey("nodes.name"))
+    """Where it goes, once that is decided."""

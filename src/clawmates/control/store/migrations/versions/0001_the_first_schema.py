@@ -82,6 +82,8 @@ def upgrade() -> None:
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("seen_revision", sa.BigInteger(), nullable=False),
         sa.Column("release", sa.String(length=71), nullable=False),
+        sa.Column("report_run", sa.String(length=32), nullable=False),
+        sa.Column("report_number", sa.BigInteger(), nullable=False),
         sa.Column("joined_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_nodes")),
@@ -238,6 +240,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("bot_id", "name", name=op.f("pk_bot_items")),
     )
     op.create_table(
+        "bot_moves",
+        sa.Column("bot_id", sa.String(length=40), nullable=False),
+        sa.Column("origin", sa.String(length=40), nullable=True),
+        sa.Column("free_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("target", sa.String(length=40), nullable=True),
+        sa.ForeignKeyConstraint(["bot_id"], ["bots.id"], name=op.f("fk_bot_moves_bot_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["origin"], ["nodes.name"], name=op.f("fk_bot_moves_origin")),
+        sa.ForeignKeyConstraint(["target"], ["nodes.name"], name=op.f("fk_bot_moves_target")),
+        sa.PrimaryKeyConstraint("bot_id", name=op.f("pk_bot_moves")),
+    )
+    with op.batch_alter_table("bot_moves", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_bot_moves_origin"), ["origin"], unique=False)
+
+    op.create_table(
         "bot_pairings",
         sa.Column("salt", sa.String(length=64), nullable=False),
         sa.Column("bot_id", sa.String(length=40), nullable=False),
@@ -272,6 +288,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_bot_pairings_bot_id"))
 
     op.drop_table("bot_pairings")
+    with op.batch_alter_table("bot_moves", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_bot_moves_origin"))
+
+    op.drop_table("bot_moves")
     op.drop_table("bot_items")
     with op.batch_alter_table("bot_errors", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_bot_errors_bot_id_at"))

@@ -1,0 +1,165 @@
+"""Who waits for news: told at once of what this replica does, and within half a second of what another one did.
+
+A topic is ``node/NAME`` or ``account/ID``. News are in the database alone; here is only who waits, and one look at the
+database for all of them together. SQLite has nobody who calls, and one way for both databases is one way to test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from clawmates.control.bots.tables import Bot, BotDay, BotState
+from clawmates.control.nodes.tables import Node
+from clawmates.control.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+
+LOOK_SECONDS = 0.5
+AT_ONCE = 500
+"""Topics in one query."""
+Print = tuple[object, ...]
+"""What changes whenever there are news of a topic."""
+
+
+def node_topic(name: str) -> str:
+    """News for a node: its desired state has changed."""
+    return f"node/{name}"
+
+
+def account_topic(account: str) -> str:
+    """News for an account's pages: a bot was changed, or a node has said something of one."""
+    return f"account/{account}"
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """One who waits, from the moment the block was entered: what happened since is not missed."""
+
+    topic: str
+    _event: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def changed(self, seconds: float) -> bool:
+        """Whether there may be news since the last call, or since the beginning; waits at most so long for them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        found = self._event.is_set()
+        self._event.clear()
+        return found
+
+    def wake(self) -> None:
+        """There are news."""
+        self._event.set()
+
+
+@dataclass(slots=True)
+class Hub:
+    """``keep`` runs beside everything else for as long as the process serves."""
+
+    database: Database
+    _watches: dict[str, set[Watch]] = field(default_factory=dict)
+    _prints: dict[str, Print] = field(default_factory=dict)
+    _someone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._watches.values()))
+
+    def announce(self, topic: str) -> None:
+        """Wakes who waits here; call it after the commit, and never rely on it: others find out by looking."""
+        for watch in self._watches.get(topic, ()):
+            watch.wake()
+
+    @asynccontextmanager
+    async def watch(self, topic: str) -> AsyncIterator[Watch]:
+        """Enter, read, then wait: ``async with hub.watch(topic) as news: …; await news.changed(25)``."""
+        watch = Watch(topic)
+        self._watches.setdefault(topic, set()).add(watch)
+        try:
+            if topic not in self._prints:
+                for name, fresh in (await self._look((topic,))).items():
+                    # Another watch of the same topic may have looked meanwhile: the older look counts.
+                    self._prints.setdefault(name, fresh)
+            self._someone.set()
+            yield watch
+        finally:
+            watches = self._watches[topic]
+            watches.discard(watch)
+            if not watches:
+                del self._watches[topic]
+                self._prints.pop(topic, None)
+
+    async def changed(self, topic: str, seconds: float) -> bool:
+        """Whether news came from now on, within so many seconds."""
+        async with self.watch(topic) as watch:
+            return await watch.changed(seconds)
+
+    async def keep(self) -> None:
+        """Looks twice a second while anybody waits, for ever; a database that is away has no news."""
+        while True:
+            await self._someone.wait()
+            if not self._watches:
+                self._someone.clear()
+                continue
+            with suppress(SQLAlchemyError, OSError):
+                await self.look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """One look for all: wakes those whose topic has changed since the last one."""
+        found = await self._look(tuple(self._watches))
+        for topic, fresh in found.items():
+            if topic not in self._watches:
+                continue
+            before = self._prints.get(topic)
+            self._prints[topic] = fresh
+            if before is not None and before != fresh:
+                self.announce(topic)
+
+    async def _look(self, topics: Sequence[str]) -> dict[str, Print]:
+        prints: dict[str, Print] = dict.fromkeys(topics, ())
+        nodes, accounts = _named(topics, "node/"), _named(topics, "account/")
+        async with self.database.reading() as session:
+            for start in range(0, len(nodes), AT_ONCE):
+                prints |= await _nodes(session, nodes[start : start + AT_ONCE])
+            for start in range(0, len(accounts), AT_ONCE):
+                prints |= await _accounts(session, accounts[start : start + AT_ONCE])
+        return prints
+
+
+def _named(topics: Iterable[str], kind: str) -> list[str]:
+    return [topic.removeprefix(kind) for topic in topics if topic.startswith(kind)]
+
+
+async def _nodes(session: AsyncSession, names: Sequence[str]) -> dict[str, Print]:
+    rows = await session.execute(select(Node.name, Node.revision).where(Node.name.in_(names)))
+    return {node_topic(name): (revision,) for name, revision in rows}
+
+
+async def _accounts(session: AsyncSession, ids: Sequence[str]) -> dict[str, Print]:
+    said = (
+        select(Bot.account_id, func.count(), func.sum(Bot.version), func.max(BotState.reported_at))
+        .outerjoin(BotState, BotState.bot_id == Bot.id)
+        .where(Bot.account_id.in_(ids))
+        .group_by(Bot.account_id)
+    )
+    counted = (
+        select(Bot.account_id, func.sum(BotDay.messages), func.sum(BotDay.tokens))
+        .join(BotDay, BotDay.bot_id == Bot.id)
+        .where(Bot.account_id.in_(ids))
+        .group_by(Bot.account_id)
+    )
+    sums = {account: tuple(rest) for account, *rest in (await session.execute(counted))}
+    rows = await session.execute(said)
+    return {account_topic(account): (*rest, sums.get(account)) for account, *rest in rows}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.staticfiles import StaticFiles
 
 from clawmates.base.hardening import place_of
+from clawmates.control import static
 from clawmates.control.errors import Malformed, MethodNotAllowed, NotFound, Problem, SignInWanted, TooLarge
 from clawmates.control.headers import Headers
+from clawmates.control.pages import language
 from clawmates.control.pages.render import page
 
 if TYPE_CHECKING:
@@ -32,11 +32,12 @@ _KNOWN: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 413: T
 def build_web(context: Context, rooms: Iterable[APIRouter]) -> FastAPI:
     """The application: pages of all rooms, what is static, and one way for everything that goes wrong."""
     # No schema and no page of FastAPI's own; both would load scripts from elsewhere.
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.context = context
     for room in rooms:
         app.include_router(room)
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    app.include_router(static.room)
+    app.include_router(language.room)
     app.add_api_route("/", home, methods=["GET"])
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)

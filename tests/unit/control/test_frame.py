@@ -12,6 +12,7 @@ from tests.unit.control.test_store import account
 from clawmates.control.accounts.tables import Account
 from clawmates.control.errors import TooOften
 from clawmates.control.frame import Call, Form, Reading, Writing
+from clawmates.control.static import asset
 
 room = APIRouter()
 SECRET = "canary-7f3a"
@@ -108,7 +109,7 @@ async def test_problems_are_pages_in_the_readers_language_and_say_when_to_come_b
 
 async def test_every_answer_carries_its_headers(tmp_path: Path) -> None:
     async with a_place(tmp_path, room) as place, place.browser() as browser:
-        for address in ("/", "/nowhere", "/static/style.css", "/write"):
+        for address in ("/", "/nowhere", asset("style.css"), "/write"):
             headers = (await browser.get(address)).headers
             assert "default-src 'none'" in headers["content-security-policy"]
             assert headers["x-content-type-options"] == "nosniff"

@@ -6,6 +6,8 @@ import asyncio
 import json
 import shutil
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawmates.node.engines.base import (
@@ -20,11 +22,11 @@ from clawmates.node.engines.base import (
     Running,
 )
 from clawmates.node.engines.exits import Exits
+from clawmates.node.engines.oci import unpack
 from clawmates.node.engines.runtime import SEARCH_PATH, choose_runtime, gives_user_namespaces, here_unified
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from clawmates.node.engines.base import Exited
     from clawmates.node.engines.podman_files import PodmanFiles
@@ -144,10 +146,14 @@ class PodmanEngine:
         return image.encode() in said.split()
 
     async def load(self, archive: Path) -> None:
-        """Takes an OCI archive in; the layers' digests are checked by Podman while it copies."""
-        if not await asyncio.to_thread(archive.is_file):
-            raise ImageMissingError("no such archive")
-        await self._podman("pull", "--quiet", f"oci-archive:{archive}", seconds=LOAD_SECONDS)
+        """Takes an OCI archive in; the layers' digests are checked by Podman while it copies.
+
+        Unpacked by us, because Podman unpacks an archive into the machine's own /var/tmp, whatever TMPDIR says (4.3).
+        """
+        with tempfile.TemporaryDirectory(dir=self.files.scratch) as folder:
+            await asyncio.to_thread(unpack, archive, Path(folder, "mate"))
+            # Podman calls the image as the path says, and not every path is a name.
+            await self._podman("pull", "--quiet", "oci:mate", folder=Path(folder), seconds=LOAD_SECONDS)
 
     async def start(self, spec: ContainerSpec) -> Running:
         """Starts a container; at most :data:`STARTS_AT_ONCE` at a time."""
@@ -212,7 +218,7 @@ class PodmanEngine:
             else:
                 return
 
-    async def _podman(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> bytes:
+    async def _podman(self, *arguments: str, folder: Path | None = None, seconds: float = COMMAND_SECONDS) -> bytes:
         """What it says on stdout. Raises :class:`EngineError`; its complaint goes to our stderr, one line."""
         try:
             process = await asyncio.create_subprocess_exec(
@@ -222,7 +228,7 @@ class PodmanEngine:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=self.files.environment,
-                cwd=self.files.storage,
+                cwd=folder or self.files.storage,
             )
         except OSError:
             raise EngineMissingError("podman cannot be run") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +39,8 @@ class PodmanFiles:
 
     @property
     def scratch(self) -> Path:
-        """Where an archive is unpacked while it is loaded."""
-        return self.storage / "tmp"
+        """Where an image is unpacked while it is loaded: RAM, so that a load cut short leaves nothing on the disk."""
+        return self.run / "tmp"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,7 +59,8 @@ class PodmanFiles:
 
     def write(self, runtime: Path, *, seccomp_source: Path = SECCOMP_SOURCE) -> None:
         """Writes all of it. Raises ``OSError`` or :class:`~clawmates.node.engines.base.EngineMissingError`."""
-        for folder in (self.storage, self.scratch, self.run):
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        for folder in (self.storage, self.run, self.scratch):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         wrapper = self.storage / runtime.name
         # Podman does not pass --root on to the clean-up after an exit, so the runtime's state folder is set here.

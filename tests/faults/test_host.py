@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults.test_disk import fill
-from tests.support.home import MODEL, Home, a_home, processes_of, until_printed, up, with_stand_ins
+from tests.support.home import MODEL, Home, a_home, children, processes_of, until_printed, up, with_stand_ins
 from tests.support.standins import KEY, stand_ins
 
 from clawmates.base.paths import Run, State
@@ -159,12 +159,6 @@ def cut_the_power(home: Home, supervisor: int) -> None:
             os.kill(process, signal.SIGKILL)
     unmount_below(home.state)
     layout.remove_run(Run(home.run))
-
-
-def children(process: int) -> list[int]:
-    with suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    return []
 
 
 def switch_on(home: Home, disk: Path) -> None:

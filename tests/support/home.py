@@ -169,3 +169,9 @@ def processes_of(home: Home) -> list[str]:
             if mark in (folder / "cmdline").read_bytes():
                 found.append(folder.name)
     return found
+
+
+def children(process: int) -> list[int]:
+    with suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return []

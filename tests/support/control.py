@@ -15,6 +15,7 @@ from fastapi import APIRouter
 from clawmates.base.paths import State
 from clawmates.base.secret import Secret
 from clawmates.base.settings import Mode, Platform, Settings
+from clawmates.control.accounts import people, sessions
 from clawmates.control.bots.tables import Bot
 from clawmates.control.context import Context
 from clawmates.control.hub import Hub
@@ -60,6 +61,8 @@ class Place:
     context: Context
     clock: StandingClock
     rooms: tuple[APIRouter, ...] = ()
+    address: str = "203.0.113.5"
+    """Where browsers come from."""
 
     @property
     def database(self) -> Database:
@@ -68,12 +71,27 @@ class Place:
     @asynccontextmanager
     async def browser(self, **headers: str) -> AsyncIterator[httpx2.AsyncClient]:
         """One browser with its own cookies; it says where its forms come from, as browsers do."""
-        transport = httpx2.ASGITransport(build_web(self.context, self.rooms), raise_app_exceptions=False)
+        transport = httpx2.ASGITransport(
+            build_web(self.context, self.rooms), raise_app_exceptions=False, client=(self.address, 40_000)
+        )
         origin = {"Origin": self.context.origin, "Accept-Language": "en"}
         async with httpx2.AsyncClient(
             transport=transport, base_url=self.context.origin, headers=origin | headers, trust_env=False
         ) as client:
             yield client
+
+
+async def signed_in(place: Place, browser: httpx2.AsyncClient, email: str = "ada@example.org") -> str:
+    """Signs the browser in without a mail, and makes the account where there is none; returns the account's id."""
+    context, now = place.context, place.clock.now()
+    async with place.database.writing() as database:
+        account = await people.of_email(database, email)
+        if account is None:
+            account = await people.open_account(database, context.random, email, "en", now)
+        token = await sessions.start(database, context.random, account.id, "Firefox, Linux", now)
+        # As a browser files what the host itself has set (RFC 2965 calls a host without a dot so).
+        browser.cookies.set(sessions.COOKIE, token, domain="localhost.local")
+        return account.id
 
 
 @asynccontextmanager

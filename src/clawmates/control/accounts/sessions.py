@@ -1,0 +1,113 @@
+"""Signed-in browsers: the cookie is 32 random bytes, and the database knows only its hash."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ColumnElement, and_, delete, select, update
+
+from clawmates.control.accounts.tables import Account, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from starlette.responses import Response
+
+COOKIE = "__Host-session"
+"""A browser takes a cookie of such a name only from its own host, with Secure and for every path (RFC 6265bis)."""
+LIFE = timedelta(days=30)
+IDLE = timedelta(days=14)
+SEEN_EVERY = timedelta(minutes=1)
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def proof_of(token: str) -> str:
+    """What is kept of a cookie: SHA-256 in hexadecimal. 256 random bits need no salt and no slow hash."""
+    return sha256(token.encode()).hexdigest()
+
+
+async def start(
+    database: AsyncSession, random: Callable[[int], bytes], account_id: str, browser: str, now: datetime
+) -> str:
+    """Signs a browser in and returns its cookie's value, which nobody else will ever see."""
+    token = urlsafe_b64encode(random(32)).rstrip(b"=").decode()
+    database.add(
+        Session(
+            proof=proof_of(token),
+            account_id=account_id,
+            created_at=now,
+            seen_at=now,
+            ends_at=now + LIFE,
+            proved_at=now,
+            browser=browser,
+        )
+    )
+    await database.flush()
+    return token
+
+
+async def find(database: AsyncSession, token: str, now: datetime) -> tuple[Session, Account] | None:
+    """The living session of a cookie, and whose it is."""
+    if not _TOKEN.fullmatch(token):
+        return None
+    row = (
+        await database.execute(
+            select(Session, Account)
+            .join(Account, Account.id == Session.account_id)
+            .where(Session.proof == proof_of(token), alive(now))
+        )
+    ).one_or_none()
+    return (row[0], row[1]) if row is not None else None
+
+
+def alive(now: datetime) -> ColumnElement[bool]:
+    """Neither at its end nor idle for too long."""
+    return and_(Session.ends_at > now, Session.seen_at > now - IDLE)
+
+
+async def see(database: AsyncSession, proof: str, now: datetime) -> None:
+    """Notes that a session was used just now; at most once a minute."""
+    await database.execute(
+        update(Session).where(Session.proof == proof, Session.seen_at <= now - SEEN_EVERY).values(seen_at=now)
+    )
+
+
+async def prove(database: AsyncSession, proof: str, now: datetime) -> None:
+    """Notes that the person has just proved who they are."""
+    await database.execute(update(Session).where(Session.proof == proof).values(proved_at=now, seen_at=now))
+
+
+async def of_account(database: AsyncSession, account_id: str, now: datetime) -> Sequence[Session]:
+    """Where a person is signed in, the last used first."""
+    wanted = select(Session).where(Session.account_id == account_id, alive(now)).order_by(Session.seen_at.desc())
+    return (await database.scalars(wanted)).all()
+
+
+async def end(database: AsyncSession, account_id: str, proof: str) -> bool:
+    """Ends one session of this account; whether there was one."""
+    gone = await database.execute(
+        delete(Session).where(Session.account_id == account_id, Session.proof == proof).returning(Session.proof)
+    )
+    return gone.one_or_none() is not None
+
+
+async def end_others(database: AsyncSession, account_id: str, mine: str) -> None:
+    """Ends all sessions of this account but one."""
+    await database.execute(delete(Session).where(Session.account_id == account_id, Session.proof != mine))
+
+
+def set_cookie(response: Response, token: str) -> None:
+    """Gives the browser its session."""
+    response.set_cookie(
+        COOKIE, token, max_age=int(LIFE.total_seconds()), path="/", secure=True, httponly=True, samesite="lax"
+    )
+
+
+def drop_cookie(response: Response) -> None:
+    """Takes it away again."""
+    response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,8 +22,10 @@ from clawmates.control.hub import Hub
 from clawmates.control.nodes.tables import Node
 from clawmates.control.store.database import Database, open_database
 from clawmates.control.store.migrate import migrate
+from clawmates.control.vault import VaultLine
 from clawmates.control.web import build_web
 from clawmates.wire.release import Release
+from clawmates.wire.vault_client import VaultClient
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
@@ -96,9 +98,16 @@ async def signed_in(place: Place, browser: httpx2.AsyncClient, email: str = "ada
 
 @asynccontextmanager
 async def a_place(
-    folder: Path, *rooms: APIRouter, settings: Settings | None = None, release: Release | None = None
+    folder: Path,
+    *rooms: APIRouter,
+    settings: Settings | None = None,
+    release: Release | None = None,
+    vault: Callable[[], VaultClient] | None = None,
 ) -> AsyncIterator[Place]:
-    """A migrated database, and what stands on it. ``settings.control.database`` may name a PostgreSQL."""
+    """A migrated database, and what stands on it. ``settings.control.database`` may name a PostgreSQL.
+
+    Without ``vault`` (one that :mod:`tests.support.vault` runs, say) there is none that answers.
+    """
     wanted = settings or Settings(platform=Platform(mode=Mode.HOSTED, region="eu-test"))
     clock = StandingClock()
     database = open_database(wanted.control, State(folder))
@@ -111,11 +120,16 @@ async def a_place(
         pepper=Secret(b"p" * 32),
         release=lambda: release,
         hub=Hub(database),
+        vault=VaultLine(vault or _no_vault, clock),
     )
     try:
         yield Place(context, clock, rooms)
     finally:
         await database.close()
+
+
+def _no_vault() -> VaultClient:
+    raise OSError
 
 
 def a_node(name: str = "node-1", **fields: object) -> Node:

@@ -14,10 +14,10 @@ import click
 from clawmates.base.secret import Secret
 from clawmates.cli.answers import CommandError, Exit
 from clawmates.selfhost.draft import HOTTEST
-from clawmates.selfhost.templates import find, templates
 from clawmates.selfhost.wish import DEFAULT_NAME, Nothing, Wish
 from clawmates.wire.desired import Access, Fallback
 from clawmates.wire.names import ChannelKind, ItemName
+from clawmates.wire.templates import find, templates
 
 if TYPE_CHECKING:
     from collections.abc import Callable

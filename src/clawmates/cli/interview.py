@@ -20,11 +20,11 @@ from clawmates.selfhost.draft import (
     needs_key,
     provider_of,
 )
-from clawmates.selfhost.templates import templates
 from clawmates.selfhost.wish import Wish, fill
 from clawmates.wire.desired import Access, BotSpec
 from clawmates.wire.names import ChannelKind, ItemName
 from clawmates.wire.release import Release
+from clawmates.wire.templates import templates
 
 if TYPE_CHECKING:
     from clawmates.wire.release import Provider

@@ -10,6 +10,7 @@ from clawmates.base.secret import Secret
 from clawmates.base.settings import Settings
 from clawmates.control.hub import Hub
 from clawmates.control.store.database import Database
+from clawmates.control.vault import VaultLine
 from clawmates.wire.release import Release
 
 
@@ -28,6 +29,8 @@ class Context:
     """The signed release as it is now; ``None`` where there is none that can be believed."""
     hub: Hub
     """Who waits for news at this replica."""
+    vault: VaultLine
+    """The way to the vault."""
 
     @property
     def origin(self) -> str:

@@ -12,10 +12,10 @@ from clawmates.base.secret import Secret
 from clawmates.cli.dialogue import Dialogue
 from clawmates.cli.interview import Facts, Interview
 from clawmates.selfhost.draft import BotError
-from clawmates.selfhost.templates import templates
 from clawmates.selfhost.wish import Wish
 from clawmates.wire.desired import Access, BotSpec
 from clawmates.wire.names import ChannelKind, ItemName
+from clawmates.wire.templates import templates
 
 TOKEN = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
 KEY = "sk-0123456789"

@@ -58,7 +58,21 @@ class BotItem(Base):
     """The newest that was sealed."""
     kept: Mapped[int]
     """The newest that the vault has said it keeps; 0 before the first."""
+    trouble: Mapped[str] = mapped_column(String(32))
+    """The code with which the newest was refused, or empty."""
     changed_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class BotReceipt(Base):
+    """What the vault signed when a bot's keys were destroyed (:mod:`clawmates.wire.receipt`). It outlives the bot."""
+
+    __tablename__ = "bot_receipts"
+
+    bot_id: Mapped[str] = mapped_column(ID, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime] = mapped_column(Moment)
+    body: Mapped[str] = mapped_column(Text)
+    """:class:`~clawmates.wire.receipt.SignedReceipt` as canonical JSON."""
 
 
 class BotPairing(Base):

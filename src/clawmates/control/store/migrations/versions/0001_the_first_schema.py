@@ -93,6 +93,20 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_nodes_seen_at"), ["seen_at"], unique=False)
 
     op.create_table(
+        "bot_receipts",
+        sa.Column("bot_id", sa.String(length=40), nullable=False),
+        sa.Column("account_id", sa.String(length=40), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_bot_receipts_account_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("bot_id", name=op.f("pk_bot_receipts")),
+    )
+    with op.batch_alter_table("bot_receipts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_bot_receipts_account_id"), ["account_id"], unique=False)
+
+    op.create_table(
         "bots",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("account_id", sa.String(length=40), nullable=False),
@@ -235,6 +249,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=16), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("kept", sa.Integer(), nullable=False),
+        sa.Column("trouble", sa.String(length=32), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["bot_id"], ["bots.id"], name=op.f("fk_bot_items_bot_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("bot_id", "name", name=op.f("pk_bot_items")),
@@ -333,6 +348,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_bots_account_id"))
 
     op.drop_table("bots")
+    with op.batch_alter_table("bot_receipts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_bot_receipts_account_id"))
+
+    op.drop_table("bot_receipts")
     with op.batch_alter_table("nodes", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_nodes_seen_at"))
         batch_op.drop_index(batch_op.f("ix_nodes_region"))

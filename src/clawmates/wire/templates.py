@@ -1,4 +1,4 @@
-"""Prompts to begin with, from the data file beside this module."""
+"""Prompts to begin with, from the data file beside this module: the same at a terminal and in a browser."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from clawmates.selfhost.templates import LANGUAGES, find, templates
 from clawmates.wire.names import BOT_ID
+from clawmates.wire.templates import LANGUAGES, find, templates
 from clawmates.wire.vault import MAX_ITEM_BYTES
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CALLS = "/call/"
 """Below it live the calls of our own scripts: they are answered with JSON, also when they fail."""
 _KNOWN: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
+_AGAIN = frozenset({"internal", "unavailable", "too-often", "malformed", "forged", "changed"})
+"""Problems that the same address may not have a moment later."""
 
 
 def build_web(context: Context, rooms: Iterable[APIRouter]) -> FastAPI:
@@ -59,7 +61,7 @@ def answer(request: Request, problem: Problem) -> Response:
         return JSONResponse({"error": {"code": problem.key}}, status_code=problem.status, headers=headers)
     if isinstance(problem, SignInWanted) and request.method == "GET":
         return RedirectResponse("/sign-in", status_code=303)
-    response = page(request, "problem.html", status=problem.status, key=problem.key)
+    response = page(request, "problem.html", status=problem.status, key=problem.key, again=_AGAIN)
     response.headers.update(headers)
     return response
 

@@ -138,7 +138,7 @@ async def test_podman_runs_the_platform_brings_it_back_and_leaves_nothing_when_i
             await deployed.answers("inside Podman")
             for name, process in deployed.processes.items():
                 seen, confined = facts(process), name != "node"
-                assert (int(seen["CapEff"], 16) == 0) is confined
+                assert (int(seen["CapBnd"], 16) == 0) is confined
                 assert (seen["Uid"].split()[0] != "0") is confined
                 assert seen["NoNewPrivs"] == "1"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from image import main
 from tests.support.releases import another_image
 
 from clawmates.node.events import Happening
@@ -100,10 +101,30 @@ async def test_a_good_release_comes_in_by_one_and_all_remember(trial: Throwaway,
         assert all(finding.ok for finding in await trial.live.read_back(bot.name))
 
 
+async def test_a_release_that_a_later_bot_cannot_live_with_comes_no_further(trial: Throwaway, tmp_path: Path) -> None:
+    before = {bot.bot: bot.pid for bot in (await trial.live.status()).bots}
+    unless_ben = (
+        "import json, os\n"
+        f"command = {main.START.command!r}\n"
+        "with open('/run/boot/boot.json', 'rb') as boot:\n"
+        "    os.execv(command[0], command) if json.load(boot)['bot'] != 'ben' else None"
+    )
+    another_image(RELEASE, tmp_path / "half", 4, ("/usr/bin/python3", "-I", "-c", unless_ben))
+    install(trial, tmp_path / "half")
+    status = await until(trial, Trouble.RELEASE_STOPPED, 1)
+    assert (status.number, status.trying, status.tried_by, status.stopped_by) == (3, 4, "anna", "ben")
+    assert status.trouble == Trouble.RELEASE_STOPPED
+    anna, ben = await trial.until_live("anna", "ben")
+    assert anna.pid != before["anna"]
+    assert ben.pid == before["ben"]
+    for bot in BOTS:
+        assert "[9 messages]" in await ask(trial, bot, "half a release")
+
+
 async def test_the_operator_goes_back_by_hand_the_same_way(trial: Throwaway) -> None:
     good = count(trial, Happening.RELEASE_GOOD)
     install(trial, RELEASE)
     status = await until(trial, Happening.RELEASE_GOOD, good + 1)
-    assert (status.number, status.trouble) == (1, "")
+    assert (status.number, status.trouble, status.stopped_by) == (1, "", "")
     for bot in BOTS:
-        assert "[9 messages]" in await ask(trial, bot, "back again")
+        assert "[11 messages]" in await ask(trial, bot, "back again")

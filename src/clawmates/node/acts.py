@@ -128,7 +128,9 @@ class Acts:
         host = self.host
         items = dict(wanted.bot.items)
         container = host.container(wanted.bot, wanted.release, hold, hold.generation)
-        ticketed = Ticketed(generation=hold.generation, items=items, written=hold.written)
+        ticketed = Ticketed(
+            generation=hold.generation, items=items, written=hold.written, lived=hold.live_at is not None
+        )
         await host.steps.ticket(hold.bot, ticketed, container.user_outside)
         hold.ticketed = items
         if hold.code in WITHOUT_TICKET:
@@ -167,7 +169,7 @@ class Acts:
             if trouble is Trouble.IMAGE_MISSING:
                 host.images.discard(image)
             if verb in {Verb.START, Verb.REPLACE} and trouble in ITS_OWN_FAULT:
-                hold.blames(image)
+                hold.blames(image, trouble)
         if trouble is Trouble.ENGINE_FAILED:
             host.sweep.set()
         host.say(trouble, hold)

@@ -55,6 +55,7 @@ def _hold(host: Host, bot: str, lives: list[Running]) -> Hold:
         known = boot.noted(bot, hold.generation)
         if known is not None:
             hold.ticketed, hold.written = known.items, known.written
+            hold.live_at = host.now if known.lived else None
     hold.newest = generation_of(newest)
     hold.becomes(BotState.LIVE if hold.ticketed is not None else BotState.STARTING, "", host.at)
     return hold

@@ -28,6 +28,8 @@ class Ticketed:
     items: Mapping[ItemName, int]
     written: int = 0
     """Bytes that it had written when it was read back."""
+    lived: bool = False
+    """It has said that it lives."""
 
 
 @dataclass(frozen=True, slots=True)

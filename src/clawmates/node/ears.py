@@ -103,7 +103,12 @@ class Ears:
             return
         if life != hold.generation:
             return  # of a life that is over
+        born = event.code is Code.LIVE and hold.live_at is None
         hold.hears(event, host.now, host.jitter(), host.at)
+        if born:
+            # Where even RAM is full, a restarted node waits for its next word.
+            with suppress(OSError):
+                host.steps.lived(hold.bot, life)
 
     def _gateway_is(self, status: GatewayStatus) -> None:
         host = self.host

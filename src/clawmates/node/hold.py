@@ -117,6 +117,8 @@ class Hold:
     """Monotonic seconds at which this life said that it lives."""
     lost: dict[str, int] = field(default_factory=dict)
     """Containers that ended or did not come up by their own fault, by image."""
+    why: str = ""
+    """What was wrong with the last of those."""
     written: int = 0
     """Bytes that the container's first process had written when it was read back."""
     findings: tuple[Finding, ...] = ()
@@ -165,13 +167,13 @@ class Hold:
         """The next life is no more; the one that runs goes on as it was."""
         said = self.heir.code if self.heir is not None else ""
         if self.heir is not None and said not in OTHERS_FAULT:
-            self.blames(self.heir.running.image)
+            self.blames(self.heir.running.image, said or Trouble.CRASHING)
         self.heir, self.last, self.last_at = None, said or trouble, at
         self.successions = self.successions.failed(now, jitter)
 
-    def blames(self, image: str) -> None:
+    def blames(self, image: str, why: str) -> None:
         """A container of that image did not do what containers should."""
-        self.lost[image] = self.lost.get(image, 0) + 1
+        self.lost[image], self.why = self.lost.get(image, 0) + 1, why
 
     def seen(self, release: Release, now: float) -> Seen:
         """As :class:`clawmates.node.gate.Gate` wants to see it while it tries a release."""
@@ -181,6 +183,8 @@ class Hold:
             lived=now - self.live_at if self.live_at is not None and self.running is not None else None,
             ran=now - self.began,
             failures=self.lost.get(release.image.config, 0),
+            excused=self.state is BotState.DEGRADED and self.code in OTHERS_FAULT,
+            why=self.why if release.image.config in self.lost else self.code,
         )
 
     def becomes(self, state: BotState, code: str, at: str) -> None:
@@ -202,7 +206,7 @@ class Hold:
     def died(self, now: float, jitter: float, at: str) -> None:
         """The container has ended by itself; what it said last is a better reason than that it ended."""
         if self.running is not None and not (self.state is BotState.DEGRADED and self.code in OTHERS_FAULT):
-            self.blames(self.running.image)
+            self.blames(self.running.image, self.code if self.state is BotState.DEGRADED else Trouble.CRASHING)
         self.gone()
         self.starts = self.starts.failed(now, jitter, lived=now - self.began)
         said = self.code if self.state is BotState.DEGRADED else Trouble.CRASHING

@@ -87,6 +87,10 @@ class Keeper(Host):
             case News.REFUSED if self.gate.refused is not None:
                 self.log.write(NodeEvent(code=Trouble.RELEASE_REFUSED, number=self.gate.refused.number))
                 self.settled(news)
+            case News.STOPPED if self.gate.fresh is not None and self.gate.stopped is not None:
+                self.log.write(
+                    NodeEvent(code=Trouble.RELEASE_STOPPED, number=self.gate.fresh.number), bot=self.gate.stopped.bot
+                )
             case _:
                 return
 

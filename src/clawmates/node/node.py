@@ -91,6 +91,7 @@ class Node:
             keeper.desired_trouble if keeper else None,
             Trouble.AUDIT_DIVERGED if self.counterpart and self.counterpart.diverged else None,
             Trouble.RELEASE_REFUSED if self._is_refused(release, keeper) else None,
+            Trouble.RELEASE_STOPPED if keeper and keeper.gate.stopped else None,
         )
         gate = keeper.gate if keeper is not None else None
         runs = (gate.good if gate is not None else None) or (release if isinstance(release, Release) else None)
@@ -105,6 +106,8 @@ class Node:
             number=runs.number if runs is not None else 0,
             trying=gate.fresh.number if gate is not None and gate.fresh is not None else 0,
             tried_by=gate.first if gate is not None else "",
+            stopped_by=gate.stopped.bot if gate is not None and gate.stopped is not None else "",
+            stopped_code=gate.stopped.why if gate is not None and gate.stopped is not None else "",
             refused=gate.refused.number if gate is not None and gate.refused is not None else 0,
             trouble=next((trouble for trouble in troubles if trouble), "") if keeper else self.engine_trouble or "",
             gateway=bool(keeper and keeper.instance),

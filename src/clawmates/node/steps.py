@@ -143,6 +143,12 @@ class Steps:
             if life != generation:
                 self.boot.drop(bot, life)
 
+    def lived(self, bot: str, generation: int) -> None:
+        """Notes that a container has said that it lives, for a node that is restarted. Raises ``OSError``."""
+        noted = self.boot.noted(bot, generation)
+        if noted is not None:
+            self.boot.note(bot, replace(noted, lived=True))
+
     def spent(self, bot: str, generation: int, mark: int, gid: int) -> None:
         """Takes the ticket with that mark out of the boot folder, if it is the one that lies there."""
         boot = self.boot.read(bot, generation)

@@ -60,6 +60,9 @@ class Overview:
     trying: int
     """The release that is being tried, by ``tried_by`` first; 0 when none is."""
     tried_by: str
+    stopped_by: str
+    """A later bot that did not come to life with it, so that nobody follows; ``stopped_code`` says why."""
+    stopped_code: str
     refused: int
     """The release that did not come to life and is not tried again; 0 when there is none."""
     separation: str
@@ -82,6 +85,8 @@ def overview(status: NodeStatus, state: State) -> Overview:
         release_number=status.number,
         trying=status.trying,
         tried_by=status.tried_by,
+        stopped_by=status.stopped_by,
+        stopped_code=status.stopped_code,
         refused=status.refused,
         separation=separation(),
         processes=running(state),

@@ -70,12 +70,7 @@ def isolation_table(isolation: Sequence[Finding]) -> str:
 def status_text(now: Overview, *, isolation: bool = False) -> str:
     """The whole host."""
     lines = [f"node {now.node} in {now.region}, {now.engine}, revision {now.revision}, {now.separation}"]
-    lines.append(f"release {now.release_number}, image {now.release}" if now.release else "no release")
-    if now.trying:
-        by = f" by {now.tried_by} first" if now.tried_by else ""
-        lines.append(click.style(f"release {now.trying} is being tried{by}", fg="cyan"))
-    if now.refused:
-        lines.append(click.style(f"release {now.refused} did not come to life and is not tried again", fg="yellow"))
+    lines += _releases(now)
     missing = [name for name in ("vault", "gateway", "node") if name not in now.processes]
     if missing:
         lines.append(click.style(f"not running: {', '.join(missing)}", fg="red"))
@@ -95,6 +90,20 @@ def status_text(now: Overview, *, isolation: bool = False) -> str:
     if not now.bots:
         lines.append("  no bots yet: `clawmates bot add`")
     return "\n".join(lines)
+
+
+def _releases(now: Overview) -> list[str]:
+    lines = [f"release {now.release_number}, image {now.release}" if now.release else "no release"]
+    if now.stopped_by:
+        why = f" [{now.stopped_code}]" if now.stopped_code else ""
+        stays = "who lives with it keeps it, all others run the last good one"
+        lines.append(click.style(f"release {now.trying} was stopped by {now.stopped_by}{why}: {stays}", fg="red"))
+    elif now.trying:
+        by = f" by {now.tried_by} first" if now.tried_by else ""
+        lines.append(click.style(f"release {now.trying} is being tried{by}", fg="cyan"))
+    if now.refused:
+        lines.append(click.style(f"release {now.refused} did not come to life and is not tried again", fg="yellow"))
+    return lines
 
 
 def _detail(bot: BotView) -> str:

@@ -115,6 +115,7 @@ class Trouble(StrEnum):
     AUDIT_DIVERGED = "audit-diverged"
     NOT_REPLACED = "not-replaced"
     RELEASE_REFUSED = "release-refused"
+    RELEASE_STOPPED = "release-stopped"
 
 
 REMEDY: dict[str, str] = {
@@ -164,6 +165,7 @@ REMEDY: dict[str, str] = {
     Trouble.LEASE_ENDED: "This node's lease of the bot has ended: the bot must be assigned to it again.",
     Trouble.CERTIFICATE_REVOKED: "This node's certificate was revoked: enrol it again with `clawmates node enrol`.",
     Trouble.RELEASE_REFUSED: "No bot came to life with the new release: all run the last good one; a newer is tried.",
+    Trouble.RELEASE_STOPPED: "A bot did not come to life with the new release: pause it, or install another release.",
     Trouble.NOT_REPLACED: "The new container did not come up, so the one before it goes on; tried again by itself.",
     Trouble.AUDIT_DIVERGED: "The vault's audit chain is not the one node has signed: run `clawmates audit verify`.",
 }

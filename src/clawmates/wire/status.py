@@ -70,6 +70,10 @@ class NodeStatus:
     """The number of a release that is being tried, or 0."""
     tried_by: str = ""
     """The bot that tries it first."""
+    stopped_by: str = ""
+    """A later bot that did not come to life with it: nobody follows any more."""
+    stopped_code: str = ""
+    """What that bot's container said last, or what became of it."""
     refused: int = 0
     """The number of a release that did not come to life, or 0."""
     trouble: str = ""

@@ -9,7 +9,7 @@ import pytest
 from clawmates.cli.status import HOME, TO_LINE_END, frame
 from clawmates.selfhost.overview import WORDS, BotView, Overview
 from clawmates.selfhost.shown import status_text
-from clawmates.wire.codes import REMEDY, Code
+from clawmates.wire.codes import REMEDY, Code, Trouble
 from clawmates.wire.status import BotState, Finding
 
 BOT = BotView(
@@ -41,6 +41,8 @@ NOW = Overview(
     release_number=4,
     trying=0,
     tried_by="",
+    stopped_by="",
+    stopped_code="",
     refused=0,
     separation="separate users",
     processes={"vault": 1, "gateway": 2, "node": 3},
@@ -86,6 +88,15 @@ def test_what_is_wrong_stands_with_what_to_do() -> None:
         "its last word was an error",
     ):
         assert words in shown
+
+
+def test_a_release_that_a_bot_has_stopped_is_shown_with_who_why_and_what_to_do() -> None:
+    trouble = Trouble.RELEASE_STOPPED
+    stopped = replace(NOW, trying=5, tried_by="anna", stopped_by="ben", stopped_code=Code.INTERNAL.value)
+    shown = text(replace(stopped, trouble=trouble, remedy=REMEDY[trouble]))
+    assert "release 5 was stopped by ben [internal]" in shown
+    assert "is being tried" not in shown
+    assert REMEDY[trouble] in shown
 
 
 def test_every_state_has_words() -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
+import aiosqlite
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -93,3 +96,43 @@ def test_an_address_with_a_password_or_without_a_name_is_refused(address: str, t
     with pytest.raises(DatabaseError) as refused:
         open_database(Control(database=address), State(tmp_path))
     assert "secret" not in str(refused.value)
+
+
+async def test_what_is_given_up_on_halfway_is_rolled_back_and_blocks_nobody(tmp_path: Path) -> None:
+    async with a_place(tmp_path) as place:
+
+        async def write_and_wait(written: asyncio.Event) -> None:
+            async with place.database.writing() as session:
+                session.add(account())
+                await session.flush()
+                written.set()
+                await asyncio.Event().wait()
+
+        written = asyncio.Event()
+        task = asyncio.create_task(write_and_wait(written))
+        await written.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with place.database.writing() as session:
+            assert (await session.scalars(select(Account))).all() == []
+            session.add(account(id="a-2"))
+
+
+async def test_a_statement_and_its_rows_are_one_trip_to_the_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips: list[object] = []
+    real: Any = aiosqlite.Connection._execute
+
+    async def counted(self: aiosqlite.Connection, work: object, *rest: object) -> object:
+        trips.append(work)
+        return await real(self, work, *rest)
+
+    async with a_place(tmp_path) as place:
+        async with place.database.reading() as session:
+            await session.scalars(select(Account))
+        monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+        async with place.database.reading() as session:
+            await session.scalars(select(Account))
+        assert len(trips) == 2  # with its BEGIN; and COMMIT

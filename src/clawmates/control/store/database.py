@@ -5,16 +5,18 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from clawmates.control.store.sqlite import Connection, Driver
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sqlalchemy import Connection
+    import sqlalchemy
 
     from clawmates.base.paths import State
     from clawmates.base.settings import Control
@@ -87,6 +89,7 @@ def _sqlite(path: Path) -> AsyncEngine:
         connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
         hide_parameters=True,
         pool_size=POOL,
+        module=Driver(),
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -98,10 +101,10 @@ def _sqlite(path: Path) -> AsyncEngine:
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
-    def _begin(connection: Connection) -> None:
+    def _begin(connection: sqlalchemy.Connection) -> None:
         # A reader that becomes a writer halfway is refused at once, however long it may wait: say it first.
         kind = "IMMEDIATE" if connection.get_execution_options().get(WRITES) else "DEFERRED"
-        connection.exec_driver_sql(f"BEGIN {kind}")
+        cast(Connection, connection.connection.dbapi_connection).to_begin = f"BEGIN {kind}"
 
     return engine
 

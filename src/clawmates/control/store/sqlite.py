@@ -1,0 +1,141 @@
+"""SQLite with as few trips to its thread as there are statements.
+
+A connection of aiosqlite lives in a thread. SQLAlchemy goes there once to open a cursor, once to execute, once to fetch
+and once to close it, as often to begin, and once more to roll back what has already ended; each trip costs more than
+the query. Here a statement with its rows is one trip, a transaction begins with its first statement, and what is not
+open is not rolled back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import aiosqlite
+from sqlalchemy.dialects.sqlite.aiosqlite import (
+    AsyncAdapt_aiosqlite_connection,
+    AsyncAdapt_aiosqlite_cursor,
+    AsyncAdapt_aiosqlite_dbapi,
+)
+from sqlalchemy.util import EMPTY_DICT
+from sqlalchemy.util.concurrency import await_
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Cursor(AsyncAdapt_aiosqlite_cursor):
+    """Holds a statement's result; there is no cursor of the database behind it any more."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, adapt_connection: Connection) -> None:
+        self._adapt_connection = adapt_connection
+        self._connection = adapt_connection._connection  # noqa: SLF001 - as the class that this one is made from does
+        self._soft_closed_memoized = EMPTY_DICT
+        self._rows = deque()
+        self._found: tuple[Any, int, int] = (None, -1, 0)
+
+    @property
+    def description(self) -> Any:
+        """See PEP 249."""
+        return self._found[0]
+
+    @property
+    def rowcount(self) -> int:
+        """See PEP 249."""
+        return self._found[1]
+
+    @property
+    def lastrowid(self) -> int:
+        """See PEP 249."""
+        return self._found[2]
+
+    def execute(self, operation: Any, parameters: Any = None) -> None:
+        """One trip, with all rows."""
+        self._go(lambda inside: inside.execute(operation, parameters or ()))
+
+    def executemany(self, operation: Any, seq_of_parameters: Any) -> None:
+        """One trip."""
+        self._go(lambda inside: inside.executemany(operation, seq_of_parameters))
+
+    def close(self) -> None:
+        """Forgets the rows."""
+        self._rows.clear()
+
+    async def _async_soft_close(self) -> None:
+        pass
+
+    def _go(self, statement: Callable[[sqlite3.Connection], sqlite3.Cursor]) -> None:
+        connection = cast(Connection, self._adapt_connection)
+        begin, connection.to_begin = connection.to_begin, ""
+        connection.unsure = True  # stays so when we are cancelled while the thread goes on
+        try:
+            found = await_(self._travel(partial(_there, connection.inside, begin, statement)))
+        except Exception as error:  # noqa: BLE001 - the one place that says which of them are the database's
+            connection.unsure = False
+            connection._handle_exception(error)  # noqa: SLF001
+        connection.unsure = False
+        self._found, self._rows = found
+
+    async def _travel(self, work: Callable[[], Any]) -> Any:
+        return await cast(Any, self._connection)._execute(work)  # noqa: SLF001 - the only door to its thread
+
+
+def _there(
+    inside: sqlite3.Connection, begin: str, statement: Callable[[sqlite3.Connection], sqlite3.Cursor]
+) -> tuple[tuple[Any, int, int], deque[Any]]:
+    """Runs in the connection's thread."""
+    if begin:
+        inside.execute(begin)
+    cursor = statement(inside)
+    rows = deque(cursor.fetchall() if cursor.description else ())
+    found = (cursor.description, cursor.rowcount, cursor.lastrowid or 0)
+    cursor.close()
+    return found, rows
+
+
+class Connection(AsyncAdapt_aiosqlite_connection):
+    """``to_begin`` is what the next statement begins its transaction with, or nothing.
+
+    ``unsure``: a statement was given up on, and nobody knows how far it came.
+    """
+
+    __slots__ = ("to_begin", "unsure")
+    _cursor_cls = cast(type[AsyncAdapt_aiosqlite_cursor], Cursor)
+
+    def __init__(self, dbapi: Any, connection: Any) -> None:
+        super().__init__(dbapi, connection)
+        self.to_begin = ""
+        self.unsure = False
+
+    @property
+    def inside(self) -> sqlite3.Connection:
+        """The connection in its thread."""
+        return cast(sqlite3.Connection, cast(Any, self._connection)._conn)  # noqa: SLF001
+
+    def commit(self) -> None:
+        """Nothing where no statement has begun anything."""
+        self.to_begin = ""
+        if self.inside.in_transaction:
+            super().commit()
+
+    def rollback(self) -> None:
+        """Nothing where nothing is open: the pool rolls back whatever it takes in."""
+        self.to_begin = ""
+        if self._connection._connection and (self.unsure or self.inside.in_transaction):  # noqa: SLF001
+            super().rollback()
+            self.unsure = False
+
+
+class Driver(AsyncAdapt_aiosqlite_dbapi):
+    """What SQLAlchemy takes for the driver's module."""
+
+    def __init__(self) -> None:
+        super().__init__(aiosqlite, sqlite3)
+
+    def connect(self, *args: Any, **options: Any) -> Connection:
+        """See PEP 249."""
+        return Connection(self, super().connect(*args, **options)._connection)  # noqa: SLF001

@@ -23,6 +23,7 @@ async def who(person: SignedIn) -> PlainTextResponse:
 
 
 @room.get("/danger")
+@room.get("/call/danger")
 async def danger(person: Proved) -> PlainTextResponse:
     return PlainTextResponse(person.email)
 
@@ -133,7 +134,8 @@ async def test_danger_asks_for_a_fresh_proof(tmp_path: Path) -> None:
         place.clock.forward(minutes=9, seconds=59)
         assert (await browser.get("/danger")).status_code == 200
         place.clock.forward(seconds=1)
-        assert (await browser.get("/danger")).status_code == 403
+        assert (await browser.get("/danger")).headers["location"] == "/prove"
+        assert (await browser.get("/call/danger")).json() == {"error": {"code": "proof-wanted"}}
         async with place.database.writing() as database:
             await database.execute(update(Session).values(proved_at=place.clock.now()))
         assert (await browser.get("/danger")).status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ class Credentials:
     kin: Secret[str] | None = None
     """What other lives of this bot are known by; see :mod:`clawmates.mate.handover.proof`."""
     _items: dict[ItemName, OpenItem] = field(default_factory=dict)
+    taken: int = 0
+    """How many releases there have been."""
+    _replaced: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, release: Release) -> None:
         """Takes what a ticket opened, and forgets everything else: what its owner took away is gone.
@@ -37,6 +41,14 @@ class Credentials:
         """
         self._items = {item.name: item for item in release.items if item.name is not ItemName.PEOPLE}
         self.kin = release.kin or self.kin
+        self.taken += 1
+        self._replaced.set()
+        self._replaced = asyncio.Event()
+
+    async def replaced(self, since: int) -> None:
+        """Waits until more than ``since`` releases were taken: what was refused may be right then."""
+        while self.taken <= since:
+            await self._replaced.wait()
 
     @property
     def versions(self) -> Mapping[ItemName, int]:

@@ -14,9 +14,11 @@ from clawmates.mate.channels.telegram import channel as channel_module
 from clawmates.mate.channels.telegram.api import CALL_SECONDS, AnswerTooLargeError, TelegramApi, WebhookActiveError
 from clawmates.mate.channels.telegram.channel import Telegram
 from clawmates.mate.channels.telegram.updates import WANTED
+from clawmates.mate.credentials import Credentials
 from clawmates.mate.errors import ChannelError
 from clawmates.mate.messages import Arrival, Inbound
 from clawmates.wire.codes import Code, Event
+from clawmates.wire.vault import Release
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -34,7 +36,7 @@ class ScriptedApi(TelegramApi):
     """``polls`` holds what the next polls bring or raise; without any, a poll waits."""
 
     web: Any = None
-    credentials: Any = None
+    credentials: Credentials = field(default_factory=Credentials)
     polls: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
     asked: list[dict[str, Any]] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
@@ -211,12 +213,13 @@ async def test_the_owner_is_told_of_trouble_once_and_of_its_end() -> None:
         assert this.api.others.count("getMe") == 1
 
 
-async def test_with_another_token_it_asks_anew_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel_module, "LONGEST_PAUSE", 0.01)
+async def test_with_another_token_it_asks_anew_who_it_is_and_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_module, "LONGEST_PAUSE", 1e9)
     async with running(ScriptedApi()) as this:
         await this.api.until_asked(1)
         this.api.me = {"id": 98, "username": "other_bot"}
         this.api.polls.put_nowait(ChannelError(Code.BAD_TOKEN, 401))
+        this.api.credentials.take(Release(items=()))
         await this.api.until_asked(2)
         assert [(event.code, event.username) for event in this.events] == [
             (Code.LIVE, "test_bot"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -68,6 +68,7 @@ class Telegram:
             self._idle.set()
         async with asyncio.TaskGroup() as group:
             while True:
+                held = self.api.credentials.taken
                 try:
                     if not self._known:
                         await self.prepare()
@@ -82,7 +83,7 @@ class Telegram:
                     self._failures = 0
                     await self._tell(Event(code=Code.LIVE, username=self._me.username))
                 except ChannelError as error:
-                    await self._survive(error)
+                    await self._survive(error, held)
                 else:
                     await self._cool(fresh)
 
@@ -209,7 +210,7 @@ class Telegram:
                 return (Rewrite(replace(edit.inbound, turn=known.inbound.turn, key=key, chat=known.inbound.chat)),)
         return ()
 
-    async def _survive(self, error: ChannelError) -> None:
+    async def _survive(self, error: ChannelError, held: int) -> None:
         """Waits as long as Telegram asks, or with growing, jittered pauses; never a hot loop."""
         self._failures += 1
         if isinstance(error, WebhookActiveError):
@@ -223,7 +224,13 @@ class Telegram:
             self._known = False  # The next token may be another bot's
         if self._failures > 1 or error.code in {Code.BAD_TOKEN, Code.SECOND_POLLER, Code.HOST_NOT_ALLOWED}:
             await self._tell(error.event)
-        await asyncio.sleep(rest)
+        if error.code is not Code.BAD_TOKEN:
+            await asyncio.sleep(rest)
+            return
+        # An owner who has given another token waits no longer.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(rest):
+                await self.api.credentials.replaced(held)
 
     async def _leave_webhook(self) -> None:
         try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from clawmates.base.paths import Run, State
 from clawmates.base.settings import Settings, vault_address
 from clawmates.proofs.containers import Containers
+from clawmates.proofs.kernel import MONITOR
 from clawmates.proofs.platform import ChatError, ProofError
 from clawmates.proofs.probes.attempt import Site, attempt, hogged
 from clawmates.proofs.stand_ins import StandIns
@@ -188,8 +189,8 @@ class LivePlatform:
         found = {}
         for folder in Path("/proc").iterdir():
             with suppress(OSError):
-                if folder.name.isdigit() and (folder / "comm").read_bytes().strip() == b"conmon":
+                if folder.name.isdigit() and (folder / "comm").read_text().strip() == MONITOR:
                     arguments = (folder / "cmdline").read_bytes()
                     if mark in arguments:
-                        found[f"conmon {folder.name}"] = int(folder.name)
+                        found[f"{MONITOR} {folder.name}"] = int(folder.name)
         return found

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SERVICES = ("vault", "gateway", "node")
 OWN_USER = ("vault", "gateway")
@@ -41,7 +48,13 @@ def account_of(service: str) -> Account:
     return Account(found.pw_uid, found.pw_gid, found.pw_name)
 
 
-def separation() -> str:
-    """``separate users`` when every service that should has a uid of its own, else ``nominal``."""
-    uids = {account_of(service).uid for service in SERVICES}
-    return "separate users" if len(uids) == len(SERVICES) else "nominal"
+def separation(pids: Mapping[str, int], proc: Path = Path("/proc")) -> str:
+    """``separate users`` when every running service is seen to have a uid of its own, else ``nominal``.
+
+    Read from the kernel, not from what should be (the owner of /proc/PID says root of one that is not dumpable).
+    """
+    uids = []
+    for pid in pids.values():
+        with suppress(OSError):
+            uids += re.findall(r"^Uid:\s+(\d+)", (proc / str(pid) / "status").read_text(), re.MULTILINE)
+    return "separate users" if uids and len(set(uids)) == len(uids) else "nominal"

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from clawmates.node.engines.base import EngineError
 from clawmates.node.engines.podman import PodmanEngine
 from clawmates.node.engines.podman_files import PodmanFiles
+from clawmates.selfhost.processes import helpers
 
 if TYPE_CHECKING:
-    from clawmates.base.paths import State
+    from clawmates.base.paths import Run, State
     from clawmates.base.settings import Settings
 
 GRACE_SECONDS = 10
+TIDY_SECONDS = 10.0
+LOOK_SECONDS = 0.05
 
 
 class StillRunningError(Exception):
@@ -43,4 +46,13 @@ async def stop_all(state: State, settings: Settings) -> int:
         engine.close()
     if left:
         raise StillRunningError(StillRunningError.__doc__)
+    await _tidied(settings.run)
     return len(found)
+
+
+async def _tidied(run: Run) -> None:
+    """Waits, within bounds, for what the engine still does behind a container: it would write where we take away."""
+    for _ in range(round(TIDY_SECONDS / LOOK_SECONDS)):
+        if not helpers(run):
+            return
+        await asyncio.sleep(LOOK_SECONDS)

@@ -76,6 +76,7 @@ class Overview:
 
 def overview(status: NodeStatus, state: State) -> Overview:
     """Puts it together; reads the process table of this host."""
+    processes = running(state)
     return Overview(
         node=status.node,
         region=status.region,
@@ -88,8 +89,8 @@ def overview(status: NodeStatus, state: State) -> Overview:
         stopped_by=status.stopped_by,
         stopped_code=status.stopped_code,
         refused=status.refused,
-        separation=separation(),
-        processes=running(state),
+        separation=separation(processes),
+        processes=processes,
         gateway=status.gateway,
         trouble=status.trouble,
         remedy=REMEDY.get(status.trouble, ""),

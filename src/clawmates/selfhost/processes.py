@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from clawmates.selfhost.accounts import SERVICES
 
 if TYPE_CHECKING:
-    from clawmates.base.paths import State
+    from clawmates.base.paths import Run, State
 
 
 def running(state: State, proc: Path = Path("/proc")) -> dict[str, int]:
@@ -25,6 +25,17 @@ def running(state: State, proc: Path = Path("/proc")) -> dict[str, int]:
             if service is not None:
                 found[service] = int(folder.name)
     return found
+
+
+def helpers(run: Run, proc: Path = Path("/proc")) -> tuple[int, ...]:
+    """The engine's processes beside this platform's containers: monitors, and what cleans up behind a container."""
+    mark = os.fsencode(run.engine)
+    found = []
+    for folder in proc.glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return tuple(found)
 
 
 def service_of(arguments: list[bytes], config: bytes) -> str | None:

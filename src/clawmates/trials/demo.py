@@ -15,7 +15,7 @@ from clawmates.proofs.report import table
 from clawmates.proofs.result import Claim
 from clawmates.proofs.run import run as prove
 from clawmates.proofs.trial import Options
-from clawmates.selfhost.accounts import account_of, separation
+from clawmates.selfhost.accounts import SERVICES, account_of, separation
 from clawmates.selfhost.shown import isolation_table
 from clawmates.simulator.model import Service
 from clawmates.trials.measure import MIB, pss
@@ -93,10 +93,10 @@ async def demo(*, keep: bool) -> int:
 
 
 def _show_processes(trial: Throwaway, seconds: float) -> None:
-    for name in ("vault", "gateway", "node"):
-        user = account_of(name).name or "root"
-        say(f"  {name:<8} process {trial.platform.supervisor.pid(name):<7} user {user}")
-    say(f"  up after {seconds:.1f} s, {separation()}; state on a throw-away disk, runtime in RAM")
+    pids = {name: trial.platform.supervisor.pid(name) for name in SERVICES}
+    for name, pid in pids.items():
+        say(f"  {name:<8} process {pid:<7} user {account_of(name).name or 'root'}")
+    say(f"  up after {seconds:.1f} s, {separation(pids)}; state on a throw-away disk, runtime in RAM")
 
 
 async def _converse(trial: Throwaway, bot: Bot, question: str) -> None:

@@ -117,6 +117,8 @@ def test_a_process_that_is_gone_cannot_be_judged() -> None:
         ({"vault": 901, "gateway": 902, "node": 0}, "own users"),
         ({"vault": 0, "gateway": 0, "node": 0}, "nominal"),
         ({"vault": 901, "gateway": 901, "node": 0}, "nominal"),
+        ({"vault": 901, "gateway": 902, "node": 0, "conmon 7": 0, "conmon 8": 0}, "own users"),
+        ({"vault": 901, "gateway": 902, "node": 0, "control": 0}, "nominal"),
     ],
 )
 def test_separation_is_nominal_where_users_are_shared(uids: Mapping[str, int], said: str) -> None:

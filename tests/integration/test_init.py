@@ -6,12 +6,16 @@ import asyncio
 import json
 import os
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 from tests.support.home import MODEL, Home, a_home, at_a_terminal, processes_of, until_shown, with_stand_ins
 from tests.support.standins import KEY, stand_ins
+
+from clawmates.base.paths import Run
+from clawmates.selfhost import layout
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -126,6 +130,47 @@ def test_what_was_in_the_folder_before_stays_when_init_fails(home: Home) -> None
     error = home.init(code=4)
     assert "pki" in error["message"]
     assert (home.state / "mine.txt").read_text() == "mine"
+
+
+def test_one_that_fails_leaves_another_s_runtime_folder_alone(home: Home) -> None:
+    home.init()
+    before = {path.name for path in home.run.iterdir()}
+    other = Home(home.state.parent / "other", home.run)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        options = ["--bot", "home", "--channel", "terminal", "--provider", "openai", "--model", MODEL, "--stdin"]
+        line = ["selfhost", "init", "--run", str(home.run), "--listen", f"127.0.0.1:{port}", *options]
+        assert "in use" in other.json(*line, given=json.dumps({"provider-key": KEY}), code=78)["message"]
+    assert not other.state.exists()
+    assert {path.name for path in home.run.iterdir()} == before
+
+
+def test_the_folder_of_one_that_runs_is_refused(home: Home) -> None:
+    home.run.mkdir()
+    (home.run / "node").mkdir()
+    with socket.socket(socket.AF_UNIX) as node:
+        node.bind(str(home.run / "node" / "node.sock"))
+        node.listen()
+        error = home.init(code=4)
+    assert "--run" in error["message"]
+    assert not home.state.exists()
+    assert (home.run / "node" / "node.sock").exists()
+
+
+def test_after_a_reboot_commands_need_no_platform_that_runs(home: Home) -> None:
+    home.init()
+    layout.remove_run(Run(home.run))
+    assert home.json("vault", "status")
+    assert home.json("remove", "--all", "--yes") == {"removed": ["home"]}
+    assert not home.state.exists()
+
+
+def test_options_that_would_not_be_followed_are_refused(home: Home) -> None:
+    home.init()
+    error = home.json("selfhost", "init", "--listen", "127.0.0.1:7999", code=2)
+    assert "127.0.0.1:0" in error["message"]
+    error = home.json("selfhost", "init", "--run", "/run/elsewhere", code=2)
+    assert str(home.run) in error["message"]
 
 
 def test_a_failed_init_can_simply_be_repeated(home: Home) -> None:

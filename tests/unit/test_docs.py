@@ -12,7 +12,8 @@ import pytest
 from clawmates.cli.main import clawmates
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("self-hosting.md", "operating.md"))]
+NAMES = ("self-hosting.md", "operating.md", "backup.md", "verify.md", "proofs.md", "threat-model.md", "vault.md")
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in NAMES)]
 COMMAND = re.compile(r"(?<![\w/.-])(?:\.venv/bin/)?clawmates((?: [a-z][a-z-]*)+)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
@@ -51,7 +52,7 @@ def test_every_option_and_target_that_a_page_names_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     text = code(page)
     for line in text.splitlines():
-        if "clawmates" in line or line.startswith("`--"):
+        if COMMAND.search(line) or line.startswith("`--"):
             strangers = {"--help"} | ({"--now"} if "systemctl" in line else set())
             assert set(OPTION.findall(line)) - strangers <= OPTIONS, line
     assert set(re.findall(r"\bmake ([a-z]+)", text)) <= targets
@@ -65,5 +66,7 @@ def test_every_file_that_a_page_points_to_exists(page: Path) -> None:
 
 def test_the_table_of_codes_is_the_list_of_codes() -> None:
     page = (ROOT / "docs" / "operating.md").read_text()
-    assert runpy.run_path(str(ROOT / "scripts" / "codes"))["with_table"](page) == page, "run scripts/codes"
+    assert runpy.run_path(str(ROOT / "scripts" / "codes"))["with_table"](page) == page, (
+        "run .venv/bin/python scripts/codes"
+    )
     assert page.count("\n| `bad-token` |") == 1

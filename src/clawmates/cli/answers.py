@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from enum import IntEnum
 from typing import NoReturn
@@ -14,7 +15,7 @@ from clawmates.base.shape import encode
 from clawmates.selfhost.backup import BackupError
 from clawmates.selfhost.console import ConsoleError
 from clawmates.selfhost.containers import StillRunningError
-from clawmates.selfhost.draft import BotError
+from clawmates.selfhost.draft import BotError, NoSuchBotError
 from clawmates.selfhost.enrolment import EnrolmentError
 from clawmates.selfhost.install import InstallError
 from clawmates.selfhost.keyfile import KeyFileError
@@ -50,9 +51,11 @@ class CommandError(Exception):
         super().__init__(message)
 
 
+AS_ROOT = "Run it again with sudo, or as root."
 _KNOWN: dict[type[Exception], tuple[str, str, Exit]] = {
+    NoSuchBotError: ("bad-bot", "See `clawmates bot list`.", Exit.USAGE),
     BotError: ("bad-bot", "See `clawmates bot add --help`.", Exit.USAGE),
-    SettingsError: ("bad-configuration", "Correct the file named above.", Exit.CONFIGURATION),
+    SettingsError: ("bad-configuration", "Settings are in clawmates.toml in the state folder.", Exit.CONFIGURATION),
     BackupError: ("bad-backup", "", Exit.FAILED),
     BadRecipientError: ("usage", "Give what `clawmates backup keygen` printed.", Exit.USAGE),
     SealedFileError: ("bad-backup", "", Exit.FAILED),
@@ -93,7 +96,9 @@ def as_command_error(error: Exception) -> CommandError:
         return CommandError(f"the vault refused: {code}.", code=f"vault-{code}", remedy=remedy)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return CommandError(f"{where}{error.strerror}.", code="input-output", remedy="Nothing was changed by it.")
+        if isinstance(error, PermissionError) and os.geteuid() != 0:
+            return CommandError(f"{where}{error.strerror}.", code="needs-root", remedy=AS_ROOT, exit_code=Exit.MISSING)
+        return CommandError(f"{where}{error.strerror}.", code="input-output", remedy="See `clawmates doctor`.")
     for kind, (code, remedy, exit_code) in _KNOWN.items():
         if isinstance(error, kind):
             text = str(error) or (kind.__doc__ or "").strip()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clawmates.cli.answers import Exit, succeed
-from clawmates.cli.init import need_root
-from clawmates.cli.options import answered, json_option, settings_of, state_option
+from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.selfhost.auditing import verify
 from clawmates.selfhost.evidence import gather
 from clawmates.selfhost.install import vault_of

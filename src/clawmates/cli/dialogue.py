@@ -126,8 +126,9 @@ class Dialogue:
     def choose(self, choices: Sequence[Choice], default: str = "") -> str:
         """The key of one of them; its number does as well."""
         width = max(len(choice.title) for choice in choices)
+        beside = all(self._fits(choice, width) for choice in choices)
         for number, choice in enumerate(choices, 1):
-            self._show_choice(number, choice, width)
+            self._show_choice(number, choice, width, beside=beside)
         numbers = {choice.key: str(number) for number, choice in enumerate(choices, 1)}
         keys = {number: key for key, number in numbers.items()}
 
@@ -160,26 +161,36 @@ class Dialogue:
             lines.append(typed)
         return "\n".join(lines)
 
-    def agreed(self, question: str) -> bool:
-        """Yes, which is what Enter means, or no."""
+    def agreed(self, question: str, *, back: bool = False) -> bool:
+        """Yes, which is what Enter means, or no; with ``back`` the step back is a third answer."""
 
         def read(typed: str) -> bool:
             if typed.lower() not in {"y", "yes", "j", "ja", "n", "no", "nein"}:
-                raise BotError("type y or n.")
+                raise BotError(f"type y or n, or {BACK} to go back." if back else "type y or n.")
             return typed.lower()[0] in "yj"
 
-        self.screen.show(f"\n{click.style(question, bold=True)} (y/n)")
-        return self.ask(read, "y")
+        self.screen.show(f"\n{click.style(question, bold=True)} (y/n{f', {BACK} goes back' if back else ''})")
+        while True:
+            try:
+                return self.ask(read, "y")
+            except Back:
+                if back:
+                    raise
+                self.trouble("what was asked before is done and stays as it is: type y or n.")
 
     def _typed(self, text: str) -> str:
         if text.strip() == BACK:
             raise Back
         return text.strip()
 
-    def _show_choice(self, number: int, choice: Choice, width: int) -> None:
+    def _fits(self, choice: Choice, width: int) -> bool:
+        """Whether there is nothing more about it than stands beside its title."""
+        return not choice.more or (len(choice.more) == 1 and 7 + width + 3 + len(choice.more[0]) <= self.screen.width)
+
+    def _show_choice(self, number: int, choice: Choice, width: int, *, beside: bool) -> None:
         head = f"{number:>5}  {choice.title:<{width}}"
         margin = " " * (len(f"{number:>5}") + 2)
-        if len(choice.more) == 1 and len(head) + 3 + len(choice.more[0]) <= self.screen.width:
+        if beside and choice.more:
             self.screen.show(f"{head}   {click.style(choice.more[0], dim=True)}")
             return
         self.screen.show(("\n" if choice.more else "") + head.rstrip())

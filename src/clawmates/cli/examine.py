@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clawmates.cli.answers import CommandError, Exit, succeed
-from clawmates.cli.init import need_root
-from clawmates.cli.options import answered, json_option, state_option
+from clawmates.cli.options import answered, json_option, need_root, state_option
 from clawmates.selfhost.doctor.checks import checks
 from clawmates.selfhost.doctor.fix import FixError, fixes
 from clawmates.selfhost.doctor.look import look

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from clawmates.base.paths import DEFAULT_RUN
 from clawmates.base.settings import Vault
@@ -19,7 +19,7 @@ from clawmates.cli.answers import EXPECTED, CommandError, Exit, as_command_error
 from clawmates.cli.bot_options import bot_options, said
 from clawmates.cli.dialogue import BACK, Dialogue, Terminal
 from clawmates.cli.interview import Facts, Interview, language_here
-from clawmates.cli.options import answered, json_option, settings_of, state_option
+from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.cli.running import run_platform
 from clawmates.selfhost import bots
 from clawmates.selfhost.draft import BotError, Draft, check
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 CHECKOUT_RELEASE = Path(__file__).resolve().parents[3] / "build" / "release"
 INSTALLED_RELEASE = Path(sys.prefix).parent / "release"
 """Beside the virtual environment, where `make install` puts it."""
+FIRST, MORE = "A bot of your own, in about a minute", "One more bot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +87,12 @@ def init(
     in the clear and never appear on a command line. Ctrl-C at any time leaves nothing behind.
     """
     need_root()
+    there = state.config.exists()
+    if there:
+        _check_same(state, run, listen)
     plan = Plan(state=state, release=release, settings={"platform": {"run": str(run)}, "vault": {"listen": listen}})
     catalogue = _release_in(release)
-    asked = _ask(state, catalogue, said(options), options, opening="A bot of your own, in about a minute")
+    asked = _ask(state, catalogue, said(options), options, opening=MORE if there else FIRST)
     spec = _until_made(asked, lambda draft: make_platform(plan, draft, datetime.now(UTC)))
     succeed(spec, as_json=as_json, text=_made(spec, catalogue, asked.dialogue))
     if asked.dialogue is not None and asked.dialogue.agreed("Start it now, in this terminal?"):
@@ -110,9 +114,22 @@ def add(state: State, as_json: bool, **options: Any) -> None:  # noqa: FBT001
     need_root()
     settings = settings_of(state)
     catalogue = _release_in(state.release, settings.node.release_key)
-    asked = _ask(state, catalogue, said(options), options, opening="One more bot")
+    asked = _ask(state, catalogue, said(options), options, opening=MORE)
     spec = _until_made(asked, lambda draft: add_bot(state, settings, catalogue, draft))
     succeed(spec, as_json=as_json, text=_made(spec, catalogue, asked.dialogue))
+
+
+def _check_same(state: State, run: Path, listen: str) -> None:
+    """An option that a platform which is there already would not follow is refused, not passed over."""
+    settings, source = settings_of(state), click.get_current_context().get_parameter_source
+    for name, value, now in (("run", str(run), str(settings.run.root)), ("listen", listen, settings.vault.listen)):
+        if value != now and source(name) is ParameterSource.COMMANDLINE:
+            raise CommandError(
+                f"there is a platform in {state.root} already, and its --{name} is {now}.",
+                code="platform-there",
+                remedy=f"Leave --{name} out, or change {state.config}.",
+                exit_code=Exit.USAGE,
+            )
 
 
 def _release_in(folder: Path, public: str = "") -> Release:
@@ -133,6 +150,8 @@ def _ask(state: State, release: Release, wish: Wish, options: dict[str, Any], *,
         return bots.read(state).bot(name)
 
     before = find(wish.name) if options["name"] else None
+    if before is not None:
+        opening = f"What {before.id} has, and what it shall have"
     enough = options["stdin"] or (before is not None and not wish.silent)
     if enough or not sys.stdin.isatty():
         return Asked(_from_words(wish, find(wish.name), release, given=enough), None)
@@ -183,17 +202,6 @@ def _made(spec: BotSpec, release: Release, dialogue: Dialogue | None) -> str:
     if spec.channel is ChannelKind.TELEGRAM and spec.access is Access.PAIRED:
         text += f"\n  It answers whom you let in, yourself first: `clawmates bot pair {spec.id}`."
     return text
-
-
-def need_root() -> None:
-    """Containers with full limits need root here."""
-    if os.geteuid() != 0:
-        raise CommandError(
-            "this needs root: containers with their own users and limits cannot be made without.",
-            code="needs-root",
-            remedy="Run it again with sudo.",
-            exit_code=Exit.MISSING,
-        )
 
 
 def _state_hint(state: State) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clawmates.base.secret import Secret
-from clawmates.cli.dialogue import BACK, Back, Choice, Dialogue
+from clawmates.cli.dialogue import Back, Choice, Dialogue
 from clawmates.selfhost.draft import (
     BotError,
     check,
@@ -35,7 +35,7 @@ CHANNELS = {
 }
 PEOPLE = (
     Choice("paired", "Whom you let in", ("by a code, yourself first: scan it when the bot is live",)),
-    Choice("list", "Whom you list", ("by Telegram numbers, with `clawmates bot people NAME --admit`",)),
+    Choice("list", "Whom you list", ("by number, with `clawmates bot people NAME --admit`",)),
     Choice("open", "Everybody who finds it", ("at your cost: give it a quota",)),
 )
 OWN, NONE, KEEP, OTHER_LANGUAGE = "own", "none", "keep", "language"
@@ -177,7 +177,8 @@ class Interview:
             return False
         self.dialogue.title(f"Your API key of {self.provider.name}")
         self.dialogue.note("It is not shown. It will be sealed to the vault at once, for this provider's hosts only.")
-        return self._secret(ItemName.PROVIDER_KEY, check_key, same=self.wish.provider)
+        whose = self.provider.id
+        return self._secret(ItemName.PROVIDER_KEY, lambda key: check_key(key, whose), same=self.wish.provider)
 
     def prompt(self) -> bool:
         """Who the assistant is."""
@@ -227,15 +228,15 @@ class Interview:
         kept = [name.value for name in ItemName if name in draft.held and name not in draft.secrets]
         rows = [
             ("bot", draft.name),
-            ("channel", draft.channel.value),
+            ("channel", CHANNELS[draft.channel].title),
             ("answers", f"{provider.name}, {draft.model}"),
-            *([("people", draft.access.value)] if draft.access is not None else []),
+            *([("people", _whom(draft.access))] if draft.access is not None else []),
             ("sealed", ", ".join(sealed) or "nothing"),
             *([("stays", ", ".join(kept))] if kept else []),
         ]
         for name, value in rows:
             self.dialogue.note(f"{name:<9} {value}")
-        if not self.dialogue.agreed(f"Make it? ({BACK} goes back)"):
+        if not self.dialogue.agreed("Make it?", back=True):
             raise Back
         return True
 
@@ -280,6 +281,11 @@ class Interview:
                 self.dialogue.trouble(str(error))
             else:
                 return text
+
+
+def _whom(access: Access) -> str:
+    title = next(one.title for one in PEOPLE if one.key == access.value)
+    return title[:1].lower() + title[1:]
 
 
 def _template(chosen: str, language: str) -> str:

@@ -11,8 +11,7 @@ import click
 from clawmates.base.files import write_atomic
 from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.cli.answers import CommandError, succeed
-from clawmates.cli.init import need_root
-from clawmates.cli.options import answered, json_option, settings_of, state_option
+from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.cli.vault import vault
 from clawmates.selfhost.install import vault_of
 from clawmates.wire import upkeep_calls

@@ -11,8 +11,7 @@ import click
 
 from clawmates.base.shape import ShapeError, decode_json
 from clawmates.cli.answers import CommandError, Exit, succeed
-from clawmates.cli.init import need_root
-from clawmates.cli.options import answered, json_option, settings_of, state_option
+from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.selfhost import pki
 from clawmates.selfhost.enrolment import Enrolments
 from clawmates.wire.enrolment import TOKEN_SECONDS, EnrolmentRequest

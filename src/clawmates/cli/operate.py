@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from clawmates.cli.answers import CommandError, succeed
-from clawmates.cli.init import add, need_root
-from clawmates.cli.options import answered, json_option, settings_of, state_option
+from clawmates.cli.init import add
+from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.cli.people import pair, people
 from clawmates.cli.prompt import prompt
 from clawmates.selfhost import bots, layout
@@ -65,11 +65,13 @@ def _events(folder: Path, lines: int) -> list[dict[str, str]]:
 async def restart(state: State, bot: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Replace the container of one bot, or of all. In a messenger the conversation goes on as if nothing happened."""
     need_root()
-    settings_of(state)
+    run = settings_of(state).run
     names = [bot] if bot else [one.id for one in bots.read(state).bots]
     for name in names:
         bots.restart(state, name)
-    succeed({"restarting": names}, as_json=as_json, text="restarting: " + (", ".join(names) or "nothing"))
+    what = ", ".join(names) or "nothing"
+    text = f"restarting: {what}" if layout.in_use(run) else f"{what}: will start anew with `clawmates up`"
+    succeed({"restarting": names}, as_json=as_json, text=text)
 
 
 @click.command()

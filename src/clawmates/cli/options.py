@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 
 from clawmates.base.paths import DEFAULT_STATE, State
 from clawmates.base.settings import Settings, load
-from clawmates.cli.answers import EXPECTED, CommandError, Exit, as_command_error, fail
+from clawmates.cli.answers import AS_ROOT, EXPECTED, CommandError, Exit, as_command_error, fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -44,6 +45,17 @@ def settings_of(state: State) -> Settings:
             exit_code=Exit.CONFIGURATION,
         )
     return load(state.config)
+
+
+def need_root() -> None:
+    """Raises :class:`CommandError` where containers with full limits cannot be made, nor a platform's files read."""
+    if os.geteuid() != 0:
+        raise CommandError(
+            "this needs root: containers with their own users and limits cannot be made without.",
+            code="needs-root",
+            remedy=AS_ROOT,
+            exit_code=Exit.MISSING,
+        )
 
 
 def answered(command: Callable[..., Coroutine[Any, Any, None] | None]) -> Callable[..., None]:

@@ -14,9 +14,8 @@ import click
 
 from clawmates.base.shape import ShapeError, decode_json
 from clawmates.cli.answers import CommandError, Exit, succeed
-from clawmates.cli.init import need_root
-from clawmates.cli.options import answered, json_option, settings_of, state_option
-from clawmates.selfhost import bots, pairing
+from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
+from clawmates.selfhost import bots, layout, pairing
 from clawmates.selfhost import people as lists
 from clawmates.selfhost.install import vault_of
 from clawmates.selfhost.qr import qr_code
@@ -51,12 +50,14 @@ async def pair(state: State, name: str, void_others: bool, as_json: bool) -> Non
     The code is good for an hour, and once. It is shown here and kept nowhere.
     """
     need_root()
-    issued = await pairing.pair(state, settings_of(state), name, datetime.now(UTC), void_others=void_others)
+    settings = settings_of(state)
+    issued = await pairing.pair(state, settings, name, datetime.now(UTC), void_others=void_others)
     link = issued.link.reveal()
     lines = [
         f"Send this to the bot:  {issued.grouped}",
         *([f"or open                {link}"] if link else []),
         f"It lets one person in, until {issued.ends}.",
+        *([] if layout.in_use(settings.run) else ["The platform does not run: start it with `clawmates up`."]),
         *([f"\n{qr_code(link)}"] if link and sys.stdout.isatty() else []),
     ]
     data = {"bot": name, "code": issued.code.reveal(), "link": link, "ends": issued.ends}

@@ -15,8 +15,7 @@ import click
 
 from clawmates.base.secret import Secret
 from clawmates.cli.answers import CommandError, Exit, succeed
-from clawmates.cli.init import need_root
-from clawmates.cli.options import answered, json_option, settings_of, state_option
+from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.selfhost import bots, layout
 from clawmates.selfhost.install import vault_of
 from clawmates.wire.names import ItemName

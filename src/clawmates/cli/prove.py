@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clawmates.cli.answers import CommandError, Exit
-from clawmates.cli.init import need_root
-from clawmates.cli.options import answered, settings_of, state_option
+from clawmates.cli.options import answered, need_root, settings_of, state_option
 from clawmates.proofs.live import LivePlatform
 from clawmates.proofs.platform import NoBotError, ProofError
 from clawmates.proofs.result import Claim

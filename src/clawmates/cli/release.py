@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clawmates.cli.answers import CommandError, succeed
-from clawmates.cli.init import need_root
-from clawmates.cli.options import answered, json_option, settings_of, state_option
+from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.cli.passphrase import fresh, known, passphrase_option
 from clawmates.selfhost import keyfile, releases
 from clawmates.selfhost.install import adopt_release

@@ -16,6 +16,7 @@ from clawmates.selfhost.accounts import separation
 from clawmates.selfhost.draft import BotError
 from clawmates.selfhost.pairing import PairingError, pair
 from clawmates.selfhost.platform import Platform
+from clawmates.selfhost.processes import running
 from clawmates.selfhost.shown import bot_line, greeting
 from clawmates.selfhost.supervisor import Phase
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
@@ -49,7 +50,7 @@ async def run_platform(state: State, *, leave_bots: bool, newcomer: str = "") ->
                 code="configuration",
                 exit_code=Exit.CONFIGURATION,
             )
-        click.echo(f"up: {separation()}; Ctrl-C stops everything")
+        click.echo(f"up: {separation(running(state))}; Ctrl-C stops everything")
         await _watch(platform, stop, shown)
         click.echo("stopping …")
     finally:

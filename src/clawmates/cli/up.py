@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clawmates.cli.init import need_root
-from clawmates.cli.options import answered, state_option
+from clawmates.cli.options import answered, need_root, state_option
 from clawmates.cli.running import run_platform
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clawmates.base.files import write_atomic
 from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.selfhost import people
-from clawmates.selfhost.draft import BotError, Draft, check_text
+from clawmates.selfhost.draft import BotError, Draft, NoSuchBotError, check_text
 from clawmates.wire import vault_calls
 from clawmates.wire.desired import BotSpec, DesiredState
 from clawmates.wire.names import ChannelKind, ItemName
@@ -29,12 +29,12 @@ MOST_LEFTOVERS = 20
 
 
 def read(state: State) -> DesiredState:
-    """``desired.json``, empty when there is none; raises :class:`BotError`."""
+    """``desired.json``, empty when there is none; raises :class:`BotError` and ``OSError``."""
     try:
         return decode_json(DesiredState, state.desired.read_bytes())
     except FileNotFoundError:
         return DesiredState(revision=0)
-    except (OSError, ShapeError) as error:
+    except ShapeError as error:
         raise BotError(f"{state.desired} cannot be read: {error}.") from None
 
 
@@ -61,18 +61,18 @@ def put(state: State, spec: BotSpec) -> None:
 
 
 def take_out(state: State, bot: str) -> None:
-    """Removes a bot from ``desired.json``; raises :class:`BotError` when there is none."""
+    """Removes a bot from ``desired.json``; raises :class:`NoSuchBotError` when there is none."""
     now = read(state)
     find(now, bot)
     write(state, DesiredState(revision=now.revision + 1, bots=tuple(one for one in now.bots if one.id != bot)))
 
 
 def find(desired: DesiredState, bot: str) -> BotSpec:
-    """The bot of that name; raises :class:`BotError` that lists those there are."""
+    """The bot of that name; raises :class:`NoSuchBotError` that lists those there are."""
     spec = desired.bot(bot)
     if spec is None:
         known = ", ".join(one.id for one in desired.bots) or "none yet"
-        raise BotError(f"there is no bot {bot!r}; there are: {known}.")
+        raise NoSuchBotError(f"there is no bot {bot!r}; there are: {known}.")
     return spec
 
 

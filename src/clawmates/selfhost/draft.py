@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     from clawmates.wire.release import Model, Provider, Release
 
 TELEGRAM_TOKEN = re.compile(r"\d{6,16}:[A-Za-z0-9_-]{30,64}")
+KEYS_BEGIN = {"sk-ant-": "anthropic", "sk-proj-": "openai", "sk-svcacct-": "openai", "AIza": "google"}
+"""How keys of some providers of the catalogue begin, and those of no other."""
 HOTTEST = 2.0
 
 
 class BotError(Exception):
     """A bot cannot be made or changed as asked; the text says why and what to do."""
+
+
+class NoSuchBotError(BotError):
+    """There is no bot of that name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +87,7 @@ def check(draft: Draft, release: Release) -> None:
         check_text(name, secret)
     if draft.channel is ChannelKind.TELEGRAM and ItemName.CHANNEL_TOKEN not in draft.held:
         check_token(draft.secrets.get(ItemName.CHANNEL_TOKEN))
-    _check_key(draft, ItemName.PROVIDER_KEY, needed=needs_key(provider))
+    _check_key(draft, ItemName.PROVIDER_KEY, provider.id, needed=needs_key(provider))
     tuning = draft.tuning or Tuning()
     _check_tuning(tuning, provider, model)
     _check_fallback(draft, tuning.fallback, release)
@@ -124,10 +130,19 @@ def check_token(token: Secret[str] | None) -> None:
         raise BotError("that is no Telegram bot token: copy the whole line '123456789:AA…' that @BotFather gave you.")
 
 
-def check_key(key: Secret[str]) -> None:
-    """Raises :class:`BotError` unless it could be an API key."""
-    if not key.reveal().isascii() or len(key.reveal()) < 8 or " " in key.reveal():
+def check_key(key: Secret[str], provider: str) -> None:
+    """Raises :class:`BotError` unless it could be an API key of that provider.
+
+    A key that is unmistakably somebody else's must not be sent to this one, only to be refused there.
+    """
+    text = key.reveal()
+    if TELEGRAM_TOKEN.fullmatch(text):
+        raise BotError("that is a Telegram bot token and no API key: copy the key from the provider's page.")
+    if not text.isascii() or len(text) < 8 or " " in text:
         raise BotError("that is no API key: copy it whole from the provider's page, without spaces.")
+    whose = next((name for start, name in KEYS_BEGIN.items() if text.startswith(start)), provider)
+    if whose != provider and provider in KEYS_BEGIN.values():
+        raise BotError(f"that looks like a key of {whose!r}, not of {provider!r}: copy the right one.")
 
 
 def check_text(name: ItemName, secret: Secret[str]) -> None:
@@ -138,12 +153,12 @@ def check_text(name: ItemName, secret: Secret[str]) -> None:
         raise BotError(f"the {name.value} is larger than {MAX_ITEM_BYTES // 1024} KiB: make it shorter.")
 
 
-def _check_key(draft: Draft, name: ItemName, *, needed: bool) -> None:
+def _check_key(draft: Draft, name: ItemName, provider: str, *, needed: bool) -> None:
     key = draft.secrets.get(name)
     if key is not None:
-        check_key(key)
+        check_key(key, provider)
     elif needed and name not in draft.held:
-        raise BotError(f"there is no API key for {draft.provider!r} yet: give it as provider-key.")
+        raise BotError(f"there is no API key for {provider!r} yet: give it as provider-key.")
 
 
 def _check_tuning(tuning: Tuning, provider: Provider, model: Model) -> None:
@@ -171,4 +186,4 @@ def _check_fallback(draft: Draft, fallback: Fallback | None, release: Release) -
         raise BotError(
             f"the fallback is another provider and needs a key of its own: give a fallback-key for {provider.name}."
         )
-    _check_key(draft, ItemName.FALLBACK_KEY, needed=False)
+    _check_key(draft, ItemName.FALLBACK_KEY, fallback.provider, needed=False)

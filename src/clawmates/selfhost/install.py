@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawmates.base.files import write_atomic
-from clawmates.base.paths import State
+from clawmates.base.paths import DEFAULT_RUN, Run, State
 from clawmates.base.settings import Settings, SettingsError, load, vault_address
 from clawmates.base.shape import encode, encode_json
 from clawmates.base.tls import client_context
 from clawmates.node.release import check_archive, check_sbom
 from clawmates.selfhost import layout, pki, services
+from clawmates.selfhost.prepare import prepare
 from clawmates.selfhost.supervisor import Phase, Supervisor
 from clawmates.wire.releases import ReleaseError
 from clawmates.wire.releases import load as load_release
@@ -43,6 +44,11 @@ class Plan:
     release: Path
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Settings other than the defaults, by section."""
+
+    @property
+    def run(self) -> Run:
+        """The runtime folder of a platform that is made by this plan."""
+        return Run(Path(str(self.settings.get("platform", {}).get("run", DEFAULT_RUN))))
 
 
 def install(plan: Plan, now: datetime) -> tuple[Settings, Release]:
@@ -116,12 +122,14 @@ def _toml(value: object) -> str:
 async def vault_of(state: State, settings: Settings) -> AsyncIterator[VaultClient]:
     """A client of the running vault; where none runs, one is started for the time of the block.
 
-    Raises :class:`InstallError`.
+    Raises :class:`InstallError`, ``LayoutError`` and ``OSError``.
     """
     client = _running_vault(state, settings)
     if client is not None and await _answers(client):
         yield client
         return
+    # After a reboot the runtime folder is gone, and after a long rest the certificates are too old.
+    prepare(state, settings)
     listener = services.listen(settings)
     supervisor = Supervisor(settings.run.supervisor)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -119,6 +120,30 @@ def ensure_tmpfs(run: Run) -> None:
     )
     if done.returncode != 0 or not is_tmpfs(run.root):
         raise LayoutError(f"{run.root} is not in RAM and no tmpfs can be mounted there: mount one yourself.")
+
+
+def in_use(run: Run) -> bool:
+    """Whether a platform runs with this runtime folder: its node or its gateway answers there.
+
+    One that may not be called, because we are not root, counts as running.
+    """
+    return any(_answers(path) for path in (run.node, run.gateway))
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        try:
+            caller.connect(str(path))
+        except PermissionError:
+            return True
+        except OSError:
+            return False
+        return True
+
+
+def holds_something(folder: Path) -> bool:
+    """Whether anything lies in a folder, which need not be there."""
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def unmount_below(folder: Path) -> None:

@@ -7,9 +7,8 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from clawmates.base.settings import load
 from clawmates.selfhost import bots, layout
-from clawmates.selfhost.install import install, vault_of
+from clawmates.selfhost.install import InstallError, install, vault_of
 from clawmates.wire.vault_client import VaultError
 
 if TYPE_CHECKING:
@@ -28,13 +27,21 @@ async def make_platform(plan: Plan, draft: Draft, now: datetime) -> BotSpec:
 
     Raises ``InstallError``, ``VaultError`` and ``OSError``.
     """
-    there = _holds_something(plan.state)
+    there, run = layout.holds_something(plan.state.root), plan.run
+    if not there and layout.in_use(run):
+        raise InstallError(
+            f"another platform runs with {run.root}: give this one a folder of its own with --run, and a port with"
+            " --listen."
+        )
+    used = layout.holds_something(run.root)
     try:
         settings, release = install(plan, now)
         return await add_bot(plan.state, settings, release, draft)
     except BaseException:
         if not there:
-            _remove(plan.state)
+            if not used:
+                layout.remove_run(run)
+            shutil.rmtree(plan.state.root, ignore_errors=True)
         raise
 
 
@@ -54,13 +61,3 @@ async def add_bot(state: State, settings: Settings, release: Release, draft: Dra
                     await asyncio.shield(vault.destroy(draft.name))
             raise
     return spec
-
-
-def _holds_something(state: State) -> bool:
-    return state.root.exists() and any(state.root.iterdir())
-
-
-def _remove(state: State) -> None:
-    with suppress(Exception):
-        layout.remove_run(load(state.config).run)
-    shutil.rmtree(state.root, ignore_errors=True)

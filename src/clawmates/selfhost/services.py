@@ -74,7 +74,7 @@ def listen(settings: Settings) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        remedy = f"stop the other program, or set another [vault] listen than {settings.vault.listen}"
+        remedy = "stop the other program, or choose another: [vault] listen, or --listen of `selfhost init`"
         raise SettingsError(f"vault cannot listen on {settings.vault.listen} ({error.strerror}): {remedy}") from None
     listener.listen(128)
     return listener

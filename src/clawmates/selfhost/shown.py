@@ -69,7 +69,8 @@ def isolation_table(isolation: Sequence[Finding]) -> str:
 
 def status_text(now: Overview, *, isolation: bool = False) -> str:
     """The whole host."""
-    lines = [f"node {now.node} in {now.region}, {now.engine}, revision {now.revision}, {now.separation}"]
+    users = now.separation if now.separation != "nominal" else "nominal separation: processes share a user"
+    lines = [f"node {now.node} in {now.region}, {now.engine}, revision {now.revision}, {users}"]
     lines += _releases(now)
     missing = [name for name in ("vault", "gateway", "node") if name not in now.processes]
     if missing:
@@ -113,5 +114,5 @@ def _detail(bot: BotView) -> str:
         parts.append(f"{bot.memory_bytes / 2**20:.1f} MiB")
         parts.append(f"{len(bot.isolation)} isolation properties read back, {failed} failed")
     if bot.restarts:
-        parts.append(f"restarted {bot.restarts} times")
+        parts.append(f"restarted {bot.restarts} time{'s' if bot.restarts > 1 else ''}")
     return " · ".join(parts)

@@ -18,12 +18,13 @@ from clawmates.wire.status import NodeStatus
 
 STATUS_SECONDS = 5.0
 STOP_SECONDS = 120.0
+_FOREIGN = "Node answers, but not as this version of ClawMates understands: restart the platform with this one."
 MAX_ANSWER = 8 << 20
 """A thousand bots with all findings fit."""
 
 
 class NodeUnreachableError(Exception):
-    """Node does not answer, or not in a way that can be understood."""
+    """The platform does not run here, for its node does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class NodeClient:
         try:
             return decode_json(NodeStatus, await self._call("GET", "/status", 200, STATUS_SECONDS), MAX_ANSWER)
         except ShapeError:
-            raise NodeUnreachableError from None
+            raise NodeUnreachableError(_FOREIGN) from None
 
     async def stop(self) -> None:
         """Returns when no container is left. Raises :class:`NodeUnreachableError`."""
@@ -55,5 +56,5 @@ class NodeClient:
         except (TimeoutError, HttpError):
             raise NodeUnreachableError from None
         if response.status != status:
-            raise NodeUnreachableError
+            raise NodeUnreachableError(_FOREIGN)
         return answer

@@ -10,7 +10,7 @@ from tests.support.catalogue import RELEASE
 
 from clawmates.base.secret import Secret
 from clawmates.cli.dialogue import Dialogue
-from clawmates.cli.interview import Facts, Interview
+from clawmates.cli.interview import PEOPLE, Facts, Interview
 from clawmates.selfhost.draft import BotError
 from clawmates.selfhost.wish import Wish
 from clawmates.wire.desired import Access, BotSpec
@@ -122,6 +122,28 @@ def test_another_provider_forgets_the_key_of_the_first() -> None:
     wish, _ = hold(["", "2", "1", "", KEY, "7", "<", "<", "<", "<", "2", "", "sk-ant-0123456", "", "y"])
     assert (wish.provider, wish.model) == ("anthropic", "c1")
     assert wish.secrets[ItemName.PROVIDER_KEY].reveal() == "sk-ant-0123456"
+
+
+def test_a_key_of_another_provider_is_not_sent_to_this_one() -> None:
+    _, script = hold(["", "2", "1", "", "sk-ant-0123456", TOKEN, KEY, "7", "y"])
+    assert script.text.count("✗") == 2
+    assert "that looks like a key of 'anthropic', not of 'openai'" in script.text.lower()
+    assert "that is a telegram bot token" in script.text.lower()
+
+
+def test_where_nothing_can_be_taken_back_a_step_back_is_a_sentence() -> None:
+    script = Script(["<", "n"])
+    assert not Dialogue(script).agreed("Start it now?")
+    assert "type y or n" in script.text
+
+
+def test_what_is_said_of_choices_stands_beside_all_of_them_or_below_all() -> None:
+    shown = Script([""], 92), Script([""], 52)
+    for script in shown:
+        Dialogue(script).choose(PEOPLE, "paired")
+    wide, narrow = (script.text.splitlines() for script in shown)
+    assert len(wide) == len(PEOPLE) + 1
+    assert len([line for line in narrow if line.strip()]) >= 2 * len(PEOPLE) + 1
 
 
 def test_one_s_own_words_end_with_an_empty_line() -> None:

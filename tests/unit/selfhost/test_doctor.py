@@ -76,6 +76,13 @@ def test_each_lack_is_found_alone(name: str, changes: dict[str, Any]) -> None:
     assert [check.name for check in checks(replace(GOOD, **changes)) if not check.ok] == [name]
 
 
+def test_nobody_but_root_hears_of_what_only_root_can_see() -> None:
+    blind = replace(
+        GOOD, root=False, in_memory=False, overlays=False, wrong_folders=LACKS["folders"][0]["wrong_folders"]
+    )
+    assert [check.name for check in checks(blind) if not check.ok] == ["privileges"]
+
+
 def test_no_check_is_left_untried() -> None:
     assert {check.name for check in checks(GOOD)} == set(LACKS)
 

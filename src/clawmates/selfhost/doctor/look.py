@@ -22,7 +22,7 @@ from clawmates.node.engines.runtime import SEARCH_PATH, choose_runtime, here_uni
 from clawmates.selfhost.accounts import OWN_USER
 from clawmates.selfhost.doctor.machine import Machine
 from clawmates.selfhost.doctor.reserve import lacking, overlaps
-from clawmates.selfhost.layout import Folder, run_folders, state_folders, stray
+from clawmates.selfhost.layout import Folder, in_use, run_folders, state_folders, stray
 from clawmates.wire import releases
 
 if TYPE_CHECKING:
@@ -83,8 +83,16 @@ def _wrong_folders(state: State, settings: Settings) -> tuple[Folder, ...]:
     """Of an installed platform; a runtime folder that is gone comes back with the next start."""
     if not state.config.exists():
         return ()
-    there = tuple(folder for folder in run_folders(settings.run) if folder.path.exists())
+    there = tuple(folder for folder in run_folders(settings.run) if _there(folder.path))
     return stray((*state_folders(state), *there))
+
+
+def _there(path: Path) -> bool:
+    """Whether it is there, as far as this user may see."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def _settings(state: State) -> tuple[Settings, str]:
@@ -115,7 +123,7 @@ def _release(state: State, settings: Settings) -> str:
 
 def _taken(settings: Settings) -> tuple[str, ...]:
     """Addresses that cannot be bound; the platform's own, while it runs, do not count."""
-    if settings.run.ports.exists() and settings.run.node.exists():
+    if in_use(settings.run):
         return ()
     try:
         host, port = address(settings.vault.listen)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from clawmates.wire.audit import SignedHead
 
 SHORTEST_SECONDS = 1.0
+AWAY_SECONDS = 5.0
+"""Until a vault that was away is tried again: a whole minute more would leave the chain unsigned for two."""
 
 
 class DivergedError(Exception):
@@ -53,13 +55,13 @@ class Counterpart:
     _pause: float = field(default=float(COUNTERSIGN_SECONDS))
 
     async def keep(self) -> None:
-        """Meets the vault every minute, more often for short leases, for ever."""
+        """Meets the vault every minute, more often for short leases and after one that was away, for ever."""
         while True:
-            await self.meet()
-            await asyncio.sleep(self._pause)
+            met = await self.meet()
+            await asyncio.sleep(self._pause if met else min(self._pause, AWAY_SECONDS))
 
-    async def meet(self) -> None:
-        """One meeting: heads, then leases. A vault that is away is met the next time."""
+    async def meet(self) -> bool:
+        """One meeting: heads, then leases. Whether the vault was there; one that is away is met the next time."""
         try:
             host, port = vault_address(self.settings)
             vault = VaultClient(host, port, self.identity.context())
@@ -68,7 +70,8 @@ class Counterpart:
         except (DivergedError, HeadsError):
             self._say(diverged=True)
         except (VaultCallError, SettingsError, OSError, SignatureError):
-            return
+            return False
+        return True
 
     async def _countersign(self, vault: VaultClient) -> None:
         heads = self._heads = self._heads or HeadsFile.open(self.state.heads)

@@ -84,7 +84,9 @@ async def test_leases_are_renewed_in_time_and_in_parts(
     assert node._pause == pause <= COUNTERSIGN_SECONDS
 
 
-async def test_a_vault_that_is_away_is_met_the_next_time(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_vault_that_is_away_is_met_again_before_the_minute_is_over(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def away(*_given: object) -> Any:
         raise VaultUnreachableError
 
@@ -94,14 +96,15 @@ async def test_a_vault_that_is_away_is_met_the_next_time(state: State, monkeypat
     meetings: list[int] = []
     honest = Counterpart.meet
 
-    async def meet(self: Counterpart) -> None:
-        await honest(self)
+    async def meet(self: Counterpart) -> bool:
+        there = await honest(self)
         meetings.append(1)
         if len(meetings) == 2:
             loop.call_soon(met.set)
+        return there
 
     monkeypatch.setattr(Counterpart, "meet", meet)
-    node._pause = 0
+    monkeypatch.setattr(witness_module, "AWAY_SECONDS", 0.0)
     keeping = asyncio.create_task(node.keep())
     async with asyncio.timeout(10):
         await met.wait()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from clawmates.proofs.probes.attempt import Attempts
     from clawmates.proofs.trial import Bench
 
-LIVE_AGAIN_SECONDS = 60.0
+LIVE_AGAIN_SECONDS = 120.0
 LOOK_SECONDS = 0.05
 
 

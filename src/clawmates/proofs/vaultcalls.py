@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clawmates.base.settings import Settings
     from clawmates.base.x509 import Pair
 
-SECONDS = 10.0
+SECONDS = 30.0
 LARGEST = 16 << 20
 NO_CONNECTION = "no connection"
 

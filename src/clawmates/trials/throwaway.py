@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 RELEASE = CHECKOUT / "build" / "release"
-LIVE_SECONDS = 60.0
+LIVE_SECONDS = 120.0
 LOOK_SECONDS = 0.02
 APART = ("the stand-ins for the messenger and the AI provider, and the trial itself: they hold what was said",)
 PROVIDER = "openai"

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from clawmates.trials.outside import Outside
 
 PERSON = 4712
-REPLY_SECONDS = 30.0
-BACK_SECONDS = 60.0
+REPLY_SECONDS = 60.0
+BACK_SECONDS = 120.0
 BETWEEN_LOOKS = 0.5
 TALKERS = (
     ("openai", ChannelKind.TERMINAL),

@@ -11,7 +11,7 @@ from clawmates.proofs.kernel import users
 from clawmates.proofs.net.declared import Declared, Must, reach
 from clawmates.proofs.net.probe import SPEAKS, Answers, probe
 from clawmates.proofs.net.sockets import UNIX_KINDS, Listener, descendants, listeners
-from clawmates.proofs.net.strangers import ANSWERED, REFUSED, STRANGER, call, reachable
+from clawmates.proofs.net.strangers import ANSWERED, NOTE_SECONDS, REFUSED, STRANGER, call, reachable
 from clawmates.proofs.net.weak import old_tls, plain
 from clawmates.proofs.part import Part
 from clawmates.proofs.platform import ProofError
@@ -69,7 +69,7 @@ async def examine(one: Listener, must: Must) -> tuple[str, tuple[str, ...]]:
         case Must.INSIDE:
             return "no way in", _of_container(one.pid)
         case Must.NOTES:
-            said = await call(one.where, kind=one.kind)
+            said = await call(one.where, kind=one.kind, seconds=NOTE_SECONDS)
             return "no answer", (f"it {said} a stranger",) if said == ANSWERED else ()
         case Must.ABSENT:
             return "not tried", (NOT_THERE,)

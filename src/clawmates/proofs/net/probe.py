@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 OLD = (TLS_1_0, TLS_1_1, TLS_1_2)
 PROTOCOL_VERSION = ALERTS[70]
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 15.0
 _PLAIN = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 _ENOUGH = 1 << 14
 

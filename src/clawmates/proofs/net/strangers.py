@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 STRANGER = 65_531
 """A user id that nobody here has: below the last ones that have a meaning, above those given to people."""
-ANSWER_SECONDS = 2.0
+ANSWER_SECONDS, NOTE_SECONDS = 10.0, 2.0
+"""Whoever must hang up may take its time; of a socket that answers nobody nothing will come."""
 NO_PERMISSION, CLOSED, ANSWERED, OPEN = "no permission", "closed without a byte", "answered", "left open"
 ABSENT = "not there any more"
 REFUSED = frozenset({NO_PERMISSION, CLOSED, ABSENT})
@@ -51,7 +52,7 @@ def reachable(path: str, pid: int) -> str:
     return path
 
 
-async def call(path: str, uid: int = STRANGER, kind: int = STREAM) -> str:
+async def call(path: str, uid: int = STRANGER, kind: int = STREAM, seconds: float = ANSWER_SECONDS) -> str:
     """What a user gets who connects and asks: one of the five words above. Needs root, to be somebody else."""
     sock = socket.socket(socket.AF_UNIX, socket.SocketKind(kind))
     sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
@@ -65,7 +66,7 @@ async def call(path: str, uid: int = STRANGER, kind: int = STREAM) -> str:
             return ABSENT
         except BlockingIOError:
             return OPEN
-        return await _hear(sock)
+        return await _hear(sock, seconds)
 
 
 def _connect(sock: socket.socket, path: str) -> None:
@@ -82,10 +83,10 @@ def _connect(sock: socket.socket, path: str) -> None:
         os.close(before)
 
 
-async def _hear(sock: socket.socket) -> str:
+async def _hear(sock: socket.socket, seconds: float) -> str:
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             await loop.sock_sendall(sock, _REQUEST)
             return ANSWERED if await loop.sock_recv(sock, 1) else CLOSED
     except TimeoutError:

@@ -12,6 +12,6 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def test_the_quick_ones_are_caught_by_their_claims() -> None:
-    verdicts = mutate(Plan(tuple(one for one in MUTATIONS if one.quick), narrow=True))
+    verdicts = list(mutate(Plan(tuple(one for one in MUTATIONS if one.quick), narrow=True)))
     assert [(one.mutation, one.why) for one in verdicts if one.outcome is not Outcome.CAUGHT] == []
     assert len(verdicts) == sum(one.quick for one in MUTATIONS) > 0

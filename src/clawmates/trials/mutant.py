@@ -1,7 +1,7 @@
 """One claim on the smallest platform that it can be tried on: what ``make test`` does to a broken copy.
 
 Run by the copy's own interpreter: ``python -I -m clawmates.trials.mutant CLAIM``. Two bots, few messages, no disk of
-its own and no kills; ``make mutate`` takes the platform of ``make prove`` instead, with everything on it.
+its own and no kills; ``make mutate`` takes the platform of ``make prove`` instead, with one bot for each provider.
 """
 
 from __future__ import annotations

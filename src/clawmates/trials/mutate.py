@@ -1,12 +1,14 @@
 """``make mutate``: defects are seeded one by one into a copy of this checkout, and the right claim must see each.
 
 A claim that stays green while the thing it claims is broken proves nothing; one that turns red for something else
-sends people the wrong way. Before the first defect the copy is tried unbroken: every claim must hold.
+sends people the wrong way. Before the first of all defects the copy is tried unbroken: every claim must hold. What was
+found is written down after each defect, and the claims' whole reports lie in ``build/mutate/reports``.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 import time
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clawmates.base.files import write_atomic
 from clawmates.base.shape import encode
 from clawmates.proofs.prove import TRIALS
 from clawmates.proofs.report import table
@@ -26,9 +29,11 @@ from clawmates.trials.running import run as run_trial
 from clawmates.trials.throwaway import CHECKOUT, TrialError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 PLACE = CHECKOUT / "build" / "mutate"
+CONTROL = "no-defect"
+"""The report of the copy as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +42,40 @@ class Plan:
 
     mutations: tuple[Mutation, ...]
     narrow: bool = False
+    control: bool = False
+    """Whether the copy is tried unbroken first."""
 
 
-def mutate(plan: Plan, tell: Callable[[str], None] = lambda _line: None, place: Path = PLACE) -> tuple[Verdict, ...]:
-    """Tries every mutation of the plan; raises :class:`TrialError` when the unbroken copy does not hold its claims."""
+def mutate(plan: Plan, tell: Callable[[str], None] = lambda _line: None, place: Path = PLACE) -> Iterator[Verdict]:
+    """Tries every mutation of the plan, one by one.
+
+    Raises :class:`TrialError` when the unbroken copy does not hold its claims, or when somebody else is at ``place``.
+    """
     with copied(CHECKOUT, place) as tree:
-        if not plan.narrow:
-            _unbroken(tree, tell)
-        verdicts = []
+        if plan.control:
+            tell("the copy without a defect")
+            tell(f"  {_unbroken(tree)}")
         for number, mutation in enumerate(plan.mutations, 1):
+            tell(f"{number:>3}/{len(plan.mutations)} {mutation.id}: {mutation.what}")
             verdict = _try(tree, mutation, plan)
-            tell(f"{number:>3}/{len(plan.mutations)} {verdict.outcome:<9} {verdict.seconds:>5.1f} s  {mutation.id}")
-            verdicts.append(verdict)
-        return tuple(verdicts)
+            tell(f"  {verdict.outcome}, {verdict.seconds:.0f} s: {verdict.why}")
+            yield verdict
 
 
-def _unbroken(tree: Tree, tell: Callable[[str], None]) -> None:
+def _unbroken(tree: Tree) -> str:
     tree.build()
-    seen = Seen.of(json.loads(tree.prove(_all())))
+    seen = _reported(tree, CONTROL, tree.prove(_all()))
     if seen.red:
-        raise TrialError(f"without any defect these are red: {', '.join(sorted(seen.red))}")
-    tell(f"without a defect {len(seen.tried)} claims hold: {', '.join(sorted(seen.tried))}")
+        against = "; ".join(f"{claim}: {why}" for claim, why in sorted(seen.red.items()))
+        raise TrialError(f"without any defect these are red: {against}")
+    return f"{len(seen.tried)} claims hold: {', '.join(sorted(seen.tried))}"
+
+
+def _reported(tree: Tree, name: str, report: bytes) -> Seen:
+    """What a report says. It holds no word of any conversation, so that it may lie there for whoever asks why."""
+    tree.reports.mkdir(exist_ok=True)
+    (tree.reports / f"{name}.json").write_bytes(report)
+    return Seen.of(json.loads(report))
 
 
 def _all() -> list[str]:
@@ -80,13 +98,15 @@ def _try(tree: Tree, mutation: Mutation, plan: Plan) -> Verdict:
 
 
 def _look(tree: Tree, mutation: Mutation, plan: Plan) -> tuple[Outcome, str]:
+    if mutation.claim is None and tree.fails(mutation.test):
+        return Outcome.NOT_TRIED, "it fails without the defect too"
     with tree.broken(mutation):
         if mutation.claim is None:
             failed = tree.fails(mutation.test)
             return (Outcome.CAUGHT, "it fails, as it must") if failed else (Outcome.MISSED, "it passes")
         tree.build()
         report = tree.prove_one(mutation.claim.value) if plan.narrow else tree.prove(_all())
-        return by_claim(mutation.claim, Seen.of(json.loads(report)))
+        return by_claim(mutation.claim, _reported(tree, mutation.id, report))
 
 
 def text(verdicts: Sequence[Verdict]) -> str:
@@ -104,11 +124,20 @@ def good(verdicts: Sequence[Verdict]) -> bool:
     return bool(verdicts) and all(one.outcome is Outcome.CAUGHT for one in verdicts)
 
 
+def write(verdicts: Sequence[Verdict], path: Path) -> None:
+    """Flat keys and the table, whole at every moment."""
+    found = {**keys(verdicts), "table": encode(tuple(verdicts))}
+    write_atomic(path, json.dumps(found, indent=2, sort_keys=True).encode() + b"\n", mode=0o644)
+
+
 async def _run(plan: Plan, path: Path | None) -> int:
-    verdicts = mutate(plan, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201 - how far it is
-    if path is not None:
-        found = {**keys(verdicts), "table": encode(verdicts)}
-        path.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")  # noqa: ASYNC240 - nothing runs beside it
+    verdicts: list[Verdict] = []
+    for verdict in mutate(plan, lambda line: print(line, file=sys.stderr, flush=True)):  # noqa: T201 - how far it is
+        verdicts.append(verdict)
+        if path is not None:
+            write(verdicts, path)
+        # Here a Ctrl-C is heard.
+        await asyncio.sleep(0)
     sys.stdout.write(text(verdicts) + "\n")
     return 0 if good(verdicts) else 1
 
@@ -116,16 +145,16 @@ async def _run(plan: Plan, path: Path | None) -> int:
 def main() -> int:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="make mutate", description=__doc__)
-    parser.add_argument("--only", action="append", default=[], choices=[one.id for one in MUTATIONS])
+    parser.add_argument("--only", action="append", default=[], choices=[one.id for one in MUTATIONS], metavar="DEFECT")
     parser.add_argument(
         "--quick", action="store_true", help="the few that `make test` tries, each with its claim alone"
     )
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
-    chosen = [
+    chosen = tuple(
         one for one in MUTATIONS if (not wanted.only or one.id in wanted.only) and (one.quick or not wanted.quick)
-    ]
-    return run_trial(_run(Plan(tuple(chosen), narrow=wanted.quick), wanted.json))
+    )
+    return run_trial(_run(Plan(chosen, narrow=wanted.quick, control=chosen == MUTATIONS), wanted.json))
 
 
 if __name__ == "__main__":

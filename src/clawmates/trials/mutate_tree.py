@@ -6,9 +6,11 @@ it, and a key made for it signs its release.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,9 +30,10 @@ COPIED = ("image", "requirements", "src", "tests", "docs", "pyproject.toml", "RE
 PACKAGES = ("debs", "wheels")
 """What was fetched for the image already."""
 BUILD_SECONDS = 300
-PROVE_SECONDS = 600
-MESSAGES = 16
-"""Two for each of the bots."""
+PROVE_SECONDS = 1200
+"""Five claims took four minutes on two idle cores."""
+END_SECONDS = 60
+"""What a trial takes to remove what it started."""
 TEST_SECONDS = 60
 """A defect may also make a test wait for ever."""
 _FAILED = 1
@@ -42,6 +45,11 @@ class Tree:
 
     root: Path
     ticks: Iterator[int] = field(default_factory=lambda: count(1))
+
+    @property
+    def reports(self) -> Path:
+        """Where the claims' reports are kept, beside the copy."""
+        return self.root.parent / "reports"
 
     @property
     def python(self) -> Path:
@@ -69,9 +77,12 @@ class Tree:
         return str(json.loads(done.stdout)["data"]["digest"])
 
     def prove(self, claims: Sequence[str]) -> bytes:
-        """The JSON report of the copy's own claims on the platform of `make prove`; raises :class:`TrialError`."""
+        """The JSON report of the copy's own claims, on `make prove`'s platform with few bots.
+
+        Raises :class:`TrialError`.
+        """
         chosen = [part for claim in claims for part in ("--claim", claim)]
-        return self._report(["clawmates.trials.prove", "--json", "--messages", str(MESSAGES), *chosen])
+        return self._report(["clawmates.trials.prove", "--json", "--few", "--messages", "1", *chosen])
 
     def prove_one(self, claim: str) -> bytes:
         """The same for one claim, on the smallest platform that shows it."""
@@ -103,18 +114,20 @@ class Tree:
 
     def _run(self, command: list[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        try:
-            return subprocess.run(  # noqa: S603 - our own programs
-                command,
-                cwd=self.root,
-                check=False,
-                capture_output=True,
-                stdin=subprocess.DEVNULL,
-                timeout=seconds,
-                env=environment,
-            )
-        except subprocess.TimeoutExpired:
-            raise TrialError(f"no answer within {seconds:.0f} s") from None
+        with subprocess.Popen(  # noqa: S603 - our own programs
+            command,
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+        ) as process:
+            try:
+                out, err = process.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                _end(process)
+                raise TrialError(f"no answer within {seconds:.0f} s") from None
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def _write(self, name: str, text: str) -> None:
         """Writes a source so that compiled code of its other form is never taken for its own.
@@ -131,11 +144,29 @@ class Tree:
 def copied(checkout: Path, place: Path) -> Iterator[Tree]:
     """A copy of ``checkout`` below ``place``, removed afterwards. ``place`` is on the same file system: it is linked.
 
-    Raises ``OSError``.
+    Raises ``OSError``, and :class:`TrialError` when somebody else is at ``place``.
     """
-    root = place / "checkout"
+    place.mkdir(parents=True, exist_ok=True)
+    with _alone(place):
+        yield from _copied(checkout, place / "checkout")
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrialError(f"defects are being seeded in {place} already: wait until that is over") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _copied(checkout: Path, root: Path) -> Iterator[Tree]:
     shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True)
+    root.mkdir()
     try:
         for name in COPIED:
             source = checkout / name
@@ -163,6 +194,15 @@ def _environment(venv: Path, root: Path) -> None:
         named += 1
     if named != 1:
         raise TrialError("the virtual environment does not say where the sources are: run `make setup`")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """As Ctrl-C would, so that a trial removes what it started; then the hard way."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _last(said: bytes) -> str:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from clawmates.trials.mutation import Mutation
 
 MUTATIONS: tuple[Mutation, ...] = (
-    *mutations_isolation.MUTATIONS,
     *mutations_storage.MUTATIONS,
-    *mutations_vault.MUTATIONS,
     *mutations_wire.MUTATIONS,
+    *mutations_vault.MUTATIONS,
+    *mutations_isolation.MUTATIONS,
     *mutations_seen_by_tests.MUTATIONS,
 )
 HEAD = """# Seeded defects

@@ -61,4 +61,28 @@ MUTATIONS = (
         ),
         claim=Claim.VAULT,
     ),
+    Mutation(
+        id="tickets-for-any-node",
+        what="a node gets tickets for bots that are assigned to another",
+        changes=(
+            Change(
+                file="src/clawmates/vault/store.py",
+                old="        if bot.node != grant.node:\n",
+                new="        if not bot.node:\n",
+            ),
+        ),
+        claim=Claim.VAULT,
+    ),
+    Mutation(
+        id="credentials-read-back",
+        what="the owner may read back a credential as if it were a prompt",
+        changes=(
+            Change(
+                file="src/clawmates/vault/store.py",
+                old="        if not name.is_document:\n",
+                new="        if not name:\n",
+            ),
+        ),
+        claim=Claim.VAULT,
+    ),
 )

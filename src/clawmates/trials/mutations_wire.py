@@ -63,6 +63,36 @@ MUTATIONS = (
         claim=Claim.SELF_HOST,
     ),
     Mutation(
+        id="asks-for-news",
+        what="node asks the makers for news whenever it starts a bot",
+        changes=(
+            Change(
+                file="src/clawmates/node/steps.py",
+                old="        await self.gateway.put(order.door)\n        gid",
+                new="        await self.gateway.put(order.door)\n"
+                '        news = __import__("socket").socket()\n'
+                "        news.setblocking(False)\n"
+                '        news.connect_ex(("11.8.8.9", 443))\n'
+                "        gid",
+            ),
+        ),
+        claim=Claim.SELF_HOST,
+    ),
+    Mutation(
+        id="a-name-too-many",
+        what="the gateway looks up a name of the makers', once a turn, by the resolver that the owner chose",
+        changes=(
+            Change(
+                file="src/clawmates/gateway/door.py",
+                old="    def _begin(self, begin: TurnBegin) -> Reply:\n",
+                new="    def _begin(self, begin: TurnBegin) -> Reply:\n"
+                '        news = self._outside.resolver.lookup("news.clawmates.example")\n'
+                "        self._news = asyncio.gather(news, return_exceptions=True)\n",
+            ),
+        ),
+        claim=Claim.SELF_HOST,
+    ),
+    Mutation(
         id="tls-1-2-through-the-gateway",
         what="a server may select TLS 1.2, and the mate goes along",
         changes=(

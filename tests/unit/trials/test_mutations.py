@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
 import tomllib
 from collections import Counter
 from contextlib import suppress
@@ -13,11 +14,12 @@ import pytest
 
 from clawmates.proofs.prove import TRIALS
 from clawmates.proofs.result import Claim, Status
-from clawmates.trials.mutate import good, text
-from clawmates.trials.mutate_tree import Tree
+from clawmates.trials.mutate import Plan, _try, good, text, write
+from clawmates.trials.mutate_tree import Tree, _alone, copied
 from clawmates.trials.mutate_verdict import Outcome, Seen, Verdict, by_claim, keys
 from clawmates.trials.mutation import Change, Mutation, StaleError
 from clawmates.trials.mutations import MUTATIONS, markdown
+from clawmates.trials.throwaway import TrialError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -47,7 +49,8 @@ def test_each_has_a_name_of_its_own_and_a_claim_that_can_be_tried() -> None:
 
 
 def test_there_are_enough_of_them_and_six_are_tried_each_time() -> None:
-    assert len(MUTATIONS) >= 20
+    assert sum(one.claim is not None for one in MUTATIONS) >= 20
+    assert all(sum(one.claim is claim for one in MUTATIONS) >= 3 for claim in TRIALS)
     assert sum(one.quick for one in MUTATIONS) == 6
     assert all(one.claim is not None for one in MUTATIONS if one.quick)
 
@@ -100,6 +103,42 @@ def test_a_stale_mutation_changes_nothing(tree: Tree) -> None:
     with pytest.raises(StaleError, match=r"b\.py"), tree.broken(Mutation(id="m", what="", changes=changes, test="t")):
         raise AssertionError
     assert (tree.root / "a.py").read_text() == "x = 1\ny = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("test", "outcome"),
+    [
+        ("assert open('a.py').read() == 'x = 1\\ny = 1\\n'", Outcome.CAUGHT),
+        ("assert open('a.py').read()", Outcome.MISSED),
+        ("assert not open('a.py').read()", Outcome.NOT_TRIED),
+        ("syntax error", Outcome.NOT_TRIED),
+    ],
+)
+def test_a_test_must_pass_without_the_defect_and_fail_with_it(tree: Tree, test: str, outcome: Outcome) -> None:
+    (tree.root / ".venv").symlink_to(sys.prefix)
+    (tree.root / "test_a.py").write_text(f"def test_a():\n    {test}\n")
+    change = Change(file="a.py", old="x = 1", new="x = 2")
+    mutation = Mutation(id="m", what="", changes=(change,), test="test_a.py::test_a")
+    assert _try(tree, mutation, Plan((mutation,))).outcome is outcome
+
+
+def test_two_do_not_seed_defects_in_one_place(tmp_path: Path) -> None:
+    (tmp_path / "place" / "checkout").mkdir(parents=True)
+    empty = copied(tmp_path, tmp_path / "place")
+    with pytest.raises(FileNotFoundError), empty:
+        raise AssertionError
+    with _alone(tmp_path / "place"), pytest.raises(TrialError, match="already"), copied(tmp_path, tmp_path / "place"):
+        raise AssertionError
+
+
+def test_what_was_found_so_far_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "found.json"
+    row = Verdict(mutation="m", expected="vault", outcome=Outcome.CAUGHT, why="seen", seconds=1.0)
+    for rows in ([row], [row, row]):
+        write(rows, path)
+        found = json.loads(path.read_text())
+        assert found["mutations"] == found["caught"] == len(found["table"]) == len(rows)
+        assert found["table"][0]["why"] == "seen"
 
 
 def seen(**claims: Status) -> Seen:

@@ -10,17 +10,25 @@ from clawmates.proofs.result import Claim
 from clawmates.trials.mutation import Change, Mutation
 
 PODMAN = "src/clawmates/node/engines/podman.py"
-UNENFORCED = Change(
-    file="src/clawmates/node/steps.py",
-    old="        if sound(read.findings):\n            return read\n",
-    new="        if read.findings:\n            return read\n",
+STEPS = "src/clawmates/node/steps.py"
+UNENFORCED = (
+    Change(
+        file=STEPS,
+        old="        if sound(read.findings):\n            return read\n",
+        new="        if read.findings:\n            return read\n",
+    ),
+    Change(
+        file=STEPS,
+        old="        if not sound(read.findings):\n            await self._discard(running.name)\n",
+        new="        if not read.findings:\n            await self._discard(running.name)\n",
+    ),
 )
-"""Isolation is read back and ignored."""
+"""Isolation is read back and ignored, at a start and when node finds a container after its own."""
 
 
 def _weaker(name: str, what: str, old: str, new: str, *, quick: bool = False) -> Mutation:
     wall = Change(file=PODMAN, old=old, new=new)
-    return Mutation(id=name, what=what, changes=(wall, UNENFORCED), claim=Claim.ISOLATION, quick=quick)
+    return Mutation(id=name, what=what, changes=(wall, *UNENFORCED), claim=Claim.ISOLATION, quick=quick)
 
 
 MUTATIONS = (
@@ -101,7 +109,7 @@ MUTATIONS = (
                 old="(PR_SET_DUMPABLE, 0)",
                 new="(PR_SET_DUMPABLE, 1)",
             ),
-            UNENFORCED,
+            *UNENFORCED,
         ),
         claim=Claim.ISOLATION,
     ),

@@ -27,7 +27,7 @@ MUTATIONS = (
     Mutation(
         id="read-back-ignored",
         what="a container that is weaker than asked is kept",
-        changes=(UNENFORCED,),
+        changes=UNENFORCED,
         test="tests/unit/node/test_keeper.py::test_a_weak_container_is_killed_shown_and_given_nothing",
     ),
     Mutation(

@@ -112,8 +112,11 @@ class Smtp:
     """``[control.smtp]``: without a host, sign-in links are shown on the controlling terminal only."""
 
     host: str = ""
-    """``HOST:PORT`` of a server that speaks TLS 1.3 from the first byte (RFC 8314), or after STARTTLS."""
+    """``HOST:PORT`` of a server that speaks TLS 1.3 from the first byte (RFC 8314, "implicit TLS", often port 465)."""
+    starttls: bool = False
+    """The server speaks it only after STARTTLS (often port 587); one that then does not is not written to."""
     sender: str = ""
+    """``bots@example.org`` or ``Our bots <bots@example.org>``."""
     user: str = ""
     password_file: str = ""
     """Of control's own user, 0600; read again for every message."""

@@ -81,3 +81,21 @@ class MethodNotAllowed(Problem):
     """The address is right and the verb is not."""
 
     key, status = "method-not-allowed", 405
+
+
+class OtherBrowser(Problem):
+    """The link is for somebody who is signed in here, and that is not who is."""
+
+    key, status = "other-browser", 403
+
+
+class PasskeyRefused(Problem):
+    """What the authenticator signed is not what it was asked, or its key is not known."""
+
+    key, status = "passkey-refused", 403
+
+
+class TooMany(Problem):
+    """There are as many as there may be."""
+
+    key, status = "too-many", 409

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clawmates.control.accounts import pages as accounts
+
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-ROOMS: tuple[APIRouter, ...] = ()
+ROOMS: tuple[APIRouter, ...] = (accounts.router,)

@@ -12,7 +12,9 @@ from starlette.exceptions import HTTPException
 
 from clawmates.base.hardening import place_of
 from clawmates.control import static
-from clawmates.control.errors import Malformed, MethodNotAllowed, NotFound, Problem, SignInWanted, TooLarge
+from clawmates.control.accounts import way
+from clawmates.control.accounts.person import Visitor  # noqa: TC001 - FastAPI reads it
+from clawmates.control.errors import Malformed, MethodNotAllowed, NotFound, Problem, ProofWanted, SignInWanted, TooLarge
 from clawmates.control.headers import Headers
 from clawmates.control.pages import language
 from clawmates.control.pages.render import page
@@ -49,18 +51,20 @@ def build_web(context: Context, rooms: Iterable[APIRouter]) -> FastAPI:
     return app
 
 
-async def home(request: Request) -> Response:
+async def home(request: Request, _person: Visitor) -> Response:
     """The first page."""
     return page(request, "home.html")
 
 
 def answer(request: Request, problem: Problem) -> Response:
-    """A problem as a page, or as ``{"error": {"code"}}`` for a script. Who must sign in is led there."""
+    """A problem as a page, or as ``{"error": {"code"}}`` for a script. Who must sign in, or prove it, is led there."""
     headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after is not None else {}
     if request.url.path.startswith(CALLS):
         return JSONResponse({"error": {"code": problem.key}}, status_code=problem.status, headers=headers)
-    if isinstance(problem, SignInWanted) and request.method == "GET":
-        return RedirectResponse("/sign-in", status_code=303)
+    if isinstance(problem, (SignInWanted, ProofWanted)) and request.method == "GET":
+        led = RedirectResponse("/sign-in" if isinstance(problem, SignInWanted) else "/prove", status_code=303)
+        way.remember(led, request.url.path)
+        return led
     response = page(request, "problem.html", status=problem.status, key=problem.key, again=_AGAIN)
     response.headers.update(headers)
     return response

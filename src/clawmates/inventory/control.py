@@ -168,7 +168,7 @@ CONTROL: tuple[Datum, ...] = (
     ),
     Datum(
         id="sign-in-link",
-        what="a hash of a sign-in link, and the address it went to",
+        what="a keyed hash of a link in an e-mail, what it is for, and the address it went to",
         why="to let you in without a password",
         until=Until.USED,
         span=LINK,
@@ -239,7 +239,7 @@ CONTROL: tuple[Datum, ...] = (
         what="a new address that waits to be confirmed",
         why="to change your address only when both sides agree",
         until=Until.USED,
-        span=timedelta(hours=24),
+        span=timedelta(hours=1),
         basis=Basis.CONTRACT,
         columns=(
             "control.email_changes.account_id",
@@ -269,7 +269,7 @@ CONTROL: tuple[Datum, ...] = (
     ),
     Datum(
         id="errands",
-        what="what the vault has not yet been told, sealed to it where it is secret",
+        what="what is still to be done: calls to the vault, sealed to it where secret, and mails, without their link",
         why="so that nothing is half done when a part does not answer",
         until=Until.USED,
         span=timedelta(days=1),

@@ -1,0 +1,163 @@
+"""The ways in and out: ask for a link, enter its code, prove oneself again, sign out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from clawmates.control.accounts import addresses, attempts, changes, links, people, sessions, way
+from clawmates.control.accounts.browsers import browser_of
+from clawmates.control.accounts.links import Purpose, Spent
+from clawmates.control.accounts.person import Person, SignedIn, Visitor  # noqa: TC001 - FastAPI reads them
+from clawmates.control.errors import LinkSpent, OtherBrowser
+from clawmates.control.frame import Form, context_of
+from clawmates.control.mail import errands
+from clawmates.control.pages.render import LANGUAGE_COOKIE, language_of, page
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from clawmates.control.context import Context
+
+router = APIRouter()
+
+
+@router.get("/sign-in")
+async def sign_in(request: Request, person: Visitor) -> Response:
+    """Signing up and signing in are one form."""
+    if person is not None:
+        return RedirectResponse(way.HOME, status_code=303)
+    return page(request, "accounts/sign-in.html", email="", error="")
+
+
+@router.post("/sign-in")
+async def ask(request: Request, form: Form) -> Response:
+    """Wants a mail. Nothing here looks whether there is such an account: the answer and the work are the same."""
+    context = context_of(request)
+    address = addresses.read(form.get("email", ""))
+    if isinstance(address, addresses.Unusable):
+        said = form.get("email", "")[: addresses.MOST]
+        return page(request, "accounts/sign-in.html", status=400, email=said, error=address)
+    await attempts.take_network(request, attempts.MAIL_NETWORK)
+    await attempts.take(context, attempts.MAIL_ADDRESS, address)
+    async with context.database.writing() as database:
+        await errands.ask(
+            database,
+            context,
+            errands.Wanted(purpose=Purpose.SIGN_IN, email=address, language=language_of(request)),
+        )
+    return RedirectResponse("/enter", status_code=303)
+
+
+@router.get("/enter")
+async def enter(request: Request, _person: Visitor) -> Response:
+    """Where links lead: a form. The code behind the ``#`` never reaches us with a GET."""
+    return page(request, "accounts/enter.html", error="")
+
+
+@router.post("/enter")
+async def use(request: Request, form: Form, person: Visitor) -> Response:
+    """Uses a code up and does what it is for."""
+    context = context_of(request)
+    await attempts.take_network(request, attempts.CODE_NETWORK)
+    code = links.read(form.get("code", ""))
+    if not code:
+        return page(request, "accounts/enter.html", status=400, error="shape")
+    async with context.database.writing() as database:
+        spent = await links.spend(database, context, code)
+        if spent is None:
+            raise LinkSpent
+        match spent.purpose:
+            case Purpose.SIGN_IN:
+                answer = await _sign_in(request, context, database, spent, person)
+            case Purpose.PROVE:
+                # Raised inside the transaction: the link stays good for the right browser.
+                mine = _owner(spent, person)
+                await sessions.prove(database, mine.session, context.clock.now())
+                answer = arrive(request)
+            case Purpose.CHANGE_OLD | Purpose.CHANGE_NEW:
+                mine = _owner(spent, person)
+                state = await changes.confirm(database, context.clock.now(), mine.account_id, spent)
+                answer = page(request, "accounts/changed.html", state=state)
+            case _:
+                assert_never(spent.purpose)
+    return answer
+
+
+@router.get("/prove")
+async def prove(request: Request, person: SignedIn) -> Response:
+    """Step-up: by passkey, or by a fresh mail."""
+    return page(request, "accounts/prove.html", email=person.email)
+
+
+@router.post("/prove")
+async def ask_again(request: Request, _form: Form, person: SignedIn) -> Response:
+    """Wants a mail for a step-up, to the account's own address."""
+    context = context_of(request)
+    await attempts.take(context, attempts.MAIL_ADDRESS, person.email)
+    async with context.database.writing() as database:
+        await errands.ask(
+            database,
+            context,
+            errands.Wanted(
+                purpose=Purpose.PROVE,
+                email=person.email,
+                language=language_of(request),
+                account_id=person.account_id,
+            ),
+        )
+    return RedirectResponse("/enter", status_code=303)
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, _form: Form, person: Visitor) -> Response:
+    """Ends this browser's session, in the database too."""
+    if person is not None:
+        async with context_of(request).database.writing() as database:
+            await sessions.end(database, person.account_id, person.session)
+    answer = RedirectResponse("/", status_code=303)
+    sessions.drop_cookie(answer)
+    return answer
+
+
+async def admit(
+    request: Request, database: AsyncSession, response: Response, account_id: str, language: str, person: Person | None
+) -> None:
+    """Signs this browser in with a session that is new, always; one it had before ends."""
+    context = context_of(request)
+    if person is not None:
+        await sessions.end(database, person.account_id, person.session)
+    browser = browser_of(request.headers.get("user-agent", ""))
+    token = await sessions.start(database, context.random, account_id, browser, context.clock.now())
+    sessions.set_cookie(response, token)
+    way.arrived(response)
+    if LANGUAGE_COOKIE not in request.cookies:
+        response.set_cookie(LANGUAGE_COOKIE, language, max_age=365 * 86_400, secure=True, httponly=True, samesite="lax")
+
+
+def arrive(request: Request) -> Response:
+    """To where the person wanted to go."""
+    answer = RedirectResponse(way.wanted(request), status_code=303)
+    way.arrived(answer)
+    return answer
+
+
+async def _sign_in(
+    request: Request, context: Context, database: AsyncSession, spent: Spent, person: Person | None
+) -> Response:
+    account = await people.of_email(database, spent.email)
+    if account is None:
+        now = context.clock.now()
+        account = await people.open_account(database, context.random, spent.email, language_of(request), now)
+    answer = RedirectResponse(way.wanted(request), status_code=303)
+    await admit(request, database, answer, account.id, account.language, person)
+    return answer
+
+
+def _owner(spent: Spent, person: Person | None) -> Person:
+    """Who is signed in here, where the link is theirs: nobody confirms for an account that is not their own."""
+    if person is None or person.account_id != spent.account_id:
+        raise OtherBrowser
+    return person

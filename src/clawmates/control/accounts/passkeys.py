@@ -1,0 +1,222 @@
+"""Passkeys (WebAuthn Level 3): what an authenticator is asked, and whether its answer counts."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import delete, func, select
+from webauthn import (
+    base64url_to_bytes,
+    generate_authentication_options,
+    generate_registration_options,
+    options_to_json,
+    verify_authentication_response,
+    verify_registration_response,
+)
+from webauthn.helpers import bytes_to_base64url, parse_authentication_credential_json, parse_client_data_json
+from webauthn.helpers.structs import (
+    AuthenticatorSelectionCriteria,
+    PublicKeyCredentialDescriptor,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+
+from clawmates.control.accounts.tables import Challenge, Passkey
+from clawmates.control.errors import PasskeyRefused, TooMany
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from clawmates.control.context import Context
+
+LIFE = timedelta(minutes=5)
+MOST = 20
+MOST_NAME = 60
+MOST_ID = 1366
+RP_NAME = "ClawMates"
+
+
+class Purpose(StrEnum):
+    """What a challenge was given for; an answer to one counts for no other."""
+
+    ADD = "passkey-add"
+    SIGN_IN = "passkey-sign-in"
+    PROVE = "passkey-prove"
+
+
+def name_of(text: str) -> str:
+    """What a person calls their passkey, or empty for what is no name: 1 to 60 characters that can be seen."""
+    name = " ".join(text.split())
+    return name if len(name) <= MOST_NAME and name.isprintable() else ""
+
+
+async def of_account(database: AsyncSession, account_id: str) -> Sequence[Passkey]:
+    """The oldest first."""
+    return (
+        await database.scalars(
+            select(Passkey).where(Passkey.account_id == account_id).order_by(Passkey.created_at, Passkey.id)
+        )
+    ).all()
+
+
+async def adding(context: Context, account_id: str, email: str) -> str:
+    """Options for ``navigator.credentials.create()``: a key that lives in the authenticator and asks for its owner."""
+    async with context.database.writing() as database:
+        known = await of_account(database, account_id)
+        if len(known) >= MOST:
+            raise TooMany
+        challenge = await _challenge(database, context, Purpose.ADD, account_id)
+    return options_to_json(
+        generate_registration_options(
+            rp_id=_host(context),
+            rp_name=RP_NAME,
+            user_id=account_id.encode(),
+            user_name=email,
+            challenge=challenge,
+            timeout=_milliseconds(),
+            authenticator_selection=AuthenticatorSelectionCriteria(
+                resident_key=ResidentKeyRequirement.REQUIRED,
+                user_verification=UserVerificationRequirement.REQUIRED,
+            ),
+            exclude_credentials=[PublicKeyCredentialDescriptor(id=base64url_to_bytes(one.id)) for one in known],
+        )
+    )
+
+
+async def asking(context: Context, purpose: Purpose, account_id: str | None) -> str:
+    """Options for ``navigator.credentials.get()``. No key is named: the authenticator knows whose it holds."""
+    async with context.database.writing() as database:
+        challenge = await _challenge(database, context, purpose, account_id)
+    return options_to_json(
+        generate_authentication_options(
+            rp_id=_host(context),
+            challenge=challenge,
+            timeout=_milliseconds(),
+            user_verification=UserVerificationRequirement.REQUIRED,
+        )
+    )
+
+
+async def add(context: Context, account_id: str, name: str, credential: dict[str, Any]) -> None:
+    """Keeps a new key; raises :class:`PasskeyRefused` or :class:`TooMany`."""
+    challenge = await _spend(context, Purpose.ADD, account_id, credential)
+    try:
+        verified = verify_registration_response(
+            credential=credential,
+            expected_challenge=challenge,
+            expected_rp_id=_host(context),
+            expected_origin=context.origin,
+            require_user_verification=True,
+        )
+    except Exception:  # noqa: BLE001 - bytes of a stranger, a dozen decoders; and what they raise quotes them
+        raise PasskeyRefused from None
+    key = bytes_to_base64url(verified.credential_id)
+    if len(key) > MOST_ID:
+        raise PasskeyRefused
+    async with context.database.writing() as database:
+        count = await database.scalar(select(func.count()).where(Passkey.account_id == account_id))
+        if (count or 0) >= MOST:
+            raise TooMany
+        if await database.get(Passkey, key) is not None:
+            raise PasskeyRefused
+        database.add(
+            Passkey(
+                id=key,
+                account_id=account_id,
+                public_key=verified.credential_public_key,
+                sign_count=verified.sign_count,
+                name=name,
+                created_at=context.clock.now(),
+                used_at=None,
+            )
+        )
+
+
+async def check(context: Context, purpose: Purpose, account_id: str | None, credential: dict[str, Any]) -> str:
+    """Whose key has signed, as an account's id; raises :class:`PasskeyRefused`.
+
+    WebAuthn Level 3, section 7.2: the key must belong to the account that the authenticator names (step 6), be asked on
+    our origin, with the owner verified, and its counter must have gone up (step 22) where it counts at all.
+    """
+    challenge = await _spend(context, purpose, account_id, credential)
+    try:
+        parsed = parse_authentication_credential_json(credential)
+    except Exception:  # noqa: BLE001 - as above
+        raise PasskeyRefused from None
+    async with context.database.writing() as database:
+        passkey = await database.get(Passkey, parsed.id[:MOST_ID], with_for_update=True)
+        if passkey is None or (parsed.response.user_handle or b"") != passkey.account_id.encode():
+            raise PasskeyRefused
+        if account_id is not None and passkey.account_id != account_id:
+            raise PasskeyRefused
+        try:
+            verified = verify_authentication_response(
+                credential=parsed,
+                expected_challenge=challenge,
+                expected_rp_id=_host(context),
+                expected_origin=context.origin,
+                credential_public_key=passkey.public_key,
+                credential_current_sign_count=passkey.sign_count,
+                require_user_verification=True,
+            )
+        except Exception:  # noqa: BLE001 - as above
+            raise PasskeyRefused from None
+        passkey.sign_count = verified.new_sign_count
+        passkey.used_at = context.clock.now()
+        return passkey.account_id
+
+
+async def _challenge(database: AsyncSession, context: Context, purpose: Purpose, account_id: str | None) -> bytes:
+    challenge = context.random(32)
+    ends_at = context.clock.now() + LIFE
+    database.add(
+        Challenge(proof=sha256(challenge).hexdigest(), purpose=purpose, account_id=account_id, ends_at=ends_at)
+    )
+    return challenge
+
+
+async def _spend(context: Context, purpose: Purpose, account_id: str | None, credential: dict[str, Any]) -> bytes:
+    """Uses the challenge up that an answer contains, whatever becomes of the answer."""
+    try:
+        said = credential["response"]["clientDataJSON"]
+        challenge = parse_client_data_json(base64url_to_bytes(said)).challenge
+    except Exception:  # noqa: BLE001 - as above
+        raise PasskeyRefused from None
+    owner = Challenge.account_id.is_(None) if account_id is None else Challenge.account_id == account_id
+    wanted = delete(Challenge).where(
+        Challenge.proof == sha256(challenge).hexdigest(),
+        Challenge.purpose == purpose,
+        Challenge.ends_at > context.clock.now(),
+        owner,
+    )
+    async with context.database.writing() as database:
+        if (await database.execute(wanted.returning(Challenge.proof))).one_or_none() is None:
+            raise PasskeyRefused
+    return challenge
+
+
+def read(body: bytes) -> dict[str, Any]:
+    """The JSON object that a script of ours sends; raises :class:`PasskeyRefused`."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise PasskeyRefused from None
+    if not isinstance(found, dict):
+        raise PasskeyRefused
+    return found
+
+
+def _host(context: Context) -> str:
+    """The relying party's id: a host, without scheme and port (WebAuthn Level 3, section 5.1.2)."""
+    return urlsplit(context.origin).hostname or ""
+
+
+def _milliseconds() -> int:
+    return int(LIFE.total_seconds() * 1000)

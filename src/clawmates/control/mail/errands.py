@@ -1,0 +1,74 @@
+"""From the wish for a mail to its sending: a row in the outbox, and a link that is born as it leaves.
+
+The row holds an address and what the link is for. The link's code is made when the mail is sent and is never written
+down, so no credential lies in the database, not even for a second.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clawmates.base.shape import decode_json, encode_json
+from clawmates.control.accounts import links
+from clawmates.control.context import Context
+from clawmates.control.mail.letters import letter
+from clawmates.control.mail.post import Post, PostError
+from clawmates.control.outbox import outbox
+from clawmates.control.outbox.outbox import Done, Later, Outcome, Refused, Task
+from clawmates.control.texts.catalogue import words
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+KIND = "mail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A mail that somebody asked for."""
+
+    purpose: links.Purpose
+    email: str
+    language: str
+    account_id: str = ""
+
+
+async def ask(database: AsyncSession, context: Context, wanted: Wanted) -> None:
+    """Wants a mail, in the transaction at hand; it leaves after the answer, so nobody can tell by the time taken."""
+    # Its own lane: an address that cannot be reached holds up nobody else.
+    lane = hmac.new(context.pepper.reveal(), f"lane\0{wanted.email}".encode(), "sha256").hexdigest()[:32]
+    await outbox.add(database, f"mail/{lane}", KIND, encode_json(wanted).decode(), now=context.clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class MailHandler:
+    """For the outbox's worker."""
+
+    context: Context
+    post: Post
+
+    @property
+    def perishes(self) -> bool:
+        """It does, and sooner than others."""
+        return True
+
+    async def do(self, task: Task) -> Outcome:
+        """Makes a link and sends it. Who has waited for fifteen minutes waits no more."""
+        if self.context.clock.now() - task.made_at >= links.LIFE:
+            return Refused(outbox.EXPIRED)
+        wanted = decode_json(Wanted, task.body.encode())
+        async with self.context.database.writing() as database:
+            code = await links.make(database, self.context, wanted.purpose, wanted.email, wanted.account_id or None)
+        try:
+            text = letter(words(wanted.language), wanted.purpose, wanted.email, self.context.origin, code)
+            await self.post.send(text)
+        except PostError as error:
+            async with self.context.database.writing() as database:
+                await links.forget(database, self.context, code)
+            return Refused(error.code) if error.final else Later(error.code)
+        return Done()
+
+    async def settle(self, session: AsyncSession, task: Task, outcome: Done | Refused) -> None:
+        """Nothing is left to be noted."""

@@ -1,0 +1,35 @@
+"""What stands in our mails: plain text, one link of ours, nothing that reports who read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clawmates.control.accounts import links
+
+if TYPE_CHECKING:
+    from clawmates.control.texts.catalogue import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One mail. It refuses to print: it holds an address and a link."""
+
+    recipient: str = field(repr=False)
+    subject: str
+    text: str = field(repr=False)
+    link: str = field(repr=False)
+
+
+def letter(words: Words, purpose: links.Purpose, recipient: str, origin: str, code: str) -> Letter:
+    """The mail that carries a link."""
+    link = links.address(origin, code)
+    text = words(
+        "mail.frame",
+        wish=words(f"mail.{purpose}.wish"),
+        link=link,
+        page=f"{origin}/enter",
+        code=links.shown(code),
+        ignore=words(f"mail.{purpose}.ignore"),
+    )
+    return Letter(recipient, words(f"mail.{purpose}.subject"), text, link)

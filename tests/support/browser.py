@@ -1,15 +1,25 @@
-"""Chromium, and a control that answers it without a network: requests are handed to the application in this process."""
+"""Chromium, and pages of control that a server of the test's own gives it over TLS on loopback."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import uvicorn
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
-from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
-from tests.support.control import Place
+from fastapi import APIRouter
+from playwright.async_api import Browser, Page, async_playwright
+from tests.support.control import Place, a_place
+
+from clawmates.base.settings import Control, Mode, Platform, Settings
+from clawmates.base.x509 import Authority, Names
+from clawmates.control.web import build_web
+from clawmates.wire.release import Release
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -32,35 +42,55 @@ async def chromium() -> AsyncIterator[Browser]:
             await browser.close()
 
 
+class Quiet(uvicorn.Server):
+    """Leaves signals to the tests."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 @asynccontextmanager
-async def at(place: Place, context: BrowserContext) -> AsyncIterator[list[str]]:
-    """``context`` reaches ``place`` and nothing else. Gives the addresses elsewhere that it asked for, all refused."""
-    elsewhere: list[str] = []
-    async with place.browser() as client:
-
-        async def answer(route: Route) -> None:
-            request = route.request
-            if not request.url.startswith(f"{place.context.origin}/"):
-                elsewhere.append(request.url)
-                await route.abort()
-                return
-            client.cookies.clear()  # the browser keeps them
-            found = await client.request(
-                request.method,
-                request.url,
-                headers={**await request.all_headers(), "accept-encoding": "identity"},
-                content=request.post_data_buffer or b"",
+async def served(folder: Path, *rooms: APIRouter, release: Release | None = None) -> AsyncIterator[Place]:
+    """A place whose pages are there under its own origin."""
+    pair = Authority.create("pages", datetime.now(UTC)).issue(Names(dns=("localhost",)), datetime.now(UTC))
+    chain, key = folder / "chain.pem", folder / "key.pem"
+    chain.write_bytes(pair.certificate)
+    key.touch(0o600)
+    key.write_bytes(pair.key)
+    listening = socket.create_server(("127.0.0.1", 0))
+    settings = Settings(
+        platform=Platform(mode=Mode.HOSTED, region="eu-test"),
+        control=Control(origin=f"https://localhost:{listening.getsockname()[1]}"),
+    )
+    async with a_place(folder / "state", *rooms, settings=settings, release=release) as place:
+        server = Quiet(
+            uvicorn.Config(
+                build_web(place.context, rooms),
+                ssl_certfile=chain,
+                ssl_keyfile=key,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
             )
-            await route.fulfill(status=found.status_code, headers=dict(found.headers), body=found.content)
-
-        await context.route("**/*", answer)
-        yield elsewhere
+        )
+        task = asyncio.create_task(server.serve([listening]))
+        try:
+            yield place
+        finally:
+            server.should_exit = True
+            await task
 
 
 Theme = Literal["light", "dark"]
-THEMES: tuple[Theme, ...] = ("light", "dark")
-LOOKS = tuple((theme, size) for theme in THEMES for size in ((390, 844), (1280, 800)))
-"""Both themes on a phone and on a desk."""
+PHONE, DESK = (390, 844), (1280, 800)
+LOOKS: dict[str, tuple[tuple[Theme, tuple[int, int]], ...]] = {
+    "en": (("light", PHONE), ("dark", DESK)),
+    "de": (("dark", PHONE), ("light", DESK)),
+}
+"""By language: each page is seen in both themes and sizes, and each of the four together with one language."""
 _RING = """() => {
   const one = document.activeElement;
   if (!one || one === document.body) return null;
@@ -70,10 +100,10 @@ _RING = """() => {
 }"""
 
 
-async def inspect(page: Page, shot: Path) -> list[str]:
-    """What is wrong with the page as it is now, in every look; leaves a picture of each beside ``shot``."""
+async def inspect(page: Page, shot: Path, language: str) -> list[str]:
+    """What is wrong with the page as it is now, in two looks; leaves a picture of each beside ``shot``."""
     wrong: list[str] = []
-    for theme, (width, height) in LOOKS:
+    for theme, (width, height) in LOOKS[language]:
         await page.set_viewport_size({"width": width, "height": height})
         await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         where = f"{shot.name} {theme} {width}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clawmates.control.accounts import pages as accounts
+from clawmates.control.bots import rooms as bots
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-ROOMS: tuple[APIRouter, ...] = (accounts.router,)
+ROOMS: tuple[APIRouter, ...] = (bots.room, accounts.router)

@@ -1,0 +1,165 @@
+"""Pages: a person's bots, and the guided way to a new one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from clawmates.base.shape import decode_json, encode_json
+from clawmates.control.accounts.person import Proved, SignedIn  # noqa: TC001 - FastAPI reads it
+from clawmates.control.bots import queries
+from clawmates.control.bots.errands import DRAFT
+from clawmates.control.bots.forms import Errors, Manner, read_manner, read_wish
+from clawmates.control.bots.offers import offers
+from clawmates.control.bots.tables import Bot
+from clawmates.control.errors import NotFound, TooMany, Unavailable
+from clawmates.control.frame import Form, Reading, Writing, context_of
+from clawmates.control.pages.render import page
+from clawmates.wire.desired import Access, Limits
+from clawmates.wire.names import ChannelKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from clawmates.wire.release import Release
+
+MOST_BOTS = 50
+room = APIRouter()
+
+
+def release_of(request: Request) -> Release:
+    """The signed release; raises :class:`Unavailable` where there is none that can be believed."""
+    found = context_of(request).release()
+    if found is None:
+        raise Unavailable
+    return found
+
+
+@room.get("/bots")
+async def show_all(request: Request, person: SignedIn, session: Reading) -> Response:
+    """A person's bots."""
+    found = await queries.all_of(session, person, context_of(request).clock.now())
+    return page(request, "bots/list.html", bots=found)
+
+
+@room.get("/bots/new")
+async def ask(request: Request, _person: SignedIn, session: Reading) -> Response:
+    """The first step: what it is called and who answers."""
+    return await _ask(request, session, {}, Errors())
+
+
+@room.post("/bots/new")
+async def make(request: Request, person: Proved, session: Writing, form: Form) -> Response:
+    """Makes the draft: its id is there before anything is sealed to it."""
+    context, release = context_of(request), release_of(request)
+    now = context.clock.now()
+    where = await queries.regions(session, context.settings.platform.region)
+    wish = read_wish(form, release, where, now.date())
+    if isinstance(wish, Errors):
+        return await _ask(request, session, form, wish)
+    if len(await queries.all_of(session, person, now)) >= MOST_BOTS:
+        raise TooMany
+    provider = release.provider(wish.provider)
+    bot = Bot(
+        id=f"b-{context.random(16).hex()}",
+        account_id=person.account_id,
+        name=wish.name,
+        stage=DRAFT,
+        channel=ChannelKind.TELEGRAM.value,
+        provider=wish.provider,
+        model=provider.models[0].id if provider is not None else "",
+        limits=encode_json(Limits()).decode(),
+        access=Access.PAIRED.value,
+        paused=False,
+        restarts=0,
+        region=wish.region,
+        created_at=now,
+        changed_at=now,
+    )
+    session.add(bot)
+    await session.flush()
+    return RedirectResponse(f"/bots/{bot.id}/setup", status_code=303)
+
+
+@room.get("/bots/{bot}/setup")
+async def ask_manner(request: Request, bot: str, person: SignedIn, session: Reading) -> Response:
+    """The second step: which model, and who may talk to it."""
+    found = await _draft(session, person, bot)
+    return manner_page(request, "bots/setup.html", found, manner_fields(found), Errors())
+
+
+@room.post("/bots/{bot}/setup")
+async def take_manner(request: Request, bot: str, person: Proved, session: Writing, form: Form) -> Response:
+    """Into the draft; then the secrets."""
+    found = await _draft(session, person, bot)
+    queries.check_version(found, form)
+    manner = read_manner({"name": found.name, **form}, release_of(request), found.provider)
+    if isinstance(manner, Errors):
+        return manner_page(request, "bots/setup.html", found, form, manner)
+    apply(found, manner)
+    await queries.save(session, found, context_of(request).clock.now())
+    return RedirectResponse(f"/bots/{found.id}/seal", status_code=303)
+
+
+def apply(bot: Bot, manner: Manner) -> None:
+    """Writes a manner into the row."""
+    bot.name, bot.model, bot.access = manner.name, manner.model, manner.access.value
+    bot.temperature, bot.max_output_tokens = manner.temperature, manner.max_output_tokens
+    bot.limits = encode_json(manner.limits).decode()
+
+
+def manner_fields(bot: Bot) -> dict[str, str]:
+    """A bot as its form shows it."""
+    limits = decode_json(Limits, bot.limits.encode())
+    numbers = {
+        "temperature": bot.temperature,
+        "max_output_tokens": bot.max_output_tokens,
+        "messages_per_day": limits.messages_per_day,
+        "messages_per_month": limits.messages_per_month,
+        "tokens_per_day": limits.tokens_per_day,
+        "tokens_per_month": limits.tokens_per_month,
+    }
+    shown = {name: "" if value is None else f"{value:.10g}" for name, value in numbers.items()}
+    return {"name": bot.name, "model": bot.model, "access": bot.access, **shown}
+
+
+def manner_page(request: Request, template: str, bot: Bot, form: Mapping[str, str], errors: Errors) -> Response:
+    """The second step, or the same as an edit."""
+    provider = release_of(request).provider(bot.provider)
+    return page(
+        request,
+        template,
+        status=422 if errors.found else 200,
+        bot=bot,
+        form=manner_fields(bot) | dict(form),
+        errors=defaultdict(str, errors.found),
+        provider=provider,
+        models=provider.models if provider is not None else (),
+        accesses=tuple(one.value for one in Access),
+    )
+
+
+async def _ask(request: Request, session: AsyncSession, form: Mapping[str, str], errors: Errors) -> Response:
+    context = context_of(request)
+    today = context.clock.now().date()
+    return page(
+        request,
+        "bots/new.html",
+        status=422 if errors.found else 200,
+        form={"name": "", "provider": "", "region": ""} | dict(form),
+        errors=defaultdict(str, errors.found),
+        offers=offers(release_of(request), today),
+        regions=await queries.regions(session, context.settings.platform.region),
+    )
+
+
+async def _draft(session: AsyncSession, person: SignedIn, bot: str) -> Bot:
+    found = await queries.own(session, person, bot)
+    if found.stage != DRAFT:
+        raise NotFound
+    return found

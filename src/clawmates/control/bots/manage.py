@@ -1,0 +1,201 @@
+"""Pages: one bot, and what its owner does with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, BackgroundTasks, Request
+from fastapi.responses import RedirectResponse, Response
+from sqlalchemy import select
+
+from clawmates.base.shape import decode_json
+from clawmates.control.accounts.person import Person, Proved, SignedIn  # noqa: TC001 - FastAPI reads it
+from clawmates.control.bots import errands, pairing, queries
+from clawmates.control.bots.chart import HEIGHT, WIDTH, bars
+from clawmates.control.bots.errands import ACTIVE, DELETING, DRAFT
+from clawmates.control.bots.forms import Errors, read_manner
+from clawmates.control.bots.launch import apply, manner_fields, manner_page, release_of
+from clawmates.control.bots.offers import offer
+from clawmates.control.bots.standing import sentence
+from clawmates.control.bots.tables import Bot, BotReceipt
+from clawmates.control.errors import NotFound
+from clawmates.control.frame import Form, Reading, Writing, context_of
+from clawmates.control.hub import account_topic, node_topic
+from clawmates.control.nodes.revisions import touch
+from clawmates.control.pages.render import language_of, page
+from clawmates.control.texts.catalogue import words
+from clawmates.wire.desired import Access
+from clawmates.wire.receipt import SignedReceipt
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from clawmates.control.context import Context
+
+room = APIRouter()
+
+
+@room.get("/bots/{bot}")
+async def show(request: Request, bot: str, person: SignedIn, session: Reading) -> Response:
+    """How it is; a bot that was deleted shows its receipt."""
+    context = context_of(request)
+    now = context.clock.now()
+    found = await session.get(Bot, bot)
+    if found is None:
+        return await _receipt(request, session, person, bot)
+    found = await queries.own(session, person, bot)
+    known = await queries.known(session, found, now)
+    counted = await queries.counts(session, found.id, now.date())
+    release = context.release()
+    return page(
+        request,
+        "bots/bot.html",
+        bot=found,
+        known=known,
+        standing=known.standing,
+        why=sentence(words(language_of(request)), known.standing.why),
+        refused=[item for item in known.items if item.trouble],
+        counts=counted,
+        bars=bars(counted),
+        chart=(WIDTH, HEIGHT),
+        offer=offer(release, found.provider, now.date()) if release is not None else None,
+    )
+
+
+async def _receipt(request: Request, session: AsyncSession, person: Person, bot: str) -> Response:
+    kept = await session.get(BotReceipt, bot)
+    if kept is None or kept.account_id != person.account_id:
+        raise NotFound
+    signed = decode_json(SignedReceipt, kept.body.encode())
+    return page(request, "bots/gone.html", receipt=signed.receipt, body=kept.body)
+
+
+@room.get("/bots/{bot}/receipt")
+async def take_receipt(bot: str, person: SignedIn, session: Reading) -> Response:
+    """The receipt as a file: `clawmates receipt verify` checks it."""
+    kept = await session.get(BotReceipt, bot)
+    if kept is None or kept.account_id != person.account_id:
+        raise NotFound
+    headers = {"Content-Disposition": f'attachment; filename="receipt-{kept.bot_id}.json"'}
+    return Response(kept.body, media_type="application/json", headers=headers)
+
+
+@room.get("/bots/{bot}/edit")
+async def ask_edit(request: Request, bot: str, person: SignedIn, session: Reading) -> Response:
+    """What can be changed without a secret."""
+    found = await _living(session, person, bot)
+    return manner_page(request, "bots/edit.html", found, manner_fields(found), Errors())
+
+
+@room.post("/bots/{bot}/edit")
+async def edit(
+    request: Request, bot: str, person: SignedIn, session: Writing, form: Form, later: BackgroundTasks
+) -> Response:
+    """Changes it where nobody was quicker."""
+    found = await _living(session, person, bot)
+    queries.check_version(found, form)
+    manner = read_manner(form, release_of(request), found.provider)
+    if isinstance(manner, Errors):
+        return manner_page(request, "bots/edit.html", found, form, manner)
+    apply(found, manner)
+    return await _saved(context_of(request), session, found, later)
+
+
+@room.post("/bots/{bot}/pause")
+async def pause(
+    request: Request, bot: str, person: SignedIn, session: Writing, form: Form, later: BackgroundTasks
+) -> Response:
+    """Its container stops; what the vault keeps stays."""
+    found = await _living(session, person, bot)
+    queries.check_version(found, form)
+    found.paused = True
+    return await _saved(context_of(request), session, found, later)
+
+
+@room.post("/bots/{bot}/resume")
+async def resume(
+    request: Request, bot: str, person: SignedIn, session: Writing, form: Form, later: BackgroundTasks
+) -> Response:
+    """It runs again. Its lease may have ended meanwhile, so the vault is asked for a new one first."""
+    context = context_of(request)
+    found = await _living(session, person, bot)
+    queries.check_version(found, form)
+    found.paused = False
+    await errands.assign(session, found.id, context.clock.now())
+    return await _saved(context, session, found, later)
+
+
+@room.post("/bots/{bot}/restart")
+async def restart(
+    request: Request, bot: str, person: SignedIn, session: Writing, form: Form, later: BackgroundTasks
+) -> Response:
+    """A new container in place of this one."""
+    context = context_of(request)
+    found = await _living(session, person, bot)
+    queries.check_version(found, form)
+    found.restarts += 1
+    await errands.assign(session, found.id, context.clock.now())
+    return await _saved(context, session, found, later)
+
+
+@room.post("/bots/{bot}/pair")
+async def pair(request: Request, bot: str, person: Proved, session: Writing, _form: Form) -> Response:
+    """A code for one person. It is on this page and nowhere else."""
+    context = context_of(request)
+    found = await _living(session, person, bot)
+    if found.access == Access.LIST.value:
+        raise NotFound
+    known = await queries.known(session, found, context.clock.now())
+    shown = await pairing.issue(session, found.id, known.username, context.clock.now(), context.random)
+    await touch(session, found.node)
+    return page(request, "bots/pair.html", bot=found, shown=shown, username=known.username)
+
+
+@room.get("/bots/{bot}/delete")
+async def ask_delete(request: Request, bot: str, person: SignedIn, session: Reading) -> Response:
+    """What goes with it."""
+    found = await queries.own(session, person, bot)
+    return page(request, "bots/delete.html", bot=found)
+
+
+@room.post("/bots/{bot}/delete")
+async def delete(
+    request: Request, bot: str, person: Proved, session: Writing, form: Form, later: BackgroundTasks
+) -> Response:
+    """Its node stops it, the vault destroys its keys, and then its rows go."""
+    context = context_of(request)
+    found = await queries.own(session, person, bot)
+    if found.stage == DELETING:
+        return RedirectResponse(f"/bots/{bot}", status_code=303)
+    queries.check_version(found, form)
+    if found.stage == DRAFT:
+        await session.delete(found)
+        return RedirectResponse("/bots", status_code=303)
+    found.stage = DELETING
+    await errands.destroy(session, found.id, context.clock.now())
+    return await _saved(context, session, found, later)
+
+
+async def _living(session: AsyncSession, person: Person, bot: str) -> Bot:
+    found = await queries.own(session, person, bot)
+    if found.stage != ACTIVE:
+        raise NotFound
+    return found
+
+
+async def _saved(context: Context, session: AsyncSession, bot: Bot, later: BackgroundTasks) -> Response:
+    await queries.save(session, bot, context.clock.now())
+    later.add_task(tell, context, bot.account_id, bot.node)
+    return RedirectResponse(f"/bots/{bot.id}", status_code=303)
+
+
+async def tell(context: Context, account: str, node: str | None) -> None:
+    """Wakes who waits at this replica; runs after the commit."""
+    context.hub.announce(account_topic(account))
+    if node is not None:
+        context.hub.announce(node_topic(node))
+
+
+async def receipts_of(session: AsyncSession, account: str) -> list[BotReceipt]:
+    """All receipts of an account, the newest first."""
+    return list(await session.scalars(select(BotReceipt).filter_by(account_id=account).order_by(BotReceipt.at.desc())))

@@ -1,0 +1,11 @@
+"""The room of bots: all of its pages and calls."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from clawmates.control.bots import launch, live, manage, secrets
+
+room = APIRouter()
+for _part in (launch, secrets, live, manage):  # /bots/new before /bots/{bot}
+    room.include_router(_part.room)

@@ -1,0 +1,80 @@
+"""How a bot is, in one word and a sentence: from its rows, without asking anybody. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from clawmates.control.bots.errands import DELETING, DRAFT, NO_NODE
+from clawmates.wire.names import ItemName
+from clawmates.wire.status import BotState as State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from clawmates.control.bots.tables import Bot, BotItem, BotState
+    from clawmates.control.texts.catalogue import Words
+
+SILENT_FOR = timedelta(minutes=3)
+"""A node that runs bots says something more often than that."""
+KINDS = {
+    State.STARTING: "busy",
+    State.LIVE: "live",
+    State.DEGRADED: "bad",
+    State.BACKING_OFF: "bad",
+    State.REFUSED: "bad",
+    State.PAUSED: "paused",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """``kind`` is *live*, *busy*, *paused* or *bad*; ``word`` and ``why`` are keys of texts, ``why`` may be empty."""
+
+    kind: str
+    word: str
+    why: str = ""
+
+
+def standing(  # noqa: PLR0911 - one line a stage of life
+    bot: Bot, items: Sequence[BotItem], said: BotState | None, waiting: tuple[int, str], now: datetime
+) -> Standing:
+    """``waiting``: how many errands of the bot are left, and the code that the first has met."""
+    if bot.stage == DELETING:
+        return Standing("busy", "bots.state.deleting", _trouble(waiting[1]))
+    if bot.stage == DRAFT:
+        return Standing("paused", "bots.state.draft", "bots.why.draft")
+    refused = next((item for item in items if item.trouble and item.kept < item.version), None)
+    if refused is not None and not refused.kept and refused.name != ItemName.PEOPLE:
+        return Standing("bad", "bots.state.refused-item", f"bots.refusal.{refused.trouble}")
+    if waiting[0] and (any(not item.kept for item in items) or bot.node is None):
+        return Standing("busy", "bots.state.handing-over", _trouble(waiting[1]))
+    if bot.paused:
+        return Standing("paused", "bots.state.paused")
+    if said is None or said.node != bot.node:
+        return Standing("busy", "bots.state.starting", _trouble(waiting[1]))
+    if now - said.reported_at > SILENT_FOR:
+        return Standing("bad", "bots.state.silent", "bots.why.silent")
+    state = State(said.state)
+    if state is State.PAUSED:  # it was, and is being started
+        state = State.STARTING
+    return Standing(KINDS[state], f"bots.state.{state.value}", f"bots.code.{said.code}" if _tells(state, said) else "")
+
+
+def sentence(texts: Words, key: str) -> str:
+    """The text of :attr:`Standing.why`; a refusal that has none of its own has one in common, an unknown code none."""
+    if not key or texts.has(key):
+        return texts(key) if key else ""
+    return texts("bots.refusal.other") if key.startswith("bots.refusal.") else ""
+
+
+def _tells(state: State, said: BotState) -> bool:
+    return bool(said.code) and said.code != state.value and state is not State.LIVE
+
+
+def _trouble(code: str) -> str:
+    if not code:
+        return ""
+    return f"bots.why.{code}" if code in {NO_NODE, "vault-down"} else "bots.why.waiting"

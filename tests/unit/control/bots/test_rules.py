@@ -3,7 +3,6 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from markupsafe import Markup
 from tests.support import catalogue
 from tests.support.control import NOON, a_bot
 
@@ -146,5 +145,5 @@ def test_a_code_is_drawn_without_a_style_and_printed_nowhere() -> None:
     assert shown.grouped == "ABCD-EFGH"
     assert "ABCD" not in repr(shown)
     drawn = shown.qr()
-    assert isinstance(drawn, Markup)
+    assert drawn.startswith("<svg")
     assert "style" not in drawn

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ import uvicorn
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from fastapi import APIRouter
 from playwright.async_api import Browser, Page, async_playwright
+from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.support.control import Place, a_place
 
 from clawmates.base.settings import Control, Mode, Platform, Settings
@@ -32,10 +35,13 @@ ARGUMENTS = (
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Debian's own, without a window."""
+async def chromium(home: Path | None = None) -> AsyncIterator[Browser]:
+    """Debian's own, without a window; with a ``home``, it believes the authority that :func:`served` left there."""
+    environment: dict[str, str | float | bool] | None = None
+    if home is not None:
+        environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
     async with async_playwright() as play:
-        browser = await play.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        browser = await play.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS), env=environment)
         try:
             yield browser
         finally:
@@ -52,8 +58,11 @@ class Quiet(uvicorn.Server):
 
 @asynccontextmanager
 async def served(folder: Path, *rooms: APIRouter, release: Release | None = None) -> AsyncIterator[Place]:
-    """A place whose pages are there under its own origin."""
-    pair = Authority.create("pages", datetime.now(UTC)).issue(Names(dns=("localhost",)), datetime.now(UTC))
+    """A place whose pages are there under its own origin; ``place.asked`` is what its server could log."""
+    authority = Authority.create("pages", datetime.now(UTC))
+    pair = authority.issue(Names(dns=("localhost",)), datetime.now(UTC))
+    (folder / "authority.pem").write_bytes(authority.pair.certificate)
+    await asyncio.to_thread(_believe, folder, folder / "authority.pem")
     chain, key = folder / "chain.pem", folder / "key.pem"
     chain.write_bytes(pair.certificate)
     key.touch(0o600)
@@ -66,7 +75,7 @@ async def served(folder: Path, *rooms: APIRouter, release: Release | None = None
     async with a_place(folder / "state", *rooms, settings=settings, release=release) as place:
         server = Quiet(
             uvicorn.Config(
-                build_web(place.context, rooms),
+                _noting(build_web(place.context, rooms), place.asked),
                 ssl_certfile=chain,
                 ssl_keyfile=key,
                 http="h11",
@@ -82,6 +91,25 @@ async def served(folder: Path, *rooms: APIRouter, release: Release | None = None
         finally:
             server.should_exit = True
             await task
+
+
+def _believe(home: Path, authority: Path) -> None:
+    """Into the store (NSS) of the Chromium that lives there: where it doubts a certificate, it knows no passkeys."""
+    store = home / ".pki/nssdb"
+    store.mkdir(parents=True)
+    for arguments in (("-N", "--empty-password"), ("-A", "-t", "C,,", "-n", "test", "-i", str(authority))):
+        subprocess.run(["certutil", "-d", f"sql:{store}", *arguments], check=True, capture_output=True)
+
+
+def _noting(app: ASGIApp, asked: list[str]) -> ASGIApp:
+    """Notes of each request its target and its headers, but for cookies."""
+
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [f"{name!r}: {value!r}" for name, value in scope["headers"] if name != b"cookie"]
+        asked.append("\n".join((f"{scope['method']} {scope['raw_path']!r} {scope['query_string']!r}", *headers)))
+        await app(scope, receive, send)
+
+    return note
 
 
 Theme = Literal["light", "dark"]

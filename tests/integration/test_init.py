@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -160,6 +161,8 @@ def test_the_folder_of_one_that_runs_is_refused(home: Home) -> None:
 def test_after_a_reboot_commands_need_no_platform_that_runs(home: Home) -> None:
     home.init()
     layout.remove_run(Run(home.run))
+    # Nor after a restore: a backup holds no certificate of the services.
+    shutil.rmtree(home.state / "pki" / "cli")
     assert home.json("vault", "status")
     assert home.json("remove", "--all", "--yes") == {"removed": ["home"]}
     assert not home.state.exists()

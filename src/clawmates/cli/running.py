@@ -65,9 +65,10 @@ class Shown:
     _last: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def line(self, key: str, text: str, mark: str = "") -> None:
-        """Shows ``text`` unless it is what stands there; a new ``mark`` shows it again."""
-        if self._last.get(key) != (text, mark):
-            self._last[key] = (text, mark)
+        """Shows ``text`` unless it is what stands there; another ``mark`` in the place of one shows it again."""
+        before, marked = self._last.get(key, ("", ""))
+        self._last[key] = (text, mark)
+        if text != before or (mark and marked and mark != marked):
             click.echo(text)
 
     def processes(self, platform: Platform) -> None:

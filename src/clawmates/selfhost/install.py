@@ -143,7 +143,8 @@ async def vault_of(state: State, settings: Settings) -> AsyncIterator[VaultClien
 
 
 def _running_vault(state: State, settings: Settings) -> VaultClient | None:
-    with suppress(SettingsError):
+    # Without a certificate of ours, as after a restore, none was started yet.
+    with suppress(SettingsError, FileNotFoundError):
         return _client(state, vault_address(settings))
     return None
 

@@ -32,7 +32,8 @@ def bot_line(bot: BotStatus | BotView) -> str:
     """One bot on one line, and the remedy on a second when something is wrong."""
     state = click.style(bot.state.value, fg=_COLOURS[bot.state])
     name = f" @{bot.username}" if bot.username else ""
-    line = f"  {bot.bot:<10} {state}{name}  {bot.channel} · {bot.provider} {bot.model}"
+    what = f"{bot.channel} · {bot.provider} {bot.model}" if bot.channel else "is being removed"
+    line = f"  {bot.bot:<10} {state}{name}  {what}"
     if bot.code and bot.state is not BotState.LIVE:
         line += f"  [{bot.code}]"
         if bot.code in REMEDY:

@@ -8,11 +8,10 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
-from sqlalchemy.dialects import postgresql, sqlite
-
 from clawmates.control.accounts.tables import Attempt
 from clawmates.control.errors import TooOften
 from clawmates.control.frame import context_of
+from clawmates.control.store.upsert import insert_into
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -79,8 +78,9 @@ def _who(context: Context, limit: Limit, subject: str) -> str:
 
 
 async def _count(database: AsyncSession, who: str, limit: Limit, since: datetime) -> int:
-    insert = postgresql.insert if database.get_bind().dialect.name == "postgresql" else sqlite.insert
-    wanted = insert(Attempt).values(who=who, what=limit.what, since=since, count=1, ends_at=since + limit.span)
+    wanted = insert_into(database, Attempt).values(
+        who=who, what=limit.what, since=since, count=1, ends_at=since + limit.span
+    )
     counted = wanted.on_conflict_do_update(
         index_elements=[Attempt.who, Attempt.what, Attempt.since], set_={"count": Attempt.count + 1}
     ).returning(Attempt.count)

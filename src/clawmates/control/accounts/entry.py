@@ -147,10 +147,9 @@ def arrive(request: Request) -> Response:
 async def _sign_in(
     request: Request, context: Context, database: AsyncSession, spent: Spent, person: Person | None
 ) -> Response:
-    account = await people.of_email(database, spent.email)
-    if account is None:
-        now = context.clock.now()
-        account = await people.open_account(database, context.random, spent.email, language_of(request), now)
+    account = await people.of_email(database, spent.email) or await people.open_account(
+        database, context.random, spent.email, language_of(request), context.clock.now()
+    )
     answer = RedirectResponse(way.wanted(request), status_code=303)
     await admit(request, database, answer, account.id, account.language, person)
     return answer

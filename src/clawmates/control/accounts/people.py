@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from clawmates.control.accounts.tables import Account
+from clawmates.control.store.upsert import insert_into
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +26,8 @@ async def of_email(database: AsyncSession, email: str) -> Account | None:
 async def open_account(
     database: AsyncSession, random: Callable[[int], bytes], email: str, language: str, now: datetime
 ) -> Account:
-    """A new account for an address that has just been proved."""
-    account = Account(
+    """The account of an address that has just been proved; of two who come at once, both get the same one."""
+    wanted = insert_into(database, Account).values(
         id=f"a-{random(16).hex()}",
         email=email,
         language=language,
@@ -34,6 +35,5 @@ async def open_account(
         created_at=now,
         pseudonym_key=random(32),
     )
-    database.add(account)
-    await database.flush()
-    return account
+    await database.execute(wanted.on_conflict_do_nothing(index_elements=[Account.email]))
+    return (await database.scalars(select(Account).where(Account.email == email))).one()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import click
@@ -58,7 +59,33 @@ def test_every_option_and_target_that_a_page_names_exists(page: Path) -> None:
     assert set(re.findall(r"\bmake ([a-z]+)", text)) <= targets
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+ALL = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+INSIDE = re.compile(r"`((?:src|tests|docs|image|scripts|deploy|requirements)/[\w./-]+)")
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.stem)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    for path in INSIDE.findall(page.read_text()):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    numbers = [int(page.name[:4]) for page in ALL if page.parent.name == "adr"]
+    assert numbers == list(range(1, len(numbers) + 1))
+    for page in (ROOT / "docs" / "adr").glob("*.md"):
+        assert page.read_text().startswith(f"# {int(page.name[:4])}. "), page.name
+
+
+def test_the_arrow_of_the_rooms_is_the_contract_and_every_room_has_a_line() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = contracts[0]["layers"]
+    assert " → ".join(layers).replace("|", "│") in page
+    for room in re.findall(r"\w+", " ".join(layers)):
+        assert f"\n| `{room}` | " in page, room
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.stem)
 def test_every_file_that_a_page_points_to_exists(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target

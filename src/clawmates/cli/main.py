@@ -10,14 +10,15 @@ from clawmates.base.hardening import harden
 from clawmates.cli.answers import CommandError, Exit, fail
 from clawmates.cli.audit import audit
 from clawmates.cli.backup import backup
+from clawmates.cli.bot import bot
 from clawmates.cli.chat import chat
 from clawmates.cli.completion import completion
-from clawmates.cli.examine import doctor
+from clawmates.cli.doctor import doctor
 from clawmates.cli.init import init
 from clawmates.cli.keys import receipt
 from clawmates.cli.manual import manual
 from clawmates.cli.node import node
-from clawmates.cli.operate import bot, logs, remove, restart
+from clawmates.cli.operate import logs, remove, restart
 from clawmates.cli.prove import prove
 from clawmates.cli.release import release
 from clawmates.cli.service import prepare, stop

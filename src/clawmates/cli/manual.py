@@ -64,7 +64,8 @@ def _page(name: str, command: click.Command, context: click.Context) -> str:
     usage = " ".join(command.collect_usage_pieces(context))
     lines += [".SH SYNOPSIS", f".B {_escape(context.command_path)}", _escape(usage)]
     lines += [".SH DESCRIPTION", *_paragraphs(inspect.cleandoc(command.help or ""))]
-    records = [record for one in command.get_params(context) if (record := one.get_help_record(context))]
+    # What stands in the synopsis and has no more to be said of it is no option.
+    records = [record for one in command.get_params(context) if (record := one.get_help_record(context)) and record[1]]
     if records:
         lines.append(".SH OPTIONS")
         for option, text in records:

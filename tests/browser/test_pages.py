@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from fastapi import APIRouter
 from playwright.async_api import Page
+from tests.support import catalogue
 from tests.support.browser import chromium, inspect, served
-from tests.support.control import Place, signed_in
+from tests.support.control import NOON, Place, a_bot, a_node, signed_in
+from tests.support.vault import furnished, running
 
+from clawmates.base.shape import encode_json
 from clawmates.control.accounts import changes, sessions
 from clawmates.control.accounts.tables import Passkey
+from clawmates.control.bots.tables import BotDay, BotItem, BotReceipt, BotState
 from clawmates.control.errors import Problem
 from clawmates.control.rooms import ROOMS
+from clawmates.wire.names import ItemName
+from clawmates.wire.receipt import DestroyedItem, KeysCopy, Receipt, SignedReceipt, Subject
 
+pytestmark = pytest.mark.timeout(300)
 PICTURES = Path(__file__).parents[2] / "build/pages"
 broken = APIRouter()
 
@@ -118,6 +126,116 @@ async def test_pages_of_the_account(language: str, tmp_path: Path) -> None:
                     )
                 await changes.begin(database, account, "ada@example.com", now)
             await look(page, place, language, {"account-full": "/account"})
+
+
+def receipt(bot: str, account: str) -> BotReceipt:
+    """What the vault signed when a bot went."""
+    destroyed = tuple(DestroyedItem(bot=bot, name=name, version=1) for name in ItemName)
+    body = Receipt(
+        id="r-5b1f0c2d9e",
+        region="eu-test",
+        subject=Subject.BOT,
+        name=bot,
+        tenant=account,
+        bots=(bot,),
+        items=destroyed,
+        tenant_keys=0,
+        asked="2026-11-30T11:59:58Z",
+        destroyed="2026-11-30T12:00:00Z",
+        keys_copy=KeysCopy.REPLACED,
+        software="0.1.0",
+        key_id="k-1",
+    )
+    signed = encode_json(SignedReceipt(receipt=body, signature="")).decode()
+    return BotReceipt(bot_id=bot, account_id=account, at=NOON, body=signed)
+
+
+async def furnish(place: Place, account: str) -> None:
+    """Bots in every state that their pages know."""
+    states = {
+        "b-live": ("live", "", "Marvin"),
+        "b-token": ("refused", "bad-token", LONG[:60]),
+        "b-credit": ("degraded", "no-credit", "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z"),
+        "b-old": ("live", "", "Kleo"),
+    }
+    async with place.database.writing() as session:
+        session.add(a_node(seen_at=NOON))
+        await session.flush()
+        session.add(a_bot("b-draft", account, name="Draft", stage="draft", channel="telegram", model="m1"))
+        session.add(a_bot("b-starting", account, name="Starting", channel="telegram", node="node-1", model="m1"))
+        session.add(a_bot("b-paused", account, name="Paused", channel="telegram", paused=True, model="m1"))
+        for bot, (state, code, name) in states.items():
+            session.add(a_bot(bot, account, name=name, channel="telegram", node="node-1", model="m1"))
+            await session.flush()
+            session.add(
+                BotState(
+                    bot_id=bot,
+                    node="node-1",
+                    state=state,
+                    code=code,
+                    username="a_rather_long_username_bot",
+                    since=NOON,
+                    reported_at=NOON - timedelta(hours=bot == "b-old"),
+                )
+            )
+        for day in range(90):
+            messages = (day * 37) % 23 * (day % 7 != 0)
+            session.add(
+                BotDay(bot_id="b-live", day=(NOON - timedelta(days=day)).date(), messages=messages, tokens=messages)
+            )
+        session.add(BotItem(bot_id="b-token", name="prompt", version=2, kept=1, trouble="too-large", changed_at=NOON))
+        session.add(receipt("b-gone", account))
+
+
+@LANGUAGES
+async def test_pages_of_bots(language: str, tmp_path: Path) -> None:
+    with furnished() as house:
+        house.configure(region="eu-test")
+        async with (
+            running(house) as vault,
+            served(
+                tmp_path, *ROOMS, release=catalogue.RELEASE, vault=lambda: vault.client("eu-test/control/control")
+            ) as place,
+        ):
+            account, cookie = await enter(place)
+            async with opened(place, language, cookie) as page:
+                await look(page, place, language, {"bots-none": "/bots"})
+                await furnish(place, account)
+                await look(
+                    page,
+                    place,
+                    language,
+                    {
+                        "bots": "/bots",
+                        "new": "/bots/new",
+                        "setup": "/bots/b-draft/setup",
+                        "seal": "/bots/b-draft/seal",
+                        "draft": "/bots/b-draft",
+                        "live": "/bots/b-live",
+                        "starting": "/bots/b-starting",
+                        "paused": "/bots/b-paused",
+                        "refused": "/bots/b-token",
+                        "degraded": "/bots/b-credit",
+                        "edit": "/bots/b-live/edit",
+                        "prompt": "/bots/b-live/prompt",
+                        "people": "/bots/b-live/people",
+                        "replace": "/bots/b-live/seal",
+                        "delete": "/bots/b-token/delete",
+                        "gone": "/bots/b-gone",
+                    },
+                )
+                wrong: list[str] = []
+                await page.goto(f"{place.context.origin}/bots/b-live/edit")
+                await page.locator("summary").click()
+                await page.fill("#field-temperature", "hot")
+                await page.locator("main .primary").click()
+                await page.wait_for_selector("[aria-invalid]")
+                wrong += await inspect(page, PICTURES / f"edit-wrong-{language}", language)
+                await page.goto(f"{place.context.origin}/bots/b-live")
+                await page.locator("form[action$='/pair'] button").click()
+                await page.wait_for_selector("[data-pair-link]")
+                wrong += await inspect(page, PICTURES / f"pair-{language}", language)
+                assert not wrong, "\n".join(wrong)
 
 
 async def test_a_page_that_is_hard_to_see_or_use_is_found(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Chromium, and pages of control that a server of the test's own gives it over TLS on loopback."""
+"""Pages of control as a browser meets them: over TLS on loopback, and looked at in every theme and size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from clawmates.base.settings import Control, Mode, Platform, Settings
 from clawmates.base.x509 import Authority, Names
 from clawmates.control.web import build_web
 from clawmates.wire.release import Release
+from clawmates.wire.vault_client import VaultClient
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -57,7 +58,12 @@ class Quiet(uvicorn.Server):
 
 
 @asynccontextmanager
-async def served(folder: Path, *rooms: APIRouter, release: Release | None = None) -> AsyncIterator[Place]:
+async def served(
+    folder: Path,
+    *rooms: APIRouter,
+    release: Release | None = None,
+    vault: Callable[[], VaultClient] | None = None,
+) -> AsyncIterator[Place]:
     """A place whose pages are there under its own origin; ``place.asked`` is what its server could log."""
     authority = Authority.create("pages", datetime.now(UTC))
     pair = authority.issue(Names(dns=("localhost",)), datetime.now(UTC))
@@ -72,7 +78,7 @@ async def served(folder: Path, *rooms: APIRouter, release: Release | None = None
         platform=Platform(mode=Mode.HOSTED, region="eu-test"),
         control=Control(origin=f"https://localhost:{listening.getsockname()[1]}"),
     )
-    async with a_place(folder / "state", *rooms, settings=settings, release=release) as place:
+    async with a_place(folder / "state", *rooms, settings=settings, release=release, vault=vault) as place:
         server = Quiet(
             uvicorn.Config(
                 _noting(build_web(place.context, rooms), place.asked),

@@ -171,7 +171,7 @@ def a_node(name: str = "node-1", **fields: object) -> Node:
     return Node(**(known | fields))
 
 
-def a_bot(name: str, account: str = "a-1", **fields: object) -> Bot:
+def a_bot(name: str, account: str = "a-1", /, **fields: object) -> Bot:
     """A bot's row: an active terminal bot that runs nowhere."""
     known: dict[str, object] = {
         "id": name,

@@ -204,7 +204,9 @@ async def _sealing_page(
     """What the script must know stands in the form; without the vault's key there is no form, and the page says so."""
     context = context_of(request)
     texts = words(language_of(request))
-    allowed = hosts(release_of(request), found.bot.channel, found.bot.provider)
+    release = release_of(request)
+    allowed = hosts(release, found.bot.channel, found.bot.provider)
+    provider = release.provider(found.bot.provider)
     seal = ""
     try:
         key = await context.vault.intake_key()
@@ -228,7 +230,8 @@ async def _sealing_page(
         }
         seal = json.dumps(about)
     sentences = json.dumps({key: texts(f"bots.sealing.{key}") for key in SENTENCES}, ensure_ascii=False)
-    return page(request, template, status=200 if seal else 503, bot=found.bot, seal=seal, sentences=sentences, **fields)
+    fields |= {"bot": found.bot, "provider": provider.name if provider is not None else found.bot.provider}
+    return page(request, template, status=200 if seal else 503, seal=seal, sentences=sentences, **fields)
 
 
 def _check_sealed(item: SealedCall) -> None:

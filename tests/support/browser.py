@@ -15,12 +15,13 @@ from typing import Literal
 import uvicorn
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from fastapi import APIRouter
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, Route, async_playwright
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.support.control import Place, a_place
 
 from clawmates.base.settings import Control, Mode, Platform, Settings
 from clawmates.base.x509 import Authority, Names
+from clawmates.control.static import files
 from clawmates.control.web import build_web
 from clawmates.wire.release import Release
 from clawmates.wire.vault_client import VaultClient
@@ -47,6 +48,30 @@ async def chromium(home: Path | None = None) -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+NOWHERE = "https://page.invalid"
+"""An origin that only exists inside the browser: https, so that WebCrypto is there."""
+
+
+@asynccontextmanager
+async def blank_page(browser: Browser) -> AsyncIterator[Page]:
+    """An empty page on :data:`NOWHERE` that can import what control serves, by ``/NAME.js``; no server runs."""
+
+    async def serve(route: Route) -> None:
+        found = files().get(route.request.url.rpartition("/")[2])
+        if found is None:
+            await route.fulfill(body="<!doctype html><title>blank</title>", content_type="text/html")
+        else:
+            await route.fulfill(body=found.body, content_type=found.kind)
+
+    page = await browser.new_page()
+    await page.route("**/*", serve)
+    await page.goto(f"{NOWHERE}/")
+    try:
+        yield page
+    finally:
+        await page.close()
 
 
 class Quiet(uvicorn.Server):

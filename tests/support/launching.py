@@ -13,17 +13,19 @@ from typing import Any
 
 import httpx2
 from tests.support import releases
+from tests.support.browser import served
 from tests.support.control import NOON, Counted, Place, a_node, a_place, signed_in
 from tests.support.vault import House, Running, furnished, running
 
 from clawmates.base.secret import Secret
 from clawmates.control.bots import errands
-from clawmates.control.bots.rooms import room
 from clawmates.control.outbox.worker import Worker
+from clawmates.control.rooms import ROOMS
 from clawmates.wire.names import ItemName
 from clawmates.wire.people import People, dump
 from clawmates.wire.sealing import seal
 from clawmates.wire.vault import Binding
+from clawmates.wire.vault_client import VaultClient
 
 REGION = "eu-test"
 TOKEN, KEY, PROMPT = "424242:AAcanary-token-0123456789abcdefgh", "sk-canary-key-5b1f", "canary: speak like a pirate"
@@ -52,12 +54,17 @@ class Bench:
 
 
 @asynccontextmanager
-async def a_bench(folder: Path) -> AsyncIterator[Bench]:
+async def a_bench(folder: Path, *, tls: bool = False) -> AsyncIterator[Bench]:
+    """``tls``: its pages are really served, for a browser with a screen."""
     with furnished() as house:
         house.configure(region=REGION)
         async with running(house) as vault:
-            connect = lambda: vault.client(f"{REGION}/control/control")  # noqa: E731 - one line, used once
-            async with a_place(folder, room, release=releases.release(), vault=connect) as place:
+            make = served if tls else a_place
+
+            def connect() -> VaultClient:
+                return vault.client(f"{REGION}/control/control")
+
+            async with make(folder, *ROOMS, release=releases.release(), vault=connect) as place:
                 async with place.database.writing() as session:
                     session.add(a_node(seen_at=NOON))
                 yield Bench(place, house, vault)

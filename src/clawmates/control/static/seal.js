@@ -102,7 +102,11 @@ const begin = (form) => {
   };
 
   form.addEventListener("submit", guarded(async () => {
-    const items = (await Promise.all(Object.keys(about.items).map(sealed))).filter(Boolean);
+    const items = [];
+    for (const name of Object.keys(about.items).reverse()) { // as they stand on the page: the first mistake is told
+      const item = await sealed(name);
+      if (item) items.push(item);
+    }
     if (!items.length) throw new Told("nothing");
     const answer = await ask(form.dataset.call, { version: about.version, items });
     clear();

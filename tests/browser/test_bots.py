@@ -36,7 +36,9 @@ async def person(bench: Bench) -> AsyncIterator[Page]:
     wrong: list[str] = []
     async with chromium() as browser:
         context = await browser.new_context(locale="en", ignore_https_errors=True)
-        await context.add_cookies([{"name": sessions.COOKIE, "value": cookie, "url": bench.place.context.origin}])
+        await context.add_cookies(
+            [{"name": sessions.COOKIE, "value": cookie, "url": bench.place.context.origin, "httpOnly": True}]
+        )
         page = await context.new_page()
         page.on("pageerror", lambda one: wrong.append(str(one)))
         page.on("console", lambda one: wrong.append(one.text) if "Content Security" in one.text else None)

@@ -50,7 +50,7 @@ soak: image ## a thousand messages while mate and gateway are killed at random; 
 egress: setup ## every way out that must be closed, counted by a resolver of ours and a packet capture (JSON=path)
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.egress $(if $(JSON),--json $(JSON))
 
-mutate: image ## seed defects one by one and see that exactly the right claim turns red (JSON=path, DEFECT="phone-home …" for some)
+mutate: image ## seed defects one by one and see that exactly the right claim turns red (JSON=path, DEFECT="a b")
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.mutate $(if $(JSON),--json $(JSON)) $(DEFECT:%=--only %)
 
 fuzz: setup ## coverage-guided fuzzing of the handshake parser (make fuzz SECONDS=n)

@@ -18,7 +18,8 @@ PUBLIC = (Guise.EXPIRED, Guise.WRONG_NAME, Guise.SELF_SIGNED, Guise.TLS12)
 """What a server out in the world may be."""
 OURS = (*PUBLIC, Guise.OTHER_ROLE)
 """What one may be that stands in for a service of the platform."""
-JUDGE_SECONDS = 5.0
+JUDGE_SECONDS = 20.0
+"""Until whoever has shaken hands and says nothing is taken for silent."""
 _LIFE = timedelta(days=2)
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-CALL_SECONDS = 120.0
+CALL_SECONDS = 300.0
 """Until every guise was met: mates that are started anew for each take their time on a machine with other work."""
 CLI_AT_ONCE = 2
 LOOPBACK = "127.0.0.1"

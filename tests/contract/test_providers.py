@@ -37,7 +37,8 @@ from clawmates.wire.codes import Code
 MODEL = "gpt-5-mini"
 HOSTILE = 'quote " backslash \\ newline \n tab \t null \u0000 rtl \u202e emoji 😀 lone \ud83d end'
 SECRET = "SECRET"
-CLOSED_WITHIN = 0.3
+CLOSED_WITHIN = 30.0
+"""Long before a connection that was kept would be given up."""
 """Seconds from a Stop to a closed call, by the issue."""
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from clawmates.wire.codes import Event
     from clawmates.wire.door import TurnEnd
 
-SECONDS = 10.0
+SECONDS = 60.0
 MODEL = "a-model"
 ELSEWHERE: dict[str, str] = (
     dict.fromkeys(
@@ -144,7 +144,7 @@ async def visiting(language: str) -> AsyncIterator[Visit]:
         relay = Relay(channel, turns, Memory(asyncio.get_running_loop().time), lambda: brain, held.pseudonym)
         task = asyncio.create_task(relay.run())
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(100):
                 await there.simulator.wait_call(Service.TELEGRAM, "getUpdates", timeout=SECONDS)
                 yield Visit(there, language, turns, provider, relay)
         finally:

@@ -460,7 +460,7 @@ async def test_a_full_disk_under_the_copy_of_the_keys(small: Path) -> None:
 
 
 async def _until(client: VaultClient, wanted: Callable[[KeysStatus], bool]) -> KeysStatus:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not wanted(now := await upkeep_calls.keys(client)):
             pass  # each question waits for its answer
         return now

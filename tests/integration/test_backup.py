@@ -80,7 +80,7 @@ async def prepared(trial: Throwaway, place: Path) -> None:
     await trial.add([Bot.invent(name, ChannelKind.TERMINAL) for name in ("kept", "gone")])
     await trial.until_live("kept", "gone")
     # The platform runs, and its audit chain has been countersigned at least once.
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not trial.state.heads.exists():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     backup = await good("backup", "create", "--to", made["public"], "--out", str(place / "a.backup"), *state)

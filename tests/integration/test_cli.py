@@ -18,6 +18,7 @@ from tests.support.home import (
     a_home,
     at_a_terminal,
     processes_of,
+    until_gone,
     until_printed,
     until_shown,
     up,
@@ -145,7 +146,7 @@ async def test_a_platform_from_its_first_minute_to_its_last(home: Home) -> None:
         assert (await asyncio.to_thread(home.json, "remove", "--all", "--yes"))["removed"] == []
         assert not home.run.exists()
         assert not home.state.exists()
-        assert not processes_of(home)
+        await until_gone(home)
 
 
 async def test_ctrl_c_at_a_terminal_leaves_no_container(home: Home) -> None:
@@ -160,7 +161,7 @@ async def test_ctrl_c_at_a_terminal_leaves_no_container(home: Home) -> None:
             await until_shown(terminal, "stopping")
             async with asyncio.timeout(60):
                 assert await process.wait() == 0
-        assert not processes_of(home)
+        await until_gone(home)
 
 
 async def test_remove_stops_what_a_killed_up_left_running(home: Home) -> None:
@@ -174,7 +175,7 @@ async def test_remove_stops_what_a_killed_up_left_running(home: Home) -> None:
             await process.wait()
         assert await asyncio.to_thread(processes_of, home)
         assert (await asyncio.to_thread(home.json, "remove", "--all", "--yes"))["removed"] == ["home"]
-        assert not processes_of(home)
+        await until_gone(home)
         assert not home.state.exists()
 
 

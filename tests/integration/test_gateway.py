@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 HOST = "api.telegram.org"
-SECONDS = 15
+SECONDS = 60
 MATE_UID = os.geteuid() or 4242
 
 

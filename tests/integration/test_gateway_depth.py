@@ -81,7 +81,7 @@ class TestRestart:
         before = await trial.simulator.sent(bot.token, PERSON)
         await trial.simulator.say(bot.token, PERSON, text)
         after = before[-1].message_id if before else 0
-        return (await trial.simulator.wait_reply(bot.token, PERSON, after=after, timeout=40)).text
+        return (await trial.simulator.wait_reply(bot.token, PERSON, after=after, timeout=SECONDS)).text
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
     async def test_every_mate_heals_and_keeps_its_context(self, trial: Throwaway, number: signal.Signals) -> None:
@@ -90,7 +90,9 @@ class TestRestart:
         last = (await trial.simulator.status()).last_telegram
         os.kill(trial.platform.supervisor.pid("gateway"), number)
         for bot in BOTS:
-            await trial.simulator.wait_call(Service.TELEGRAM, "getUpdates", caller=bot.username, after=last, timeout=30)
+            await trial.simulator.wait_call(
+                Service.TELEGRAM, "getUpdates", caller=bot.username, after=last, timeout=100
+            )
         after = [await self.ask(trial, bot, "the second thing") for bot in BOTS]
         for earlier, later in zip(before, after, strict=True):
             assert _messages(later) == _messages(earlier) + 2, "what was said before is still known"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from tests.support.home import MODEL, Home, a_home, at_a_terminal, processes_of, until_shown, with_stand_ins
+from tests.support.home import MODEL, Home, a_home, at_a_terminal, until_gone, until_shown, with_stand_ins
 from tests.support.standins import KEY, stand_ins
 
 from clawmates.base.paths import Run
@@ -63,7 +63,7 @@ async def test_a_newcomer_answers_the_questions_and_has_a_bot_that_runs(home: Ho
             await until_shown(terminal, "stopping")
             async with asyncio.timeout(60):
                 assert await process.wait() == 0
-    assert not processes_of(home)
+    await until_gone(home)
 
 
 async def test_the_one_who_scans_the_code_is_the_bot_s_owner(home: Home) -> None:
@@ -84,12 +84,12 @@ async def test_the_one_who_scans_the_code_is_the_bot_s_owner(home: Home) -> None
             link = re.search(r"https://t.me/newcomer_bot\?start=([A-Z0-9]+)", seen)
             assert link is not None
             await there.simulator.say(token, 4711, f"/start {link[1]}")
-            welcome = await there.simulator.wait_reply(token, 4711, timeout=30)
+            welcome = await there.simulator.wait_reply(token, 4711, timeout=100)
             await there.simulator.say(token, 4711, "am I in?")
-            reply = await there.simulator.wait_reply(token, 4711, after=welcome.message_id, timeout=30)
+            reply = await there.simulator.wait_reply(token, 4711, after=welcome.message_id, timeout=100)
             assert "am I in?" in reply.text
             await interrupt(process, terminal, code=0)
-    assert not processes_of(home)
+    await until_gone(home)
 
 
 @pytest.mark.parametrize(("answers", "waits"), [(0, "[home]"), (4, "is not shown"), (6, "> [y]")])
@@ -115,13 +115,13 @@ async def interrupt(process: asyncio.subprocess.Process, terminal: int, *, code:
 async def test_ctrl_c_while_it_is_made_leaves_no_half_of_it(home: Home) -> None:
     async with at_a_terminal(home, *INIT, str(home.run)) as (process, terminal):
         await answer(terminal, *TALK, ("> [y] ", "y"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (home.state / "vault" / "keys.db").exists():  # noqa: ASYNC110 - what another process makes
                 await asyncio.sleep(0.01)
         await interrupt(process, terminal)
     assert not home.state.exists()
     assert not home.run.exists()
-    assert not processes_of(home)
+    await until_gone(home)
 
 
 def test_what_was_in_the_folder_before_stays_when_init_fails(home: Home) -> None:

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(200)
 CLAWMATES = (sys.executable, "-I", "-m", "clawmates.cli.main")
 RELEASED = load_release(RELEASE, (RELEASE / "release.pub").read_text().strip())
 WINDOW_SECONDS = 1.5
-BUSY = 0.5
+BUSY = 0.8
 """The share of a core that waiting for a remedy may cost: a try now and then, and a look at a few files."""
 
 WITHOUT_PODMAN = """

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -81,7 +80,7 @@ class Live:
         write_atomic(self.host.disk / "desired.json", encode_json(DesiredState(revision=self.revision, bots=bots)))
 
     async def until(self, condition: Callable[[NodeStatus], bool]) -> NodeStatus:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 status = await self.status()
                 if condition(status):
@@ -143,13 +142,13 @@ async def living(host: Rig, *, gateway: FolderGateway | None = None, keep: bool 
         group.create_task(node.run(stop))
         live = Live(host, node, node.gateway, vault)
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while node.keeper is None or not node.keeper.images:  # noqa: ASYNC110 - set by another part
                     await asyncio.sleep(0.01)
             yield live
         finally:
             if not keep:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     await node.halt()
             stop.set()
     for made in opened:
@@ -172,26 +171,6 @@ async def test_a_bot_comes_to_life_and_the_status_shows_its_walls(host: Rig) -> 
         assert status.engine.startswith("podman ")
         live.gateway.say("anna", Event(code=Code.LIVE, username="some_bot"))
         assert one(await live.until(lambda status: one(status).state is BotState.LIVE)).username == "some_bot"
-
-
-async def test_node_adds_at_most_a_third_of_a_second_to_the_engines_start(host: Rig) -> None:
-    """From the rename to the ticket, beside the engine alone in the same run, so that a busy machine slows both."""
-    async with living(host) as live:
-        keeper = live.node.keeper
-        assert keeper is not None
-        floor, took = [], []
-        for turn in range(4):
-            began = time.monotonic()
-            await keeper.steps.engine.start(host.spec(f"floor-{turn}", slot=100 + turn))
-            floor.append(time.monotonic() - began)
-            began = time.monotonic()
-            live.want(bot(f"cold-{turn}"))
-            async with asyncio.timeout(20):
-                while not ticketed(live, f"cold-{turn}"):  # noqa: ASYNC110 - a file sets no event
-                    await asyncio.sleep(0.002)
-            took.append(time.monotonic() - began)
-            await keeper.steps.engine.stop(f"floor-{turn}", 0)
-        assert min(took) - min(floor) < 0.33, (took, floor)
 
 
 async def test_a_killed_container_is_back_with_a_new_ticket(host: Rig) -> None:
@@ -301,7 +280,7 @@ async def test_an_archive_that_is_not_the_signed_one_is_never_loaded(host: Rig, 
     async with asyncio.TaskGroup() as group:
         group.create_task(node.run(stop))
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while node.status().trouble != Trouble.IMAGE_MISSING:  # noqa: ASYNC110 - set by another part
                     await asyncio.sleep(0.01)
             keeper = node.keeper
@@ -322,7 +301,7 @@ async def _process(config: Path) -> asyncio.subprocess.Process:
 
 async def _refused(config: Path) -> tuple[int | None, str]:
     process = await _process(config)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         _, said = await process.communicate()
     return process.returncode, said.decode()
 
@@ -331,7 +310,7 @@ async def test_the_process_serves_and_leaves_quietly(host: Rig) -> None:
     process = await _process(host.disk / "clawmates.toml")
     try:
         client = NodeClient(load(host.disk / "clawmates.toml").run.node)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     status = await client.status()
@@ -341,7 +320,7 @@ async def test_the_process_serves_and_leaves_quietly(host: Rig) -> None:
         assert (status.node, status.gateway) == ("node-1", False)
     finally:
         process.terminate()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             out, said = await process.communicate()
     assert (process.returncode, out, said) == (0, b"", b"")
     await quiet(host)

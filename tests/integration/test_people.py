@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)
 
 BOT = replace(Bot.invent("family", ChannelKind.TELEGRAM), access=Access.PAIRED)
 OWNER, GUEST, STRANGER, LISTED = 730_001_957, 730_002_957, 730_003_957, 730_004_957
-SECONDS = 40.0
+SECONDS = 100.0
 GERMAN, ENGLISH = texts.of("de"), texts.of("en")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.support.home import MODEL, Home, a_home, children, processes_of, with_stand_ins
+from tests.support.home import MODEL, Home, a_home, children, processes_of, until_gone, with_stand_ins
 from tests.support.init_system import CHECKOUT
 from tests.support.standins import KEY, stand_ins
 
@@ -70,12 +70,6 @@ class Deployed:
                         and [bot.state for bot in now.bots] == [BotState.LIVE]
                     ):
                         return now.bots[0].pid
-                await asyncio.sleep(0.1)
-
-    async def until_silent(self) -> None:
-        """Until the engines' own clean-up after the last exits has ended, too."""
-        async with asyncio.timeout(60):
-            while processes_of(self.home):  # noqa: ASYNC110 - other processes end
                 await asyncio.sleep(0.1)
 
     def cut_the_power(self) -> None:
@@ -154,7 +148,7 @@ async def test_podman_runs_the_platform_brings_it_back_and_leaves_nothing_when_i
             await deployed.platform("stop")
             assert deployed.run("podman", "ps", "--all", "--quiet").stdout == ""
             assert (deployed.processes, deployed.mounts) == ({}, [])
-            await deployed.until_silent()
+            await until_gone(home)
 
             await deployed.platform("start")
             await deployed.until_live(bot)
@@ -167,4 +161,4 @@ async def test_podman_runs_the_platform_brings_it_back_and_leaves_nothing_when_i
             await deployed.answers("after the night")
         finally:
             await deployed.platform("stop")
-            await deployed.until_silent()
+            await until_gone(home)

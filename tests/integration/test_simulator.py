@@ -77,7 +77,7 @@ async def start(folder: Path) -> AsyncIterator[Running]:
             *command(folder / "s"), env={"NOTIFY_SOCKET": str(folder / "notify")}, stderr=asyncio.subprocess.PIPE
         )
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 assert await asyncio.get_running_loop().sock_recv(supervisor, 100) == b"READY=1"
             found = Folder(folder / "s")
             ports = Ports(**json.loads(found.ports.read_bytes()))
@@ -191,7 +191,7 @@ async def test_a_conversation_over_both_services(simulator: Running) -> None:
         body=json.dumps(message).encode(),
     )
     assert response.status == 200
-    assert (await control.wait_reply(TOKEN, 5, timeout=5)).text == "You said: hello"
+    assert (await control.wait_reply(TOKEN, 5, timeout=60)).text == "You said: hello"
     (call,) = await control.journal(Service.OPENAI)
     assert call.parameters["store"] is False
     await telegram.close()
@@ -247,9 +247,9 @@ async def test_it_stops_cleanly_in_the_middle_of_work(folder: Path) -> None:
             "127.0.0.1", running.port(Service.TELEGRAM), tls=context, server_name=Service.TELEGRAM.host
         )
         request = asyncio.create_task(connection.request("GET", f"/bot{TOKEN}/getMe"))
-        await running.control.wait_call(Service.TELEGRAM, "getMe", timeout=5)
+        await running.control.wait_call(Service.TELEGRAM, "getMe", timeout=60)
         running.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             _, complaints = await running.process.communicate()
         assert (running.process.returncode, complaints) == (0, b"")
         with pytest.raises(ClosedError):

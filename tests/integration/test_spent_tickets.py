@@ -19,7 +19,7 @@ from clawmates.wire.names import ChannelKind
 if TYPE_CHECKING:
     from clawmates.wire.status import BotStatus
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 NAME = "spent"
 
@@ -33,7 +33,7 @@ def opened(trial: Throwaway) -> list[int]:
 
 async def until_opened(trial: Throwaway, times: int) -> None:
     """Until the mate has opened so many tickets, and node has taken the last one away."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(opened(trial)) < times or in_the_folder(trial):  # noqa: ASYNC110
             await asyncio.sleep(0.02)  # files set no event
 

@@ -246,7 +246,8 @@ async def test_a_byte_at_a_time_does_not_help(house: House) -> None:
     """Bounds are on the whole of a handshake, a head and a body, however steadily it comes."""
     patience = (
         "import clawmates.vault.serving as s, clawmates.vault.app as a, clawmates.vault.tls as t;"
-        "s.HEAD_SECONDS = s.KEEP_ALIVE_SECONDS = t.HANDSHAKE_SECONDS = {0}; a.read_body.__kwdefaults__['seconds'] = {0}"
+        "s.HEAD_SECONDS = s.KEEP_ALIVE_SECONDS = {0}; a.read_body.__kwdefaults__['seconds'] = {0};"
+        "t.HANDSHAKE_SECONDS = 4 * {0}"
     )
     head = b"POST /v1/redeem HTTP/1.1\r\nHost: vault\r\nX-Slow: " + b"x" * 40
     body = b"POST /v1/redeem HTTP/1.1\r\nHost: vault\r\nContent-Length: 100\r\n\r\n"
@@ -257,7 +258,7 @@ async def test_a_byte_at_a_time_does_not_help(house: House) -> None:
                 connection.writer.write(first)
                 assert await drip(connection.reader, connection.writer, drops) is heard
             shaking = await asyncio.open_connection("127.0.0.1", vault.port)
-            assert await drip(*shaking, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(60)) is heard
+            assert await drip(*shaking, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(120)) is heard
 
 
 async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, drops: bytes) -> bool:
@@ -312,11 +313,11 @@ async def test_stalled_handshakes_are_bounded(house: House) -> None:
     async with running(house, weaken=few.format(2)) as vault:
         stalled = [await asyncio.open_connection("127.0.0.1", vault.port) for _ in range(3)]
         reader, _writer = stalled[-1]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert await _ended(reader), "one too many is closed unread"
         for _reader, writer in stalled:
             writer.transport.abort()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 with suppress(VaultUnreachableError):
                     assert (await vault.cli.intake_key()).region == "local"
@@ -332,16 +333,16 @@ async def test_stalled_handshakes_are_bounded(house: House) -> None:
 async def test_a_connection_does_not_outlive_its_time(house: House) -> None:
     """Its certificate was looked at when it began, and would count for ever on one that never ends."""
     short = "import clawmates.vault.serving as s; s.CONNECTION_SECONDS, s.KEEP_ALIVE_SECONDS = {}, 3600"
-    async with running(house, weaken=short.format(0.3)) as vault:
+    async with running(house, weaken=short.format(1.5)) as vault:
         connection = await vault.connect()
         assert (await connection.request("GET", "/healthz")).status == 204
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await _to_the_end(connection)
     async with running(house, weaken=short.format(3600)) as vault:  # the weakened build
         connection = await vault.connect()
         assert (await connection.request("GET", "/healthz")).status == 204
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(_to_the_end(connection), 0.7)
+            await asyncio.wait_for(_to_the_end(connection), 2.0)
         await connection.close()
 
 
@@ -354,7 +355,7 @@ async def _ended(reader: asyncio.StreamReader) -> bool:
 
 async def test_a_new_certificate_is_taken_into_use_while_serving(house: House) -> None:
     async def serving(vault: Running, wanted: bytes) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 connection = await vault.connect()
                 seen = connection.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
@@ -378,7 +379,7 @@ async def test_a_pair_that_does_not_fit_is_not_taken(house: House) -> None:
         certificate.write_bytes(house.authority.issue(VAULT_NAMES, datetime.now(UTC)).certificate)
         vault.process.send_signal(signal.SIGHUP)
         assert vault.process.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert (await vault.process.stdout.readline()).startswith(b"certificate not reloaded: SSLError at ")
         connection = await vault.connect()
         seen = connection.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)

@@ -47,11 +47,11 @@ def reader(name: ItemName = PROMPT) -> Reader:
 async def test_a_lease_ends_and_node_cannot_bring_it_back(house: House) -> None:
     async with running(house) as vault:
         await vault.fill()
-        await vault.cli.assign("b1", Assignment(tenant="acme", node="node-1", lease_seconds=1))
+        await vault.cli.assign("b1", Assignment(tenant="acme", node="node-1", lease_seconds=5))
         (lease,) = (await vault_calls.renew(vault.node, LeaseRenewal(bots=("b1", "b2")))).leases
-        assert (lease.bot, lease.seconds, lease.frozen) == ("b1", 1, False)
+        assert (lease.bot, lease.seconds, lease.frozen) == ("b1", 5, False)
         await vault.take()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 if not await _may_take(vault):
                     break
@@ -290,7 +290,7 @@ async def test_a_running_bot_follows_a_new_prompt_without_a_restart() -> None:
 
 
 async def _answered_with(trial: Throwaway, prompt: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             await trial.live.chat("poet", "again")
             if (await trial.simulator.journal(Service.OPENAI))[-1].parameters["instructions"] == prompt:

@@ -136,7 +136,7 @@ async def podman(
 async def quiet(rig: Rig) -> None:
     """Waits for the engine's own clean-up after the last exits, which still writes into its storage."""
     storage = str(rig.files.storage).encode()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while any(storage in line for line in _command_lines()):  # noqa: ASYNC110 - other processes set no event
             await asyncio.sleep(0.02)
 

@@ -171,6 +171,13 @@ def processes_of(home: Home) -> list[str]:
     return found
 
 
+async def until_gone(home: Home) -> None:
+    """Until nothing of a platform that was stopped runs: the engine's own clean-up ends after what it cleans up."""
+    async with asyncio.timeout(60):
+        while await asyncio.to_thread(processes_of, home):  # noqa: ASYNC110 - other processes end
+            await asyncio.sleep(0.05)
+
+
 def children(process: int) -> list[int]:
     with suppress(OSError):
         return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]

@@ -101,7 +101,7 @@ class World:
         self.keeper.may_run(release(config=config, number=number), config)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - the condition is about values, which set no event
                 await asyncio.sleep(0)
 

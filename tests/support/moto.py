@@ -52,7 +52,7 @@ class Moto:
             SystemClock().now(),
         )
         tls = client_context(authority=self.authority)
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=tls)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=tls)
         try:
             connection.request("POST", "/", body, headers)
             response = connection.getresponse()

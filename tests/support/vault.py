@@ -157,7 +157,7 @@ async def launch(
 
 
 async def finish(process: asyncio.subprocess.Process) -> tuple[int, str]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         said, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, said.decode()
@@ -192,7 +192,7 @@ async def _first_word(notify: socket.socket, process: asyncio.subprocess.Process
     loop = asyncio.get_running_loop()
     word = asyncio.ensure_future(loop.sock_recv(notify, 4096))
     death = asyncio.ensure_future(process.wait())
-    await asyncio.wait((word, death), timeout=20, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((word, death), timeout=60, return_when=asyncio.FIRST_COMPLETED)
     death.cancel()
     if word.done():
         return word.result().decode()
@@ -211,7 +211,7 @@ async def raw(vault: Running, sent: bytes) -> bytes:
     connection = await vault.connect()
     try:
         connection.writer.write(sent)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await connection.reader.read()
     finally:
         await connection.close()

@@ -155,6 +155,13 @@ FIGURES: tuple[Figure, ...] = (
         at_least=3.0,
     ),
     Figure(
+        key="recover_s",
+        says="s until every service and ten bots are back, all killed at once by `kill -9`, the longest of five",
+        group=Group.STARTS,
+        floor="floor_recover_s",
+        at_most=10.0,
+    ),
+    Figure(
         key="handovers",
         says="planned replacements of a bot while three chats go on",
         group=Group.HANDOVERS,

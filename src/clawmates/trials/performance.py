@@ -27,7 +27,7 @@ the floor, which was measured in the same run. **A missed target is marked as mi
 
 The floors: a bare script of forty lines on a well-known HTTP library, without container or gateway, against the same
 TLS stand-ins; a plain asyncio relay that checks nothing; bare containers of the same image behind the same walls in
-which an idle Python waits; connections to the vault that ask for nothing.
+which an idle Python waits; connections to the vault that ask for nothing; Pythons that import what the services import.
 """
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -158,6 +159,18 @@ async def test_podman_tells_of_a_container_that_ended_before_it_could_be_watched
     async with podman(host) as engine:
         running = await engine.start(host.spec("mate-a-1", SHORT))
         assert (await _next(engine)).id == running.id
+
+
+async def test_podman_loads_an_image_again_whose_load_was_cut_short(host: Rig) -> None:
+    async with podman(host) as engine:
+        (layer,) = (host.files.storage / "storage" / "overlay").glob("*/diff")
+        shutil.rmtree(layer / "usr")
+        host.files.marker(host.image).unlink()
+        assert not await engine.has(host.image), "the power went before all of it was on the disk"
+        await engine.load(host.release / "mate.oci.tar")
+        assert await engine.has(host.image)
+        assert (await engine.start(host.spec("mate-a-1"))).pid
+        assert list(host.files.scratch.iterdir()) == []
 
 
 async def test_podman_leaves_the_machines_own_podman_alone(host: Rig) -> None:

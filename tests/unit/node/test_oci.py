@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import shutil
 import tarfile
 from typing import TYPE_CHECKING
@@ -14,15 +15,22 @@ from clawmates.node.engines.base import DiskFullError, EngineError, ImageMissing
 from clawmates.node.engines.oci import unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-LAYOUT = ("oci-layout", "index.json", f"blobs/sha256/{'a' * 64}")
+MANIFEST, CONFIG = "a" * 64, f"sha256:{'c' * 64}"
+CONTENTS = {
+    "oci-layout": b"{}",
+    "index.json": json.dumps({"manifests": [{"digest": f"sha256:{MANIFEST}"}]}).encode(),
+    f"blobs/sha256/{MANIFEST}": json.dumps({"config": {"digest": CONFIG}}).encode(),
+}
+LAYOUT = tuple(CONTENTS)
 
 
-def archive(path: Path, *members: tarfile.TarInfo) -> Path:
+def archive(path: Path, *members: tarfile.TarInfo, instead: Mapping[str, bytes] = CONTENTS) -> Path:
     with tarfile.open(path, "w") as tar:
         for member in members:
-            data = member.name.encode() if member.isreg() else b""
+            data = instead.get(member.name, b"x") if member.isreg() else b""
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
     return path
@@ -35,10 +43,27 @@ def linked(name: str, kind: bytes, target: str) -> tarfile.TarInfo:
 
 
 def test_a_layout_comes_out_as_it_went_in(tmp_path: Path) -> None:
-    unpack(archive(tmp_path / "a.tar", *map(tarfile.TarInfo, LAYOUT)), tmp_path / "out")
+    assert unpack(archive(tmp_path / "a.tar", *map(tarfile.TarInfo, LAYOUT)), tmp_path / "out") == CONFIG
     found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert found == set(LAYOUT)
-    assert (tmp_path / "out" / LAYOUT[2]).read_text() == LAYOUT[2]
+    assert all((tmp_path / "out" / name).read_bytes() == data for name, data in CONTENTS.items())
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        {"index.json": b"{"},
+        {"index.json": b'{"manifests": []}'},
+        {"index.json": b'{"manifests": [{"digest": "sha256:../../../etc/passwd"}]}'},
+        {"index.json": b'{"manifests": [{"digest": 7}]}'},
+        {f"blobs/sha256/{MANIFEST}": b'{"config": 7}'},
+        {f"blobs/sha256/{MANIFEST}": b"[]"},
+    ],
+)
+def test_what_names_no_image_is_refused(tmp_path: Path, instead: dict[str, bytes]) -> None:
+    members = map(tarfile.TarInfo, LAYOUT)
+    with pytest.raises(ImageMissingError):
+        unpack(archive(tmp_path / "a.tar", *members, instead=CONTENTS | instead), tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -141,9 +141,8 @@ class PodmanEngine:
         return self._version
 
     async def has(self, image: str) -> bool:
-        """Whether the image with this config digest is in our storage."""
-        said = await self._podman("images", "--all", "--no-trunc", "--quiet")
-        return image.encode() in said.split()
+        """Whether the image with this config digest is in our storage, and was written to the end."""
+        return await self._lists(image) and self.files.marker(image).exists()
 
     async def load(self, archive: Path) -> None:
         """Takes an OCI archive in; the layers' digests are checked by Podman while it copies.
@@ -151,9 +150,19 @@ class PodmanEngine:
         Unpacked by us, because Podman unpacks an archive into the machine's own /var/tmp, whatever TMPDIR says (4.3).
         """
         with tempfile.TemporaryDirectory(dir=self.files.scratch) as folder:
-            await asyncio.to_thread(unpack, archive, Path(folder, "mate"))
+            image = await asyncio.to_thread(unpack, archive, Path(folder, "mate"))
+            if await self._lists(image):
+                # Of a load that was cut short. Podman would take its layers for whole.
+                await self._podman("rmi", "--force", image.removeprefix("sha256:"))
             # Podman calls the image as the path says, and not every path is a name.
             await self._podman("pull", "--quiet", "oci:mate", folder=Path(folder), seconds=LOAD_SECONDS)
+        try:
+            await asyncio.to_thread(self.files.flush, image)
+        except OSError:
+            raise DiskFullError("cannot be written to the end") from None
+
+    async def _lists(self, image: str) -> bool:
+        return image.encode() in (await self._podman("images", "--all", "--no-trunc", "--quiet")).split()
 
     async def start(self, spec: ContainerSpec) -> Running:
         """Starts a container; at most :data:`STARTS_AT_ONCE` at a time."""

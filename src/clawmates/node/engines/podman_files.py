@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import shlex
 import shutil
 from dataclasses import dataclass
@@ -41,6 +43,22 @@ class PodmanFiles:
     def scratch(self) -> Path:
         """Where an image is unpacked while it is loaded: RAM, so that a load cut short leaves nothing on the disk."""
         return self.run / "tmp"
+
+    def marker(self, image: str) -> Path:
+        """There when that image lies whole on the disk: Podman lists one whose files a power cut has kept off it."""
+        return self.storage / "whole" / image.removeprefix("sha256:")
+
+    def flush(self, image: str) -> None:
+        """Waits until all that was written is on the disk (syncfs(2)), then marks the image. Raises ``OSError``."""
+        descriptor = os.open(self.storage, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
+        finally:
+            os.close(descriptor)
+        self.marker(image).parent.mkdir(mode=0o700, exist_ok=True)
+        keep(self.marker(image), b"")
 
     @property
     def environment(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from clawmates.control.nodes.tables import Node
 from clawmates.control.outbox.worker import waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -51,15 +52,31 @@ async def own(session: AsyncSession, person: Person, bot: str) -> Bot:
 
 async def known(session: AsyncSession, bot: Bot, now: datetime) -> Known:
     """What is known of it."""
-    items = tuple(await session.scalars(select(BotItem).filter_by(bot_id=bot.id).order_by(BotItem.name)))
-    said = await session.get(BotState, bot.id)
-    return Known(bot, items, said, standing(bot, items, said, await waiting(session, f"bot/{bot.id}"), now))
+    (found,) = await known_of(session, [bot], now)
+    return found
+
+
+async def known_of(session: AsyncSession, bots: Sequence[Bot], now: datetime) -> list[Known]:
+    """What is known of each: three statements, however many there are."""
+    ids = [bot.id for bot in bots]
+    items: dict[str, list[BotItem]] = defaultdict(list)
+    for item in await session.scalars(select(BotItem).where(BotItem.bot_id.in_(ids)).order_by(BotItem.name)):
+        items[item.bot_id].append(item)
+    said = {one.bot_id: one for one in await session.scalars(select(BotState).where(BotState.bot_id.in_(ids)))}
+    left = await waiting(session, [f"bot/{bot}" for bot in ids])
+    return [
+        _known(bot, tuple(items[bot.id]), said.get(bot.id), left.get(f"bot/{bot.id}", (0, "")), now) for bot in bots
+    ]
+
+
+def _known(bot: Bot, items: tuple[BotItem, ...], said: BotState | None, left: tuple[int, str], now: datetime) -> Known:
+    return Known(bot, items, said, standing(bot, items, said, left, now))
 
 
 async def all_of(session: AsyncSession, person: Person, now: datetime) -> list[Known]:
     """A person's bots, the oldest first."""
     mine = select(Bot).filter_by(account_id=person.account_id).order_by(Bot.created_at, Bot.id)
-    return [await known(session, bot, now) for bot in await session.scalars(mine)]
+    return await known_of(session, (await session.scalars(mine)).all(), now)
 
 
 async def counts(session: AsyncSession, bot: str, today: date) -> list[int]:

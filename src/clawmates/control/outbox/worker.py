@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
@@ -132,8 +132,11 @@ def _due(now: datetime, lane: str) -> Select[Errand]:
     return wanted.where(Errand.lane == lane) if lane else wanted
 
 
-async def waiting(session: AsyncSession, lane: str) -> tuple[int, str]:
-    """How many errands of a lane wait, and the code that the first of them has met, or empty."""
-    count = await session.scalar(select(func.count()).select_from(Errand).where(Errand.lane == lane))
-    first = select(Errand.trouble).where(Errand.lane == lane).order_by(Errand.number).limit(1)
-    return count or 0, await session.scalar(first) or ""
+async def waiting(session: AsyncSession, lanes: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """By lane: how many errands wait, and the code that the first has met, or empty. Idle lanes are not there."""
+    wanted = select(Errand.lane, Errand.trouble).where(Errand.lane.in_(tuple(lanes))).order_by(Errand.number)
+    found: dict[str, tuple[int, str]] = {}
+    for lane, trouble in await session.execute(wanted):
+        count, first = found.get(lane, (0, trouble))
+        found[lane] = (count + 1, first)
+    return found

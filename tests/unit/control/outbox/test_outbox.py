@@ -74,7 +74,7 @@ async def test_what_failed_holds_up_its_own_lane_only_and_is_said_again(tmp_path
         await worker.round()
         assert told.done == ["a1", "b1"]
         async with place.database.reading() as session:
-            assert await waiting(session, "bot/a") == (2, "vault-down")
+            assert await waiting(session, ("bot/a", "bot/idle")) == {"bot/a": (2, "vault-down")}
         place.clock.forward(seconds=1)
         await worker.round()
         assert told.done == ["a1", "b1", "a1", "a2"]

@@ -122,7 +122,7 @@ async def test_tls_1_2_is_refused(house: House) -> None:
     old.minimum_version = ssl.TLSVersion.TLSv1_2
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     weaken = (
-        "import ssl, clawmates.vault.certificate as c; strong = c.server_context\n"
+        "import ssl, clawmates.base.serving.certificate as c; strong = c.server_context\n"
         "def weak(**kw):\n context = strong(**kw); context.minimum_version = ssl.TLSVersion.TLSv1_2; return context\n"
         "c.server_context = weak"
     )
@@ -245,9 +245,9 @@ async def test_slow_senders_are_cut_off(house: House, sent: bytes) -> None:
 async def test_a_byte_at_a_time_does_not_help(house: House) -> None:
     """Bounds are on the whole of a handshake, a head and a body, however steadily it comes."""
     patience = (
-        "import clawmates.vault.serving as s, clawmates.vault.app as a, clawmates.vault.tls as t;"
+        "import clawmates.vault.serving as s, clawmates.vault.app as a;"
         "s.HEAD_SECONDS = s.KEEP_ALIVE_SECONDS = {0}; a.read_body.__kwdefaults__['seconds'] = {0};"
-        "t.HANDSHAKE_SECONDS = 4 * {0}"
+        "s.HANDSHAKE_SECONDS = 4 * {0}"
     )
     head = b"POST /v1/redeem HTTP/1.1\r\nHost: vault\r\nX-Slow: " + b"x" * 40
     body = b"POST /v1/redeem HTTP/1.1\r\nHost: vault\r\nContent-Length: 100\r\n\r\n"

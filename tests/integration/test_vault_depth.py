@@ -210,7 +210,7 @@ async def test_a_revoked_certificate_counts_no_more_at_once(house: House) -> Non
         house.certify("node-1", Names(uri=(str(fresh),)))
         again = replace(vault.mate, tls=house.tls(house.state.identity("node-1")))
         await again.ticket(TicketRequest(bot="b1", generation=1, items={KEY: 1}))
-    weaken = "import clawmates.vault.revocations as r; r.Revocations.revoked = lambda *_: False"
+    weaken = "import clawmates.wire.revocations as r; r.Revocations.revoked = lambda *_: False"
     async with running(house, weaken=weaken) as vault:
         await vault.take()
 

@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 ALERT, FATAL, PROTOCOL_VERSION = 21, 2, 70
 SCANNER = Path(__file__).resolve().parents[2] / "build" / "scanner" / "bin" / "sslyze"
 """sslyze in an environment of its own, made by `make setup`: its pins are not ours."""
-SILENT = (
-    "import clawmates.vault.tls as t; from asyncio.sslproto import SSLProtocol\ndel t.Outspoken._on_handshake_complete"
-)
+SILENT = "import clawmates.base.serving.tls as t\ndel t.Outspoken._on_handshake_complete"
 ANY_GROUP = (
-    "import ssl, clawmates.vault.certificate as c\n"
+    "import ssl, clawmates.base.serving.certificate as c\n"
     "def weak(*, identity, authority, clients):\n"
     " context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); context.minimum_version = ssl.TLSVersion.TLSv1_3\n"
     " context.load_cert_chain(*identity); context.load_verify_locations(cafile=authority)\n"

@@ -38,14 +38,15 @@ def client_context(
     return context
 
 
-def server_context(*, identity: tuple[Path, Path], authority: Path, clients: ssl.VerifyMode) -> ssl.SSLContext:
+def server_context(*, identity: tuple[Path, Path], authority: Path | None, clients: ssl.VerifyMode) -> ssl.SSLContext:
     """A TLS 1.3 server context; ``clients`` says whether a client certificate of ``authority`` is asked for."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0
     context.set_ecdh_curve(GROUP)
     context.load_cert_chain(*identity)
-    context.load_verify_locations(cafile=authority)
+    if authority is not None:
+        context.load_verify_locations(cafile=authority)
     context.verify_mode = clients
     return context
 

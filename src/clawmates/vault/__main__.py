@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import logging
 import os
-import socket
+import ssl
 import sys
 from contextlib import suppress
 from datetime import timedelta
@@ -17,19 +17,20 @@ from clawmates.base.clock import SystemClock
 from clawmates.base.eventlog import EventLog
 from clawmates.base.hardening import HardeningError, harden, quiet_loop
 from clawmates.base.notify import inherited_sockets
-from clawmates.base.settings import Settings, SettingsError, address, load, state_of
+from clawmates.base.serving.certificate import CertificateError, ServingCertificate
+from clawmates.base.serving.server import ListenError, listen, signals
+from clawmates.base.settings import Settings, SettingsError, load, state_of
 from clawmates.vault.app import build_app
 from clawmates.vault.catalogue import Catalogue
-from clawmates.vault.certificate import ServingCertificate
 from clawmates.vault.checks import StartError, keep_out_of_swap
 from clawmates.vault.confine import confine, reach_of
 from clawmates.vault.master import MasterUnavailableError
 from clawmates.vault.masters import Masters, MasterSettings
 from clawmates.vault.notary import Notary
-from clawmates.vault.revocations import Revocations
 from clawmates.vault.service import Condition, Vault
 from clawmates.vault.serving import build_server
 from clawmates.vault.store import open_store
+from clawmates.wire.revocations import Revocations, RevocationsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.umask(0o077)
         memory_locked = keep_out_of_swap(Path("/proc/swaps"), Path("/proc/self/status"))
         asyncio.run(_serve(load(config), state_of(config), memory_locked=memory_locked))
-    except (StartError, SettingsError, HardeningError) as error:
+    except (StartError, SettingsError, HardeningError, CertificateError, ListenError, RevocationsError) as error:
         sys.stderr.write(f"vault: {error}\n")
         return EXIT_CONFIGURATION
     except MasterUnavailableError:
@@ -65,8 +66,8 @@ async def _serve(settings: Settings, state: State, *, memory_locked: bool) -> No
     quiet_loop(asyncio.get_running_loop())
     clock = SystemClock(timedelta(seconds=settings.platform.unsafe_clock_offset))
     region = settings.platform.region
-    certificate = ServingCertificate(state.identity("vault"), state.authority)
-    listening = inherited_sockets() or [_listen(settings.vault.listen)]
+    certificate = ServingCertificate(state.identity("vault"), state.authority, ssl.CERT_OPTIONAL)
+    listening = inherited_sockets() or [listen(settings.vault.listen)]
     revocations = Revocations(state.revoked)
     store = open_store(
         Masters(state.vault, _master(settings), os.urandom, reread=lambda: _reread(state.config, settings)),
@@ -82,13 +83,15 @@ async def _serve(settings: Settings, state: State, *, memory_locked: bool) -> No
         confined = confine(reach_of(state, settings.vault))
         await vault.settle()
         await vault.started(Condition(confinement=confined, memory_locked=memory_locked))
-        server = build_server(build_app(vault, revoked=revocations.revoked), certificate.context, certificate.reload)
+        stop = asyncio.Event()
+        server = build_server(build_app(vault, revoked=revocations.revoked), certificate.context, listening, stop)
         async with asyncio.TaskGroup() as group:
             looking = group.create_task(certificate.keep_fresh())
             keeping = group.create_task(vault.upkeep.keep())
             forgetting = group.create_task(events.keep_short())
             try:
-                await server.serve(sockets=listening)
+                with signals(stop, certificate.reload):
+                    await server.serve(sockets=listening)
             finally:
                 looking.cancel()
                 keeping.cancel()
@@ -111,15 +114,6 @@ def _reread(config: Path, present: Settings) -> MasterSettings:
         return _master(load(config))
     except SettingsError:
         return _master(present)
-
-
-def _listen(where: str) -> socket.socket:
-    host, port = address(where)
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
-        raise StartError(f"cannot listen on {where}: {reason}") from None
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ from starlette.routing import Match, Route
 
 from clawmates.base.hardening import place_of
 from clawmates.base.shape import ShapeError, decode_json, encode_json
-from clawmates.vault.identity import ANYONE, CONTROL, NODE, Caller, Gate, Nobody, admit
+from clawmates.vault.identity import ANYONE, CONTROL, NODE, Gate, admit
 from clawmates.vault.service import Vault
 from clawmates.vault.store import RefusedError
 from clawmates.wire.audit import Witness
+from clawmates.wire.callers import Caller, Nobody
 from clawmates.wire.documents import ReadBack
 from clawmates.wire.leases import MAX_RENEWED, LeaseRenewal
 from clawmates.wire.names import ItemName, ServiceName, check_bot_id

@@ -9,9 +9,10 @@ from starlette.requests import Request
 
 from clawmates.vault import app as app_module
 from clawmates.vault.app import MAX_BODY, RULES, STATUS, Rule, build_app, read_body
-from clawmates.vault.identity import ANYONE, CONTROL, NODE, Caller, Gate, Nobody
+from clawmates.vault.identity import ANYONE, CONTROL, NODE, Gate
 from clawmates.vault.store import RefusedError
 from clawmates.wire import vault as wire
+from clawmates.wire.callers import Caller, Nobody
 from clawmates.wire.documents import SealedDocument
 from clawmates.wire.leases import MAX_RENEWED
 from clawmates.wire.names import ItemName, Role, ServiceName

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from clawmates.vault import identity
-from clawmates.vault.identity import ANYONE, CONTROL, NODE, Caller, Gate, Nobody, admit, caller_of
+from clawmates.vault.identity import ANYONE, CONTROL, NODE, Gate, admit
+from clawmates.wire.callers import Caller, Nobody, caller_of
 from clawmates.wire.names import Role, ServiceName
 from clawmates.wire.vault import VaultRefusal
 

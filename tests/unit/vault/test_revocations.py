@@ -8,11 +8,10 @@ from tests.unit.vault.test_app import CLI, call, error
 from clawmates.base.paths import State
 from clawmates.selfhost import pki
 from clawmates.vault.app import build_app
-from clawmates.vault.checks import StartError
-from clawmates.vault.identity import Nobody
-from clawmates.vault.revocations import Revocations
 from clawmates.vault.service import Vault
+from clawmates.wire.callers import Nobody
 from clawmates.wire.names import Role, ServiceName
+from clawmates.wire.revocations import Revocations, RevocationsError
 
 NODE = ServiceName("local", Role.NODE, "node-1")
 SECOND = ServiceName("local", Role.NODE, "node-1", 1)
@@ -50,7 +49,7 @@ def test_a_damaged_list_stops_the_start_and_later_keeps_the_last_good_one(
     state.revoked.write_text("nonsense")
     assert known.revoked(NODE)
     assert capsys.readouterr().err.startswith("revocations not reloaded: ShapeError at ")
-    with pytest.raises(StartError, match="whom not to trust"):
+    with pytest.raises(RevocationsError, match="whom not to trust"):
         Revocations(state.revoked)
 
 

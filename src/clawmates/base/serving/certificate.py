@@ -1,4 +1,4 @@
-"""The vault's own certificate, reloaded while serving: leaves live a week."""
+"""A server's own certificate, reloaded while serving: leaves live a week."""
 
 from __future__ import annotations
 
@@ -10,28 +10,32 @@ from pathlib import Path
 
 from clawmates.base.hardening import place_of
 from clawmates.base.tls import server_context
-from clawmates.vault.checks import StartError
 
 LOOK_SECONDS = 30.0
 
 
+class CertificateError(Exception):
+    """The certificate cannot be served with; the text says why."""
+
+
 @dataclass(slots=True)
 class ServingCertificate:
-    """``identity`` is (certificate, key), both PEM; clients show a certificate of ``authority`` or none."""
+    """``identity`` is (certificate, key), both PEM; ``clients`` says whether callers show one of ``authority``."""
 
     identity: tuple[Path, Path]
-    authority: Path
+    authority: Path | None
+    clients: ssl.VerifyMode
     context: ssl.SSLContext = field(init=False)
     _seen: tuple[tuple[int, int], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Loads the files; raises :class:`StartError`."""
+        """Loads the files; raises :class:`CertificateError`."""
         try:
             self._seen = self._look()
             self.context = self._build()
         except OSError as error:  # ssl.SSLError is one
             what = error.strerror if not isinstance(error, ssl.SSLError) else "certificate and key do not fit"
-            raise StartError(f"cannot use {self.identity[0].parent}: {what}") from None
+            raise CertificateError(f"cannot use {self.identity[0].parent}: {what}") from None
 
     def reload(self) -> bool:
         """Takes a new certificate into use when the files have changed and fit; says whether it did.
@@ -61,4 +65,4 @@ class ServingCertificate:
         return tuple((found.st_ino, found.st_mtime_ns) for found in (path.stat() for path in self.identity))
 
     def _build(self) -> ssl.SSLContext:
-        return server_context(identity=self.identity, authority=self.authority, clients=ssl.CERT_OPTIONAL)
+        return server_context(identity=self.identity, authority=self.authority, clients=self.clients)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from clawmates.base.serving import certificate
+from clawmates.base.serving.certificate import CertificateError, ServingCertificate
 from clawmates.base.x509 import Authority, Names
-from clawmates.vault import certificate
-from clawmates.vault.certificate import ServingCertificate
-from clawmates.vault.checks import StartError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +27,7 @@ def issue(folder: Path, *, key: bool = True) -> None:
 
 
 def load(folder: Path) -> ServingCertificate:
-    return ServingCertificate((folder / "cert.pem", folder / "key.pem"), folder / "authority.pem")
+    return ServingCertificate((folder / "cert.pem", folder / "key.pem"), folder / "authority.pem", ssl.CERT_OPTIONAL)
 
 
 def test_clients_may_show_a_certificate_and_speak_tls_1_3(tmp_path: Path) -> None:
@@ -61,7 +60,7 @@ def test_files_that_do_not_fit_are_left_alone_and_said_so(
         (tmp_path / "key.pem").unlink()
     assert not serving.reload()
     assert capsys.readouterr().err.startswith("certificate not reloaded: ")
-    with pytest.raises(StartError, match="cannot use"):
+    with pytest.raises(CertificateError, match="cannot use"):
         load(tmp_path)
     issue(tmp_path)
     assert serving.reload()

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-HANDSHAKE_SECONDS = 10
 SHUTDOWN_SECONDS = 5
 
 
@@ -24,14 +23,21 @@ class Outspoken(SSLProtocol):
     It is in ``shaking`` while its handshake lasts; beyond ``most`` of them a connection is closed unread.
     """
 
-    def __init__(self, protocol: asyncio.Protocol, context: ssl.SSLContext, shaking: set[Outspoken], most: int) -> None:
+    def __init__(
+        self,
+        protocol: asyncio.Protocol,
+        context: ssl.SSLContext,
+        shaking: set[Outspoken],
+        most: int,
+        handshake_seconds: int,
+    ) -> None:
         super().__init__(
             asyncio.get_running_loop(),
             protocol,
             context,
             None,  # type: ignore[arg-type]  # nobody waits for a server's handshake
             server_side=True,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            ssl_handshake_timeout=handshake_seconds,
             ssl_shutdown_timeout=SHUTDOWN_SECONDS,
         )
         self._shaking, self._most = shaking, most
@@ -58,12 +64,12 @@ class Outspoken(SSLProtocol):
 
 
 def over_tls(
-    protocol: Callable[..., asyncio.Protocol], context: ssl.SSLContext, most_shaking: int
+    protocol: Callable[..., asyncio.Protocol], context: ssl.SSLContext, most_shaking: int, handshake_seconds: int
 ) -> Callable[..., Outspoken]:
     """A factory that puts TLS under what ``protocol`` makes; connections see ``context`` as it is when they come."""
     shaking: set[Outspoken] = set()
 
     def make(**arguments: Any) -> Outspoken:
-        return Outspoken(protocol(**arguments), context, shaking, most_shaking)
+        return Outspoken(protocol(**arguments), context, shaking, most_shaking, handshake_seconds)
 
     return make

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawmates.base.hardening import place_of
-from clawmates.vault.checks import StartError
 from clawmates.wire.revoked import read_revoked
 
 if TYPE_CHECKING:
     from clawmates.wire.names import ServiceName
 
 Mark = tuple[int, int, int]
+
+
+class RevocationsError(Exception):
+    """The list cannot be read at the start; the text says what to do."""
 
 
 @dataclass(slots=True)
@@ -31,12 +34,12 @@ class Revocations:
     _mark: Mark | None = None
 
     def __post_init__(self) -> None:
-        """Reads the list; raises :class:`StartError`."""
+        """Reads the list; raises :class:`RevocationsError`."""
         try:
             self._mark = self._look()
             self._least = read_revoked(self.path).least
         except (OSError, ValueError):
-            raise StartError(f"{self.path} cannot be read: restore it, for it says whom not to trust") from None
+            raise RevocationsError(f"{self.path} cannot be read: restore it, for it says whom not to trust") from None
 
     def revoked(self, name: ServiceName) -> bool:
         """Whether this very certificate's generation was revoked."""

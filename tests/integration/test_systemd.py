@@ -183,7 +183,7 @@ async def test_the_gateway_takes_a_port_below_1024_from_its_supervisor(home: Hom
         listener.listen()
         supervisor = Supervisor(settings.run.supervisor)
         try:
-            await supervisor.start([replace(services.gateway(state, settings), listener=listener)])
+            await supervisor.start([replace(services.gateway(state, settings), listeners=(listener,))])
             gateway = supervisor.running["gateway"]
             assert gateway.phase is Phase.READY
             assert status_of_process(gateway.pid)["Uid"].split()[0] != "0"

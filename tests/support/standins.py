@@ -40,7 +40,7 @@ class Command:
     folder: Path
     prefix: tuple[str, ...] = ()
     name: str = "simulator"
-    listener: None = None
+    descriptors: tuple[int, ...] = ()
 
     def command(self) -> list[str]:
         line = [*self.prefix, sys.executable, "-I", "-m", "clawmates.simulator", "--dir", str(self.folder)]

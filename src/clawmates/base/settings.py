@@ -95,6 +95,8 @@ class Node:
     """Base64 Ed25519 public key that signs releases; without it nothing runs."""
     memory_mib: int = 128
     """Memory limit of one container."""
+    most_bots: int = 0
+    """How many bots control may give this host; 0 is what its memory holds."""
     unsafe_extra_ca: str = ""
     """PEM file that mates trust beside the public roots; tests only."""
 
@@ -141,6 +143,12 @@ class Control:
     database_password_file: str = ""
     """Of control's own user, 0600; empty: a client certificate, or none is needed."""
     smtp: Smtp = field(default_factory=Smtp)
+    certificate: str = ""
+    """PEM file that browsers are shown; empty: one of the local authority, which only its own machine trusts."""
+    key: str = ""
+    """Its key, PEM, of control's own user, 0600."""
+    lease_seconds: int = 3600
+    """How long a node may run a bot without a word from the vault; so long a lost node's bots wait to be moved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +161,11 @@ class Settings:
     node: Node = field(default_factory=Node)
     backup: Backup = field(default_factory=Backup)
     control: Control = field(default_factory=Control)
+
+    @property
+    def hosted(self) -> bool:
+        """Whether control decides what runs, and not a file on this host."""
+        return self.platform.mode is Mode.HOSTED
 
     @property
     def run(self) -> Run:
@@ -217,11 +230,20 @@ def resolver_address(settings: Settings) -> tuple[str, int, str]:
 
 def vault_address(settings: Settings) -> tuple[str, int]:
     """Where vault listens; a port of 0 is looked up in ``ports.json``. Raises :class:`SettingsError`."""
-    host, port = address(settings.vault.listen)
+    return _where(settings, "vault", settings.vault.listen)
+
+
+def nodes_address(settings: Settings) -> tuple[str, int]:
+    """Where control listens to nodes; as :func:`vault_address`."""
+    return _where(settings, "nodes", settings.control.nodes)
+
+
+def _where(settings: Settings, name: str, listen: str) -> tuple[str, int]:
+    host, port = address(listen)
     if port:
         return host, port
     try:
         known = json.loads(settings.run.ports.read_bytes())
-        return host, int(known["vault"])
+        return host, int(known[name])
     except (OSError, ValueError, KeyError, TypeError):
-        raise SettingsError(f"vault listens on port 0 and {settings.run.ports} does not say which it got") from None
+        raise SettingsError(f"{name} listens on port 0 and {settings.run.ports} does not say which it got") from None

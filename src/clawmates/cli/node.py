@@ -75,7 +75,7 @@ async def revoke(state: State, name: str, as_json: bool) -> None:  # noqa: FBT00
     except ValueError as error:
         raise CommandError(f"{error}.", code="usage", exit_code=Exit.USAGE) from None
     if name == settings.node.name:
-        pki.ensure(state, region, settings.node.name, datetime.now(UTC))
+        pki.ensure(state, region, settings.node.name, datetime.now(UTC), hosted=settings.hosted)
     succeed(
         {"node": name, "generation": fresh.generation}, as_json=as_json, text=f"{name}: earlier certificates are void"
     )

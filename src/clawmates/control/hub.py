@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from clawmates.control.bots.tables import Bot, BotDay, BotState
+from clawmates.control.errors import TooOften
 from clawmates.control.nodes.tables import Node
 from clawmates.control.store.database import Database
 
@@ -27,8 +28,15 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.5
 AT_ONCE = 500
 """Topics in one query."""
+RETRY_AFTER = 30
+MOST_WAITING = 12
+"""At one topic: so many windows has nobody open, and every one holds a connection."""
 Print = tuple[object, ...]
 """What changes whenever there are news of a topic."""
+
+
+class HubClosedError(Exception):
+    """This replica is about to end: whoever waits should hang up, and asks another one."""
 
 
 def node_topic(name: str) -> str:
@@ -46,13 +54,19 @@ class Watch:
     """One who waits, from the moment the block was entered: what happened since is not missed."""
 
     topic: str
+    closed: bool = False
     _event: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def changed(self, seconds: float) -> bool:
-        """Whether there may be news since the last call, or since the beginning; waits at most so long for them."""
+        """Whether there may be news since the last call, or since the beginning; waits at most so long for them.
+
+        Raises :class:`HubClosedError` when the process is about to end.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._event.wait()
+        if self.closed:
+            raise HubClosedError
         found = self._event.is_set()
         self._event.clear()
         return found
@@ -70,6 +84,7 @@ class Hub:
     _watches: dict[str, set[Watch]] = field(default_factory=dict)
     _prints: dict[str, Print] = field(default_factory=dict)
     _someone: asyncio.Event = field(default_factory=asyncio.Event)
+    _closed: bool = False
 
     @property
     def waiting(self) -> int:
@@ -83,8 +98,13 @@ class Hub:
 
     @asynccontextmanager
     async def watch(self, topic: str) -> AsyncIterator[Watch]:
-        """Enter, read, then wait: ``async with hub.watch(topic) as news: …; await news.changed(25)``."""
-        watch = Watch(topic)
+        """Enter, read, then wait: ``async with hub.watch(topic) as news: …; await news.changed(25)``.
+
+        Raises :class:`TooOften` when more wait there than may.
+        """
+        if len(self._watches.get(topic, ())) >= MOST_WAITING:
+            raise TooOften(retry_after=RETRY_AFTER)
+        watch = Watch(topic, closed=self._closed)
         self._watches.setdefault(topic, set()).add(watch)
         try:
             if topic not in self._prints:
@@ -99,6 +119,13 @@ class Hub:
             if not watches:
                 del self._watches[topic]
                 self._prints.pop(topic, None)
+
+    def close(self) -> None:
+        """Sends everybody away, and whoever comes from now on: the process is about to end."""
+        self._closed = True
+        for watch in [watch for watches in self._watches.values() for watch in watches]:
+            watch.closed = True
+            watch.wake()
 
     async def changed(self, topic: str, seconds: float) -> bool:
         """Whether news came from now on, within so many seconds."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clawmates.base.clock import Clock
-from clawmates.base.paths import State
-from clawmates.base.settings import address
-from clawmates.base.tls import client_context
+from clawmates.base.identity import ClientIdentity
+from clawmates.base.settings import SettingsError, vault_address
 from clawmates.wire.vault import IntakeKey
 from clawmates.wire.vault_client import VaultClient, VaultUnreachableError
 
 if TYPE_CHECKING:
+    from clawmates.base.paths import State
     from clawmates.base.settings import Settings
 
 KEY_SECONDS = 60.0
@@ -23,7 +22,7 @@ KEY_SECONDS = 60.0
 
 @dataclass(slots=True)
 class VaultLine:
-    """One way to the vault, for all requests of a replica. ``connect`` raises ``OSError`` where we have no identity."""
+    """One way to the vault, for all requests of a replica. ``connect`` raises ``OSError`` and ``SettingsError``."""
 
     connect: Callable[[], VaultClient]
     clock: Clock
@@ -31,10 +30,10 @@ class VaultLine:
     _until: float = 0.0
 
     def client(self) -> VaultClient:
-        """For one call or a few; raises :class:`VaultUnreachableError` where we have no identity."""
+        """For one call or a few; raises :class:`VaultUnreachableError` without an identity or an address."""
         try:
             return self.connect()
-        except OSError:
+        except (OSError, SettingsError):
             raise VaultUnreachableError from None
 
     async def intake_key(self) -> IntakeKey:
@@ -47,28 +46,11 @@ class VaultLine:
 
 
 def vault_line(settings: Settings, state: State, clock: Clock) -> VaultLine:
-    """The vault of this region."""
-    host, port = address(settings.vault.listen)
-    identity = _Identity(state)
-    return VaultLine(lambda: VaultClient(host, port, identity.context()), clock)
+    """The vault of this region; where it is, and who we are, is looked at for each client."""
+    identity = ClientIdentity(state, "control")
 
+    def connect() -> VaultClient:
+        host, port = vault_address(settings)
+        return VaultClient(host, port, identity.context())
 
-@dataclass(slots=True)
-class _Identity:
-    """Certificate and key are two files, renewed one after the other: while they do not fit, the old pair is used."""
-
-    state: State
-    _seen: tuple[int, ...] = ()
-    _context: ssl.SSLContext | None = None
-
-    def context(self) -> ssl.SSLContext:
-        files = self.state.identity("control")
-        try:
-            seen = tuple(path.stat().st_mtime_ns for path in (self.state.authority, *files))
-            if self._context is None or seen != self._seen:
-                self._context = client_context(authority=self.state.authority, identity=files)
-                self._seen = seen
-        except OSError:
-            if self._context is None:
-                raise
-        return self._context
+    return VaultLine(connect, clock)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from clawmates.base.clock import SystemClock
 from clawmates.base.eventlog import EventLog
 from clawmates.base.hardening import HardeningError, harden, quiet_loop
+from clawmates.base.identity import ClientIdentity
 from clawmates.base.settings import Settings, SettingsError, load, state_of
-from clawmates.node.identity import NodeIdentity
+from clawmates.node.hosted import Hosted
 from clawmates.node.node import Node, PrerequisiteError, podman
 from clawmates.node.standing import here, judge
 from clawmates.node.tickets import VaultOffice
@@ -64,7 +65,7 @@ async def _run(settings: Settings, state: State) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     clock = SystemClock(timedelta(seconds=settings.platform.unsafe_clock_offset))
-    identity, log = NodeIdentity(state), EventLog(state.log, "node", clock)
+    identity, log = ClientIdentity(state, "node"), EventLog(state.log, "node", clock)
     node = Node(
         settings=settings,
         state=state,
@@ -75,6 +76,11 @@ async def _run(settings: Settings, state: State) -> None:
         vault=VaultOffice(settings, identity),
         counterpart=Counterpart(settings, state, identity, clock, log),
         open_engine=podman(settings, state),
+        hosted=(
+            Hosted(settings=settings, identity=identity, jitter=random.random, random=os.urandom)
+            if settings.hosted
+            else None
+        ),
     )
     await node.run(stop)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clawmates.base.identity import Mark, mark
 from clawmates.base.shape import ShapeError, decode_json
 from clawmates.wire.codes import Trouble
 from clawmates.wire.desired import DesiredState
@@ -15,20 +16,7 @@ if TYPE_CHECKING:
     from clawmates.wire.release import Release
 
 MAX_BYTES = 16 << 20
-Mark = tuple[tuple[int, int, int] | None, ...]
 _NEVER: Mark = ((-1, -1, -1),)
-
-
-def mark(*paths: Path) -> Mark:
-    """What changes whenever a file is replaced: (mtime in ns, inode, size), ``None`` for a missing one."""
-    marks: list[tuple[int, int, int] | None] = []
-    for path in paths:
-        try:
-            stat = path.stat()
-            marks.append((stat.st_mtime_ns, stat.st_ino, stat.st_size))
-        except OSError:
-            marks.append(None)
-    return tuple(marks)
 
 
 @dataclass(slots=True)

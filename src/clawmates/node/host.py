@@ -51,7 +51,7 @@ class Host:
     leases: Leases = field(init=False)
 
     def __post_init__(self) -> None:
-        self.leases = Leases.open(self.folders.node.parent / "leases.json")
+        self.leases = self.steps.leases = Leases.open(self.folders.node.parent / "leases.json")
 
     @property
     def now(self) -> float:

@@ -40,6 +40,8 @@ class Keeper(Host):
     gate: Gate = field(default_factory=Gate)
     settled: Callable[[News], None] = lambda _news: None
     """Told when the gate has decided something that must outlive node."""
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set after every look: something may have changed."""
     release_known: bool = False
     """Whether the release has been looked at; until then nothing is said of it."""
     _halting: bool = False
@@ -118,6 +120,7 @@ class Keeper(Host):
             while not stop.is_set():
                 self.changed.clear()
                 soonest = self._look(group, acts)
+                self.looked.set()
                 wait = None if math.isinf(soonest) else max(0.0, soonest - self.now)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):

@@ -64,6 +64,19 @@ class Leases:
         if self._until != before:
             self._save()
 
+    def granted(self, bot: str, asked_at: float, seconds: int | None) -> None:
+        """A ticket came with the lease it stands on, so that no bot runs of whose lease nothing is known.
+
+        Raises ``OSError`` as :meth:`learn` does.
+        """
+        before = self._until.get(bot)
+        if seconds is None:
+            self._until.pop(bot, None)
+        else:
+            self._until[bot] = asked_at + seconds
+        if self._until.get(bot) != before:
+            self._save()
+
     def forget(self, bot: str) -> None:
         """The bot is no concern of ours any more. Raises ``OSError`` as :meth:`learn` does."""
         if self._until.pop(bot, None) is not None:

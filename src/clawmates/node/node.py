@@ -23,6 +23,7 @@ from clawmates.node.facts import Facts, read_facts, read_memory
 from clawmates.node.gate import News
 from clawmates.node.gateway import GatewayControl
 from clawmates.node.good import GoodRelease
+from clawmates.node.hosted import Hosted
 from clawmates.node.keeper import Keeper
 from clawmates.node.release import check_archive
 from clawmates.node.serving import serving
@@ -63,6 +64,8 @@ class Node:
     look: Callable[[ContainerSpec, Running], Facts] = lambda spec, running: read_facts(running.pid, spec.mounts)
     counterpart: Counterpart | None = None
     """Countersigns the vault's audit heads and renews leases; tests of other things go without."""
+    hosted: Hosted | None = None
+    """Control decides what runs; without it a file does."""
     keeper: Keeper | None = None
     engine_trouble: Trouble | None = None
     _halted: bool = False
@@ -94,7 +97,7 @@ class Node:
             Trouble.RELEASE_STOPPED if keeper and keeper.gate.stopped else None,
         )
         gate = keeper.gate if keeper is not None else None
-        runs = (gate.good if gate is not None else None) or (release if isinstance(release, Release) else None)
+        runs = self._runs()
         specs = {} if keeper is None else keeper.specs()
         holds = [] if keeper is None else sorted(keeper.holds.values(), key=lambda hold: hold.bot)
         return NodeStatus(
@@ -102,7 +105,7 @@ class Node:
             node=self.settings.node.name,
             region=self.settings.platform.region,
             engine=keeper.steps.engine.version if keeper else "",
-            release=runs.image.digest if runs is not None else "",
+            release=self._digest(),
             number=runs.number if runs is not None else 0,
             trying=gate.fresh.number if gate is not None and gate.fresh is not None else 0,
             tried_by=gate.first if gate is not None else "",
@@ -118,6 +121,15 @@ class Node:
                 if hold.bot in specs or hold.running is not None
             ),
         )
+
+    def _runs(self) -> Release | None:
+        """The release that bots run."""
+        good = self.keeper.gate.good if self.keeper is not None else None
+        return good or (self._release if isinstance(self._release, Release) else None)
+
+    def _digest(self) -> str:
+        runs = self._runs()
+        return runs.image.digest if runs is not None else ""
 
     @staticmethod
     def _is_refused(release: Release | Trouble | None, keeper: Keeper | None) -> bool:
@@ -200,7 +212,8 @@ class Node:
         self.engine_trouble = None
         self.keeper = keeper
         async with asyncio.TaskGroup() as group:
-            parts = (self._watch_desired(keeper), self._watch_release(keeper), self.log.keep_short())
+            told = self._watch_desired(keeper) if self.hosted is None else self.hosted.serve(keeper, self._digest)
+            parts = (told, self._watch_release(keeper), self.log.keep_short())
             watchers = [group.create_task(part) for part in parts]
             if self.counterpart is not None:
                 self.counterpart.bots = lambda: tuple(bot for bot, spec in keeper.specs().items() if not spec.paused)

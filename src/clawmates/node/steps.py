@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from clawmates.node.engines.base import ContainerSpec, Engine, EngineError, Runn
 from clawmates.node.facts import Facts, FactsUnavailableError
 from clawmates.node.gateway import GatewayControl
 from clawmates.node.isolation import judge, settling, sound
+from clawmates.node.leases import Leases
 from clawmates.node.tickets import TicketError, TicketOffice
 from clawmates.wire.boot import Boot
 from clawmates.wire.codes import Trouble
@@ -84,6 +86,8 @@ class Steps:
     vault_name: str
     settle_seconds: float = SETTLE_SECONDS
     harden_seconds: float = HARDEN_SECONDS
+    leases: Leases | None = None
+    """Told of the lease that comes with each ticket."""
     _starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
 
     async def start(self, order: Order) -> Started:
@@ -199,10 +203,15 @@ class Steps:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _ask(self, bot: str, generation: int, items: Mapping[ItemName, int]) -> Ticket | TicketError:
+        asked_at = self.clock.monotonic()
         try:
-            return await self.vault.ticket(TicketRequest(bot=bot, generation=generation, items=dict(items)))
+            ticket = await self.vault.ticket(TicketRequest(bot=bot, generation=generation, items=dict(items)))
         except TicketError as error:
             return error
+        if self.leases is not None:
+            with suppress(OSError):  # A full tmpfs costs the memory of it after a restart, not the lease's end now.
+                self.leases.granted(bot, asked_at, ticket.lease)
+        return ticket
 
     def _boot(self, order: Order, ticket: Ticket | None) -> Boot:
         fresh = self._fresh(order.bot, order.generation, order.predecessor)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from clawmates.base.identity import ClientIdentity
 from clawmates.base.secret import Secret
 from clawmates.base.settings import Settings, SettingsError, vault_address
-from clawmates.node.identity import NodeIdentity
 from clawmates.wire.codes import Trouble
 from clawmates.wire.vault import TICKET_SECONDS, Ticket, TicketRequest, VaultRefusal
 from clawmates.wire.vault_client import VaultCallError, VaultClient, VaultError
@@ -71,7 +71,7 @@ class VaultOffice:
     """The vault, over mutual TLS. Address and certificate are looked at each time: both change while it serves."""
 
     settings: Settings
-    identity: NodeIdentity
+    identity: ClientIdentity
     _client: VaultClient | None = None
 
     async def ticket(self, request: TicketRequest) -> Ticket:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.clock import Clock, stamp
 from clawmates.base.eventlog import EventLog
+from clawmates.base.identity import ClientIdentity
 from clawmates.base.paths import State
 from clawmates.base.settings import Settings, SettingsError, vault_address
 from clawmates.node.events import NodeEvent
 from clawmates.node.heads import HeadsError, HeadsFile
-from clawmates.node.identity import NodeIdentity
 from clawmates.node.leases import Renewal
 from clawmates.wire import vault_calls
 from clawmates.wire.audit import COUNTERSIGN_SECONDS, Head, Witness, head_bytes, witness_bytes
@@ -42,7 +42,7 @@ class Counterpart:
 
     settings: Settings
     state: State
-    identity: NodeIdentity
+    identity: ClientIdentity
     clock: Clock
     log: EventLog
     bots: Callable[[], tuple[str, ...]] = tuple

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SERVICES = ("vault", "gateway", "node")
 OWN_USER = ("vault", "gateway")
 """Services with a user of their own; node keeps root, because the engine needs it."""
+HOSTED = "control"
+"""The service that a hosted platform has beside them, with a user of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def own() -> Account:
 
 def account_of(service: str) -> Account:
     """``clawmates-SERVICE`` where we are root and that user exists; else our own account."""
-    if os.geteuid() != 0 or service not in OWN_USER:
+    if os.geteuid() != 0 or service not in {*OWN_USER, HOSTED}:
         return own()
     try:
         found = pwd.getpwnam(f"clawmates-{service}")

@@ -21,7 +21,7 @@ from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.base.x509 import Names
 from clawmates.selfhost.pki import Leaf, load_authority, service_name
 from clawmates.wire.enrolment import TOKEN_SECONDS, EnrolmentGrant
-from clawmates.wire.names import Role, check_bot_id
+from clawmates.wire.names import NOBODY, Role, check_bot_id
 from clawmates.wire.revoked import read_revoked
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class Enrolments:
             check_bot_id(node)
         except ValueError:
             raise EnrolmentError(f"{node!r} is no name for a node: use 1 to 40 of a-z, 0-9 and '-'.") from None
+        if node == NOBODY:
+            raise EnrolmentError(f"{NOBODY!r} is what a bot's node is called that runs nowhere: use another name.")
         token = urlsafe_b64encode(self.random(TOKEN_BYTES)).decode().rstrip("=")
         fresh = _Open(node=node, proof=_proof(token), until=stamp(now + timedelta(seconds=TOKEN_SECONDS)))
         with self._book(now) as book:

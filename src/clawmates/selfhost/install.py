@@ -61,7 +61,8 @@ def install(plan: Plan, now: datetime) -> tuple[Settings, Release]:
             sections.setdefault("node", {})["release_key"] = public
             write_atomic(plan.state.config, to_toml(sections).encode(), mode=0o644)
         settings = load(plan.state.config)
-        pki.ensure(plan.state, settings.platform.region, settings.node.name, now)
+        layout.make(layout.state_folders(plan.state, hosted=settings.hosted))
+        pki.ensure(plan.state, settings.platform.region, settings.node.name, now, hosted=settings.hosted)
         release = adopt_release(plan.release, plan.state, settings)
         layout.ensure_tmpfs(settings.run)
         layout.make(layout.run_folders(settings.run))

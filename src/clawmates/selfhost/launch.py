@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import fcntl
 import os
 import signal
 import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clawmates.base.notify import FIRST_INHERITED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CLONE_NEWNS = 0x00020000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 2, 4, 32, 4096, 16384, 1 << 19
@@ -83,6 +88,16 @@ def narrow(needs: tuple[Need, ...], uid: int, gid: int) -> None:
             os.close(descriptor)
 
 
+def hand_over(descriptors: Sequence[int]) -> None:
+    """Makes them 3, 4 and so on, in their order, and lets the next program have them (sd_listen_fds(3))."""
+    last = FIRST_INHERITED + len(descriptors)
+    # Out of the way first: one of them may stand where another must go.
+    held = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, last) for descriptor in descriptors]
+    for number, descriptor in enumerate(held, FIRST_INHERITED):
+        os.dup2(descriptor, number, inheritable=True)
+        os.close(descriptor)
+
+
 def _make_target(path: Path, descriptor: int) -> None:
     if stat.S_ISDIR(os.fstat(descriptor).st_mode):
         path.mkdir(parents=True, exist_ok=True)
@@ -96,7 +111,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--uid", type=int, required=True)
     parser.add_argument("--gid", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
-    parser.add_argument("--listen-fd", type=int, default=-1)
+    parser.add_argument("--listen-fd", type=int, action="append", default=[])
     parser.add_argument("--read", type=Path, action="append", default=[])
     parser.add_argument("--write", type=Path, action="append", default=[])
     parser.add_argument("command", nargs="+")
@@ -121,11 +136,9 @@ def main() -> None:
     if os.getppid() != wanted.parent:
         sys.exit(0)
     environment = {name: os.environ[name] for name in ("NOTIFY_SOCKET", "PATH", "LANG") if name in os.environ}
-    if wanted.listen_fd >= 0:
-        if wanted.listen_fd != FIRST_INHERITED:
-            os.dup2(wanted.listen_fd, FIRST_INHERITED)
-        os.set_inheritable(FIRST_INHERITED, True)  # noqa: FBT003 - the standard library's own signature
-        environment |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+    if wanted.listen_fd:
+        hand_over(wanted.listen_fd)
+        environment |= {"LISTEN_FDS": str(len(wanted.listen_fd)), "LISTEN_PID": str(os.getpid())}
     os.umask(0o077)
     os.execve(wanted.command[0], wanted.command, environment)  # noqa: S606 - the supervisor's own command line
 

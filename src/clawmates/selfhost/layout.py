@@ -36,7 +36,7 @@ class Folder:
     account: Account
 
 
-def state_folders(state: State) -> tuple[Folder, ...]:
+def state_folders(state: State, *, hosted: bool = False) -> tuple[Folder, ...]:
     """What lies on disk. Into ``log`` the gateway writes as its owner, the vault by its group, node as root."""
     return (
         Folder(state.root, 0o755, own()),
@@ -47,6 +47,7 @@ def state_folders(state: State) -> tuple[Folder, ...]:
         Folder(state.engine, 0o711, own()),
         # Sticky, so that neither can remove the other's.
         Folder(state.log, 0o1775, Account(account_of("gateway").uid, account_of("vault").gid)),
+        *((Folder(state.control, 0o700, account_of("control")),) if hosted else ()),
     )
 
 

@@ -30,12 +30,13 @@ class Leaf:
     dns: tuple[str, ...] = ()
 
 
-def leaves(node: str) -> tuple[Leaf, ...]:
-    """All that a self-hosted platform needs; the CLI stands where control would."""
+def leaves(node: str, *, hosted: bool = False) -> tuple[Leaf, ...]:
+    """All that a platform needs; where it is self-hosted, the CLI stands where control would."""
     return (
         Leaf("vault", Role.VAULT, "vault-1", ("vault", "localhost", "127.0.0.1")),
         Leaf("node", Role.NODE, node),
         Leaf("cli", Role.CONTROL, "cli"),
+        *((Leaf("control", Role.CONTROL, "control-1", ("control", "localhost", "127.0.0.1")),) if hosted else ()),
     )
 
 
@@ -45,14 +46,14 @@ def service_name(region: str, leaf: Leaf, revoked: Revoked) -> ServiceName:
     return replace(name, generation=revoked.least.get(name.base, 0))
 
 
-def ensure(state: State, region: str, node: str, now: datetime) -> tuple[str, ...]:
+def ensure(state: State, region: str, node: str, now: datetime, *, hosted: bool = False) -> tuple[str, ...]:
     """Makes what is missing and renews what has less than three days left; returns the folders renewed."""
     state.pki.mkdir(mode=0o711, parents=True, exist_ok=True)
     authority = load_authority(state, now)
     state.revoked.parent.mkdir(mode=0o755, exist_ok=True)
     revoked = read_revoked(state.revoked)
     renewed = []
-    for leaf in leaves(node):
+    for leaf in leaves(node, hosted=hosted):
         certificate, key = state.identity(leaf.folder)
         uri = str(service_name(region, leaf, revoked))
         if key.exists() and certificate.exists() and _good(certificate.read_bytes(), uri, now):

@@ -33,10 +33,12 @@ class Platform:
 
     state: State
     changed: Callable[[], None] = lambda: None
+    terminal: int = -1
+    """A descriptor, 100 or higher, on which control shows links where it sends no mail; the caller closes it."""
     settings: Settings = field(init=False)
     supervisor: Supervisor = field(init=False)
     _lock: int = -1
-    _listener: socket.socket | None = None
+    _listeners: list[socket.socket] = field(default_factory=list)
     _renewing: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
@@ -51,19 +53,23 @@ class Platform:
         self.changed()
 
     async def start(self) -> None:
-        """Starts vault, gateway and node and waits until they are ready or have failed.
+        """Starts vault, gateway and node, and control where it is hosted; waits until they are ready or have failed.
 
         Raises :class:`AlreadyRunningError`, ``LayoutError`` or ``SettingsError``.
         """
         run = self.settings.run
         prepare(self.state, self.settings)
         self._take_lock()
-        self._listener = services.listen(self.settings)
-        ports = {"vault": self._listener.getsockname()[1]}
+        vault = self._listen("vault", self.settings.vault.listen)
+        ports = {"vault": vault.getsockname()[1]}
+        first = [services.vault(self.state, vault), services.gateway(self.state, self.settings)]
+        if self.settings.hosted:
+            web = self._listen("control", self.settings.control.listen)
+            nodes = self._listen("control", self.settings.control.nodes, "nodes")
+            ports |= {"web": web.getsockname()[1], "nodes": nodes.getsockname()[1]}
+            first.append(services.control(self.state, self.settings, (web, nodes), self.terminal))
         write_atomic(run.ports, encode_json(ports), mode=0o644, sync=False)
-        await self.supervisor.start(
-            [services.vault(self.state, self._listener), services.gateway(self.state, self.settings)]
-        )
+        await self.supervisor.start(first)
         await self.supervisor.start([services.node(self.state)])
         self._renewing = asyncio.create_task(self._keep_renewing())
 
@@ -94,11 +100,16 @@ class Platform:
 
     async def _stop_processes(self) -> None:
         await self.supervisor.close()
-        if self._listener is not None:
-            self._listener.close()
+        while self._listeners:
+            self._listeners.pop().close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    def _listen(self, name: str, where: str, setting: str = "listen") -> socket.socket:
+        listener = services.listen_at(where, name, f"[{name}] {setting}")
+        self._listeners.append(listener)
+        return listener
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.settings.run.supervisor / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

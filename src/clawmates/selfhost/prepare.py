@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def prepare(state: State, settings: Settings) -> tuple[str, ...]:
     """Makes or corrects it all and says which certificates were renewed; raises ``LayoutError`` and ``OSError``."""
     layout.ensure_tmpfs(settings.run)
-    layout.make(layout.state_folders(state))
+    layout.make(layout.state_folders(state, hosted=settings.hosted))
     layout.make(layout.run_folders(settings.run))
     return renew(state, settings)
 
@@ -25,4 +25,4 @@ def renew(state: State, settings: Settings) -> tuple[str, ...]:
     """Renews certificates that are due; services notice by themselves."""
     platform = settings.platform
     clock = SystemClock(timedelta(seconds=platform.unsafe_clock_offset))
-    return pki.ensure(state, platform.region, settings.node.name, clock.now())
+    return pki.ensure(state, platform.region, settings.node.name, clock.now(), hosted=settings.hosted)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clawmates.selfhost.accounts import SERVICES
+from clawmates.selfhost.accounts import HOSTED, SERVICES
 
 if TYPE_CHECKING:
     from clawmates.base.paths import Run, State
@@ -40,7 +40,7 @@ def helpers(run: Run, proc: Path = Path("/proc")) -> tuple[int, ...]:
 
 def service_of(arguments: list[bytes], config: bytes) -> str | None:
     """``python -I -m clawmates.SERVICE --config FILE``; its launcher has the same words behind its own."""
-    for service in SERVICES:
+    for service in (*SERVICES, HOSTED):
         line = [b"-I", b"-m", f"clawmates.{service}".encode(), b"--config", config]
         if arguments[1 : 1 + len(line)] == line:
             return service

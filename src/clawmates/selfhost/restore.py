@@ -196,7 +196,7 @@ def _opens(openable: frozenset[tuple[str, str, int]], bot: str, name: ItemName, 
 
 def _void_old_certificates(state: State, settings: Settings) -> None:
     """The backup may know less of revocations than there were: this host's own certificates begin anew."""
-    for leaf in pki.leaves(settings.node.name):
+    for leaf in pki.leaves(settings.node.name, hosted=settings.hosted):
         pki.revoke(state, ServiceName(settings.platform.region, leaf.role, leaf.name))
 
 
@@ -206,7 +206,7 @@ def _hand_over(state: State, settings: Settings) -> None:
     for path in state.vault.iterdir():
         os.chown(path, *owner)
     (state.root / AUTHORITY_KEY).chmod(0o600)
-    layout.make(layout.state_folders(state))
+    layout.make(layout.state_folders(state, hosted=settings.hosted))
     if settings.vault.keys_copy:
         folder = Path(settings.vault.keys_copy).parent
         if not folder.exists():

@@ -18,34 +18,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One process: its name, what it reads and writes, and the socket it is handed."""
+    """One process: its name, what it reads and writes, and the sockets it is handed."""
 
     name: str
     reads: tuple[Path, ...]
     writes: tuple[Path, ...]
     config: Path
-    listener: socket.socket | None = None
+    listeners: tuple[socket.socket, ...] = ()
+    terminal: int = -1
+    """A descriptor of the operator's terminal, above those that listeners become; -1 for none."""
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """All that it is handed."""
+        terminal = (self.terminal,) if self.terminal >= 0 else ()
+        return (*(listener.fileno() for listener in self.listeners), *terminal)
 
     def command(self) -> list[str]:
         """The command line; nothing secret is in it."""
         account = account_of(self.name)
         line = [sys.executable, "-I", "-m", "clawmates.selfhost.launch"]
         line += ["--uid", str(account.uid), "--gid", str(account.gid), "--parent", str(os.getpid())]
-        if self.listener is not None:
-            line += ["--listen-fd", str(self.listener.fileno())]
+        for listener in self.listeners:
+            line += ["--listen-fd", str(listener.fileno())]
         for path in self.reads:
             line += ["--read", str(path)]
         for path in self.writes:
             line += ["--write", str(path)]
-        return [*line, "--", sys.executable, "-I", "-m", f"clawmates.{self.name}", "--config", str(self.config)]
+        line += ["--", sys.executable, "-I", "-m", f"clawmates.{self.name}", "--config", str(self.config)]
+        return [*line, "--terminal", str(self.terminal)] if self.terminal >= 0 else line
 
 
-def vault(state: State, listener: socket.socket | None) -> Service:
+def vault(state: State, listener: socket.socket) -> Service:
     """The vault reads its certificate and the release, and writes its own folder, its log, and the copy of its keys."""
     with_keys = load(state.config).vault.keys_copy if state.config.exists() else ""
     copy = (Path(with_keys).parent,) if with_keys else ()
     return Service(
-        "vault", (state.config, state.pki, state.release), (state.vault, state.log, *copy), state.config, listener
+        "vault", (state.config, state.pki, state.release), (state.vault, state.log, *copy), state.config, (listener,)
     )
 
 
@@ -61,12 +70,28 @@ def node(state: State) -> Service:
     return Service("node", (), (), state.config)
 
 
+def control(
+    state: State, settings: Settings, listeners: tuple[socket.socket, socket.socket], terminal: int = -1
+) -> Service:
+    """Control writes its own folder; it reads the files that its section names, and where the vault listens."""
+    own = settings.control
+    named = [own.certificate, own.key, own.database_authority, own.database_password_file]
+    named += [own.smtp.password_file, own.smtp.authority]
+    reads = (state.config, state.pki, state.release, settings.run.root, *(Path(name) for name in named if name))
+    return Service("control", reads, (state.control,), state.config, listeners, terminal)
+
+
 def listen(settings: Settings) -> socket.socket:
-    """The vault's listening socket, kept by the supervisor so that a restart refuses nobody.
+    """The vault's listening socket; see :func:`listen_at`."""
+    return listen_at(settings.vault.listen, "vault", "[vault] listen")
+
+
+def listen_at(where: str, name: str, setting: str) -> socket.socket:
+    """A listening socket, kept by the supervisor so that a restart refuses nobody.
 
     Raises :class:`SettingsError` when the address cannot be had.
     """
-    host, port = address(settings.vault.listen)
+    host, port = address(where)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -74,7 +99,9 @@ def listen(settings: Settings) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        remedy = "stop the other program, or choose another: [vault] listen, or --listen of `selfhost init`"
-        raise SettingsError(f"vault cannot listen on {settings.vault.listen} ({error.strerror}): {remedy}") from None
+        # The first platform of a host is made by a command that has a flag for it.
+        flag = ", or --listen of `selfhost init`" if name == "vault" else ""
+        remedy = f"stop the other program, or choose another: {setting}{flag}"
+        raise SettingsError(f"{name} cannot listen on {where} ({error.strerror}): {remedy}") from None
     listener.listen(128)
     return listener

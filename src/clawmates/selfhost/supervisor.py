@@ -37,8 +37,8 @@ class Startable(Protocol):
         ...
 
     @property
-    def listener(self) -> socket.socket | None:
-        """A listening socket to hand over, if any."""
+    def descriptors(self) -> tuple[int, ...]:
+        """What it is handed."""
         ...
 
     def command(self) -> list[str]:
@@ -134,14 +134,13 @@ class Supervisor:
             one.restarts += 1
 
     async def _run_once(self, one: Running) -> None:
-        listener = one.service.listener
         process = await asyncio.create_subprocess_exec(
             *one.service.command(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             # Not in the terminal's process group: a Ctrl-C is for us, and we end them in their order.
             start_new_session=True,
-            pass_fds=(listener.fileno(),) if listener is not None else (),
+            pass_fds=one.service.descriptors,
             env={
                 "NOTIFY_SOCKET": str(self.folder / "notify.sock"),
                 "PATH": os.environ.get("PATH", os.defpath),

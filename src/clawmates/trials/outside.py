@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -50,7 +49,7 @@ class _StandIns:
 
     name: str
     line: tuple[str, ...]
-    listener: socket.socket | None = None
+    descriptors: tuple[int, ...] = ()
 
     def command(self) -> list[str]:
         """As it was put together."""

@@ -6,7 +6,6 @@ import asyncio
 import json
 import secrets
 import shutil
-import socket
 import sys
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -59,7 +58,7 @@ class _StandIns:
 
     folder: Path
     name: str = "simulator"
-    listener: socket.socket | None = None
+    descriptors: tuple[int, ...] = ()
 
     def command(self) -> list[str]:
         """Any free ports."""

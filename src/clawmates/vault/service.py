@@ -213,12 +213,12 @@ class Vault:
     async def ticket(self, node: str, request: TicketRequest) -> Ticket:
         """A single-use right for a bot that is assigned to ``node``."""
         grant = Grant(request.bot, node, request.generation, tuple(sorted(request.items.items())))
-        await self._stored(self._store.check, grant, self._clock.now())
+        left = await self._stored(self._store.check, grant, self._clock.now())
         if request.bot in self._alarmed:
             raise RefusedError(VaultRefusal.FROZEN)
         self._sessions.supersede(request.bot, request.generation)
         ticket = self._tickets.issue(grant, self._clock.monotonic())
-        return Ticket(ticket=ticket, expires_in=TICKET_SECONDS)
+        return Ticket(ticket=ticket, expires_in=TICKET_SECONDS, lease=left)
 
     async def redeem(self, redemption: Redemption) -> Release:
         """Opens what a ticket names. A second use freezes the bot: one of the two who had the ticket stole it."""

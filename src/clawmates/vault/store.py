@@ -161,17 +161,19 @@ class Store:
                 assert_never(request.kind)
         self.owed.copy = True
 
-    def check(self, grant: Grant, now: datetime) -> None:
-        """Refuses a grant that may not be given, or may no longer be used."""
+    def check(self, grant: Grant, now: datetime) -> int | None:
+        """Refuses a grant that may not be given, or may no longer be used; seconds of its lease, ``None`` for ever."""
         bot = self._bot(grant.bot)
         if bot.node != grant.node:
             raise RefusedError(VaultRefusal.NOT_ASSIGNED)
-        if not runs(self.records.term(bot.id), now):
+        term = self.records.term(bot.id)
+        if not runs(term, now):
             raise RefusedError(VaultRefusal.LEASE_ENDED)
         if bot.frozen:
             raise RefusedError(VaultRefusal.FROZEN)
         for name, version in grant.items:
             self._granted(bot, name, version)
+        return None if term is None else int((term.until - now).total_seconds())
 
     def open(self, grant: Grant, now: datetime) -> tuple[OpenItem, ...]:
         """The plaintexts that a redeemed ticket names, checked once more."""

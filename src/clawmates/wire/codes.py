@@ -105,6 +105,7 @@ class Trouble(StrEnum):
     UNKNOWN_CHANNEL = "unknown-channel"
     GATEWAY_DOWN = "gateway-down"
     VAULT_DOWN = "vault-down"
+    CONTROL_DOWN = "control-down"
     TICKET_DENIED = "ticket-denied"
     DESIRED_INVALID = "desired-invalid"
     DISK_FULL = "disk-full"
@@ -157,6 +158,7 @@ REMEDY: dict[str, str] = {
     Trouble.UNKNOWN_CHANNEL: "The release's catalogue has no such channel: choose one it lists.",
     Trouble.GATEWAY_DOWN: "The gateway does not answer: it is being restarted.",
     Trouble.VAULT_DOWN: "The vault does not answer: running bots go on, new ones wait.",
+    Trouble.CONTROL_DOWN: "Control does not answer: running bots go on, and nothing changes until it is back.",
     Trouble.TICKET_DENIED: "The vault does not know this bot or these versions: run `clawmates bot add --bot NAME`.",
     Trouble.DESIRED_INVALID: "desired.json cannot be read; the last good one stays in force.",
     Trouble.DISK_FULL: "The disk is full: make room, the bot starts by itself.",

@@ -10,6 +10,9 @@ BOT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 RECEIPT_ID = re.compile(r"[0-9a-f]{24}")
 HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
+NOBODY = "nobody"
+"""The node that a bot is assigned to when it must run nowhere; no node is called so."""
+
 
 class ChannelKind(StrEnum):
     """Where a person talks to the bot."""

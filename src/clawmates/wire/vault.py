@@ -174,10 +174,12 @@ class Ticket:
 
     ticket: Secret[str]
     expires_in: int
+    lease: int | None = None
+    """Seconds that are left of the node's lease; ``None`` when it is endless."""
 
     def plain(self) -> dict[str, object]:
         """The JSON form, opened: for the vault's answer."""
-        return {"ticket": self.ticket.reveal(), "expires_in": self.expires_in}
+        return {"ticket": self.ticket.reveal(), "expires_in": self.expires_in, "lease": self.lease}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ async def test_a_node_is_told_of_its_own_active_bots_and_of_what_the_vault_keeps
             await session.flush()
 
             def item(bot: str, name: str, version: int, kept: int) -> BotItem:
-                return BotItem(bot_id=bot, name=name, version=version, kept=kept, changed_at=NOON)
+                return BotItem(bot_id=bot, name=name, version=version, kept=kept, trouble="", changed_at=NOON)
 
             session.add_all((item("lives", "provider-key", 3, 2), item("lives", "prompt", 1, 0)))
             session.add(item("waits", "provider-key", 1, 0))

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from clawmates.base.identity import ClientIdentity
 from clawmates.base.paths import State
 from clawmates.base.settings import Settings, Vault
 from clawmates.base.x509 import Authority, Names
 from clawmates.node import witness as witness_module
 from clawmates.node.hold import Hold
-from clawmates.node.identity import NodeIdentity
 from clawmates.node.leases import Renewal
 from clawmates.node.witness import Counterpart
 from clawmates.wire import vault_calls
@@ -54,7 +54,7 @@ def state(tmp_path: Path) -> State:
 
 
 def counterpart(state: State, settings: Settings | None = None) -> Counterpart:
-    return Counterpart(settings or Settings(), state, NodeIdentity(state), Clock(), Log())  # type: ignore[arg-type]
+    return Counterpart(settings or Settings(), state, ClientIdentity(state, "node"), Clock(), Log())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from clawmates.base import identity as identity_module
 from clawmates.base.http.server import Peer
+from clawmates.base.identity import ClientIdentity
 from clawmates.base.paths import State
 from clawmates.base.settings import Settings, Vault
 from clawmates.base.x509 import Authority, Names
-from clawmates.node import identity as identity_module
-from clawmates.node.identity import NodeIdentity
 from clawmates.node.serving import allowed, serving
 from clawmates.node.tickets import (
     BotFrozenError,
@@ -85,7 +85,7 @@ async def test_a_refusal_is_a_denial_unless_the_vault_itself_is_ill(
         VaultRefusal.REVOKED: RevokedError,
     }
     with pytest.raises(TicketError) as caught:
-        await VaultOffice(Settings(), NodeIdentity(state)).ticket(REQUEST)
+        await VaultOffice(Settings(), ClientIdentity(state, "node")).ticket(REQUEST)
     assert type(caught.value) is expected.get(refusal, TicketDeniedError)
     assert caught.value.trouble in REMEDY
 
@@ -96,11 +96,11 @@ async def test_no_answer_is_a_vault_that_is_down(state: State, monkeypatch: pyte
 
     monkeypatch.setattr(VaultClient, "ticket", fail)
     with pytest.raises(VaultDownError):
-        await VaultOffice(Settings(), NodeIdentity(state)).ticket(REQUEST)
+        await VaultOffice(Settings(), ClientIdentity(state, "node")).ticket(REQUEST)
 
 
 async def test_so_is_one_whose_port_or_certificate_is_not_known_yet(state: State, tmp_path: Path) -> None:
-    nobody = NodeIdentity(State(tmp_path / "nothing"))
+    nobody = ClientIdentity(State(tmp_path / "nothing"), "node")
     with pytest.raises(VaultDownError):
         await VaultOffice(Settings(vault=Vault(listen="127.0.0.1:0")), nobody).ticket(REQUEST)
     with pytest.raises(VaultDownError):
@@ -119,7 +119,7 @@ def test_a_renewed_certificate_is_taken_and_half_a_pair_is_not(state: State) -> 
     authority = Authority.create("test", datetime.now(UTC))
     state.authority.write_bytes(authority.pair.certificate)
     _issue(state, authority)
-    identity = NodeIdentity(state)
+    identity = ClientIdentity(state, "node")
     first = identity.context()
     assert identity.context() is first
     _issue(state, authority)
@@ -136,7 +136,7 @@ def test_a_node_that_never_looked_again_would_keep_the_old_certificate(
 ) -> None:
     """The seeded defect: the test above is red against it."""
     monkeypatch.setattr(identity_module, "mark", lambda *_paths: ())
-    identity = NodeIdentity(state)
+    identity = ClientIdentity(state, "node")
     first = identity.context()
     _issue(state, Authority.create("test", datetime.now(UTC)))
     assert identity.context() is first

@@ -25,7 +25,7 @@ READY = "from clawmates.base.notify import ready; ready(); import signal; signal
 class Program:
     source: str
     name: str = "program"
-    listener: socket.socket | None = None
+    descriptors: tuple[int, ...] = ()
 
     def command(self) -> list[str]:
         return [sys.executable, "-I", "-c", self.source]
@@ -111,7 +111,7 @@ async def test_a_listening_socket_is_handed_over_and_survives_the_process() -> N
     number = listener.fileno()
     source = f"import socket; s = socket.socket(fileno={number}); {READY}"
     async with supervising() as (supervisor, _watch):
-        await supervisor.start([Program(source, listener=listener)])
+        await supervisor.start([Program(source, descriptors=(listener.fileno(),))])
         assert supervisor.running["program"].phase is Phase.READY
         with socket.create_connection(listener.getsockname()[:2], timeout=5) as client:
             assert client.getpeername() == listener.getsockname()

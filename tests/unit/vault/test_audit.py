@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from tests.unit.vault.conftest import FakeClock, House
 
 from clawmates.base.clock import stamp
+from clawmates.base.identity import ClientIdentity
 from clawmates.base.paths import State
 from clawmates.base.settings import Settings
 from clawmates.base.shape import encode_json
@@ -25,7 +26,6 @@ from clawmates.base.x509 import Authority, Names
 from clawmates.node import heads as heads_module
 from clawmates.node import witness as witness_module
 from clawmates.node.heads import HeadsError, HeadsFile
-from clawmates.node.identity import NodeIdentity
 from clawmates.node.witness import Counterpart
 from clawmates.selfhost import auditing
 from clawmates.selfhost.auditing import Evidence, Fault, Verdict, verify
@@ -171,7 +171,7 @@ def court(tmp_path: Path, house: House, clock: FakeClock, calls: Calls, monkeypa
     authority = Authority.create("test", clock.now())
     state.authority.write_bytes(authority.pair.certificate)
     log = Log()
-    node = Counterpart(Settings(), state, NodeIdentity(state), clock, log)  # type: ignore[arg-type]
+    node = Counterpart(Settings(), state, ClientIdentity(state, "node"), clock, log)  # type: ignore[arg-type]
     court = Court(state, authority, house, clock, calls.auditor, node, log)
     court.certify("vault", "clawmates://local/vault/vault-1")
     court.certify("node", str(NODE))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from clawmates.control.bots.tables import Bot
-from clawmates.control.nodes.tables import Node
+from clawmates.control.nodes.tables import BotMove, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,10 +62,13 @@ async def place(session: AsyncSession, region: str, now: datetime) -> str | None
 
     Two replicas on PostgreSQL may both give away the last place of a node: a capacity is advice, not a wall.
     """
-    counted = select(Bot.node, func.count().label("bots")).group_by(Bot.node).subquery()
+    held = select(Bot.node, func.count().label("bots")).group_by(Bot.node).subquery()
+    coming = select(BotMove.target, func.count().label("bots")).group_by(BotMove.target).subquery()
+    bots = func.coalesce(held.c.bots, 0) + func.coalesce(coming.c.bots, 0)
     rows = await session.execute(
-        select(Node.name, Node.region, Node.stage, Node.capacity, Node.seen_at, func.coalesce(counted.c.bots, 0))
-        .outerjoin(counted, counted.c.node == Node.name)
+        select(Node.name, Node.region, Node.stage, Node.capacity, Node.seen_at, bots)
+        .outerjoin(held, held.c.node == Node.name)
+        .outerjoin(coming, coming.c.target == Node.name)
         .where(Node.region == region)
     )
     candidates = [

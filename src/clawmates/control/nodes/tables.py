@@ -36,13 +36,13 @@ class Node(Base):
 
 
 class BotMove(Base):
-    """A bot on its way to a node: away from a lost one, or from none. See :mod:`clawmates.control.nodes.moving`."""
+    """A bot on its way from a lost node to another. See :mod:`clawmates.control.nodes.moving`."""
 
     __tablename__ = "bot_moves"
 
     bot_id: Mapped[str] = mapped_column(ForeignKey("bots.id", ondelete="CASCADE"), primary_key=True)
-    origin: Mapped[str | None] = mapped_column(ForeignKey("nodes.name"), index=True)
-    """Where it was; empty for a bot that ran nowhere."""
+    origin: Mapped[str] = mapped_column(ForeignKey("nodes.name"), index=True)
+    """Where it was."""
     free_at: Mapped[datetime | None] = mapped_column(Moment)
     """When no lease of ``origin`` can run any more; empty until the vault has said that it renews none."""
     target: Mapped[str | None] = mapped_column(ForeignKey("nodes.name"))

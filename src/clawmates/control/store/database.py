@@ -116,7 +116,8 @@ def _postgresql(url: URL, settings: Control, state: State) -> AsyncEngine:
         "ssl_min_protocol_version": "TLSv1.3",
         "sslrootcert": settings.database_authority or "system",
         "gssencmode": "disable",
-        "passfile": "/dev/null",
+        # A file that is not there is no file; of /dev/null libpq complains aloud.
+        "passfile": str(state.control / "no-passwords"),
         "connect_timeout": 5,
         "application_name": "clawmates-control",
     }

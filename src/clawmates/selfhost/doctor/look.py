@@ -84,7 +84,7 @@ def _wrong_folders(state: State, settings: Settings) -> tuple[Folder, ...]:
     if not state.config.exists():
         return ()
     there = tuple(folder for folder in run_folders(settings.run) if _there(folder.path))
-    return stray((*state_folders(state), *there))
+    return stray((*state_folders(state, hosted=settings.hosted), *there))
 
 
 def _there(path: Path) -> bool:

@@ -257,7 +257,7 @@ def upgrade() -> None:
     op.create_table(
         "bot_moves",
         sa.Column("bot_id", sa.String(length=40), nullable=False),
-        sa.Column("origin", sa.String(length=40), nullable=True),
+        sa.Column("origin", sa.String(length=40), nullable=False),
         sa.Column("free_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("target", sa.String(length=40), nullable=True),
         sa.ForeignKeyConstraint(["bot_id"], ["bots.id"], name=op.f("fk_bot_moves_bot_id"), ondelete="CASCADE"),

@@ -156,7 +156,7 @@ def test_node_can_read_filters_and_its_mounts_outlive_it() -> None:
     assert directives("clawmates-node.service")["KillMode"] == "process"
 
 
-@pytest.mark.parametrize("service", ["vault", "gateway"])
+@pytest.mark.parametrize("service", ["vault", "gateway", "control"])
 def test_what_needs_no_right_has_none(service: str) -> None:
     said = directives(f"clawmates-{service}.service")
     assert said["CapabilityBoundingSet"] == ""
@@ -164,7 +164,7 @@ def test_what_needs_no_right_has_none(service: str) -> None:
     assert set(WITH_A_FILTER) - {"SystemCallLog", "RestrictFileSystems", "DynamicUser"} <= set(said)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", [*SERVICES, "control"])
 def test_what_fails_is_tried_again_within_ten_seconds_and_for_ever(service: str) -> None:
     said = directives(f"clawmates-{service}.service")
     assert said["Restart"] == "always"

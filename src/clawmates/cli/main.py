@@ -14,6 +14,7 @@ from clawmates.cli.bot import bot
 from clawmates.cli.chat import chat
 from clawmates.cli.completion import completion
 from clawmates.cli.doctor import doctor
+from clawmates.cli.hosted import hosted
 from clawmates.cli.init import init
 from clawmates.cli.keys import receipt
 from clawmates.cli.manual import manual
@@ -51,7 +52,7 @@ for command in (init, prepare, stop):
 for command in (up, status, logs, restart, remove):
     clawmates.add_command(command)
     selfhost.add_command(command)
-for command in (chat, doctor, bot, prove, vault, audit, node, receipt, release, backup, completion, manual):
+for command in (hosted, chat, doctor, bot, prove, vault, audit, node, receipt, release, backup, completion, manual):
     clawmates.add_command(command)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import signal
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from clawmates.wire.status import BotStatus
 
 LOOK_SECONDS = 0.5
+FIRST_FREE = 100
+"""Descriptors below it are handed to processes under other numbers."""
 
 
 async def run_platform(state: State, *, leave_bots: bool, newcomer: str = "") -> None:
@@ -40,7 +44,8 @@ async def run_platform(state: State, *, leave_bots: bool, newcomer: str = "") ->
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     shown = Shown(newcomer)
-    platform = Platform(state, changed=lambda: shown.processes(platform))
+    terminal = terminal_here() if settings.hosted and not settings.control.smtp.host else -1
+    platform = Platform(state, changed=lambda: shown.processes(platform), terminal=terminal)
     try:
         await platform.start()
         if platform.failed:
@@ -51,10 +56,26 @@ async def run_platform(state: State, *, leave_bots: bool, newcomer: str = "") ->
                 exit_code=Exit.CONFIGURATION,
             )
         click.echo(f"up: {separation(running(state))}; Ctrl-C stops everything")
+        if settings.hosted:
+            click.echo(f"  {settings.control.origin}")
         await _watch(platform, stop, shown)
         click.echo("stopping …")
     finally:
         await platform.close(stop_bots=not leave_bots)
+        if terminal >= 0:
+            os.close(terminal)
+
+
+def terminal_here() -> int:
+    """A descriptor of this process's own terminal, for sign-in links where no mail is sent; -1 where there is none."""
+    try:
+        opened = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    try:
+        return fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
+    finally:
+        os.close(opened)
 
 
 @dataclass(slots=True)

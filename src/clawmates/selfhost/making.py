@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from clawmates.selfhost import bots, layout
@@ -12,6 +12,7 @@ from clawmates.selfhost.install import InstallError, install, vault_of
 from clawmates.wire.vault_client import VaultError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from clawmates.base.paths import State
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
     from clawmates.wire.release import Release
 
 
-async def make_platform(plan: Plan, draft: Draft, now: datetime) -> BotSpec:
-    """A platform with a first bot. What did not exist before is removed again when it does not come to its end.
-
-    Raises ``InstallError``, ``VaultError`` and ``OSError``.
-    """
+@contextmanager
+def _whole(plan: Plan) -> Iterator[None]:
+    """What did not exist before the block is removed again when it does not come to its end."""
     there, run = layout.holds_something(plan.state.root), plan.run
     if not there and layout.in_use(run):
         raise InstallError(
@@ -35,14 +34,31 @@ async def make_platform(plan: Plan, draft: Draft, now: datetime) -> BotSpec:
         )
     used = layout.holds_something(run.root)
     try:
-        settings, release = install(plan, now)
-        return await add_bot(plan.state, settings, release, draft)
+        yield
     except BaseException:
         if not there:
             if not used:
                 layout.remove_run(run)
             shutil.rmtree(plan.state.root, ignore_errors=True)
         raise
+
+
+async def make_platform(plan: Plan, draft: Draft, now: datetime) -> BotSpec:
+    """A platform with a first bot, or none. Raises ``InstallError``, ``VaultError`` and ``OSError``."""
+    with _whole(plan):
+        settings, release = install(plan, now)
+        return await add_bot(plan.state, settings, release, draft)
+
+
+def make_hosted(plan: Plan, now: datetime) -> Settings:
+    """A platform whose bots come from control; again on one that is there changes nothing. Raises ``InstallError``."""
+    with _whole(plan):
+        settings, _release = install(plan, now)
+        if not settings.hosted:
+            raise InstallError(
+                f"{plan.state.root} holds a self-hosted platform: make the hosted one in another folder, with --state."
+            )
+        return settings
 
 
 async def add_bot(state: State, settings: Settings, release: Release, draft: Draft) -> BotSpec:

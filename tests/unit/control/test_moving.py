@@ -1,0 +1,254 @@
+"""Bots of a lost node: two real keepers among fake engines, the real vault, control's rows, one clock for all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from tests.support.control import NOON, Place, a_bot, a_node, a_place
+from tests.support.keeper import World
+from tests.support.node import IMAGE, HandClock
+from tests.unit.control.test_store import account
+from tests.unit.vault.conftest import Events, masters_in
+
+from clawmates.control.bots.tables import Bot
+from clawmates.control.nodes import moving
+from clawmates.control.nodes.desired import desired_of
+from clawmates.control.nodes.errands import handlers
+from clawmates.control.nodes.hearing import hear, meet
+from clawmates.control.nodes.keeping import NodeKeeper
+from clawmates.control.nodes.tables import BotMove, Node
+from clawmates.control.outbox.worker import Worker
+from clawmates.node.leases import Renewal
+from clawmates.node.tickets import LeaseEndedError, TicketDeniedError
+from clawmates.vault.catalogue import Catalogue
+from clawmates.vault.service import Vault
+from clawmates.vault.store import RefusedError, open_store
+from clawmates.wire.control import Report
+from clawmates.wire.leases import LeaseRenewal
+from clawmates.wire.names import NOBODY
+from clawmates.wire.vault import Assignment, Ticket, TicketRequest, VaultRefusal
+from clawmates.wire.vault_client import VaultError, VaultUnreachableError
+
+LEASE = timedelta(seconds=300)
+TICK = 10.0
+A, B = "node-1", "node-2"
+
+
+class SharedClock(HandClock):
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.seconds - 1000)
+
+
+@dataclass
+class Desk:
+    """The real vault, as one node reaches it."""
+
+    vault: Vault
+    node: str
+    away: bool = False
+
+    async def ticket(self, request: TicketRequest) -> Ticket:
+        try:
+            return await self.vault.ticket(self.node, replace(request, items={}))
+        except RefusedError as error:
+            ended = error.refusal is VaultRefusal.LEASE_ENDED
+            raise (LeaseEndedError if ended else TicketDeniedError) from None
+
+
+@dataclass
+class Region:
+    """Two nodes, one vault, one control."""
+
+    place: Place
+    clock: SharedClock
+    vault: Vault
+    nodes: dict[str, World]
+    worker: Worker
+    keeping: NodeKeeper
+    deaf: set[str] = field(default_factory=set)
+    """Nodes that do not reach control."""
+    mute: set[str] = field(default_factory=set)
+    """Nodes that do not reach the vault."""
+    vault_away: bool = False
+    numbers: int = 0
+    most: int = 0
+    """Of containers of the bot that lived at one moment."""
+
+    def alive(self) -> list[str]:
+        return [name for name, world in self.nodes.items() if world.machine.containers]
+
+    async def tick(self, seconds: float = TICK) -> None:
+        """A little time passes, and everybody does what is due."""
+        self.clock.seconds += seconds
+        now = self.clock.now()
+        for name, world in self.nodes.items():
+            if name not in self.deaf:
+                await self._meets_control(name, world, now)
+            if name not in self.mute:
+                bots = tuple(world.keeper.specs())
+                asked = self.clock.seconds
+                leases = await self.vault.renew(name, LeaseRenewal(bots=bots))
+                world.keeper.leased(Renewal(bots=bots, leases=leases.leases, asked_at=asked))
+        await self.keeping.look()
+        while await self.worker.round():
+            pass
+        for world in self.nodes.values():
+            world.keeper.changed.set()
+            await world.rest()
+            self.most = max(self.most, len(self.alive()))
+
+    async def ticks(self, count: int) -> None:
+        for _ in range(count):
+            await self.tick()
+
+    async def _meets_control(self, name: str, world: World, now: datetime) -> None:
+        self.numbers += 1
+        report = Report(run="0" * 32, number=self.numbers, revision=0, capacity=10)
+        async with self.place.database.writing() as session:
+            row = await meet(session, name, "eu-test", now)
+            await moving.welcome_back(session, row, now)
+            await hear(session, row, report, now)
+        async with self.place.database.reading() as session:
+            desired = await desired_of(session, name, now)
+        if world.keeper.desired is None or desired.revision > world.keeper.desired.revision:
+            world.keeper.wants(desired)
+
+    async def assign(self, bot: str, assignment: Assignment) -> None:
+        if self.vault_away:
+            raise VaultUnreachableError
+        try:
+            await self.vault.assign(bot, assignment)
+        except RefusedError as error:
+            raise VaultError(error.refusal) from None
+
+    async def node_of(self, bot: str = "anna") -> str | None:
+        async with self.place.database.reading() as session:
+            return await session.scalar(select(Bot.node).where(Bot.id == bot))
+
+    async def moves(self) -> list[BotMove]:
+        async with self.place.database.reading() as session:
+            return list(await session.scalars(select(BotMove)))
+
+
+@asynccontextmanager
+async def a_region(folder: Path) -> AsyncIterator[Region]:
+    clock = SharedClock()
+    (folder / "vault").mkdir(mode=0o700)
+    store = open_store(masters_in(folder / "vault"), region="local", catalogue=Catalogue(folder, ""), now=clock.now())
+    vault = Vault(store, region="local", clock=clock, random=os.urandom, events=Events())
+    nodes = {}
+    for name in (A, B):
+        (folder / name).mkdir()
+        nodes[name] = World(folder / name, clock=clock, vault=Desk(vault, name))  # type: ignore[arg-type]
+    async with a_place(folder) as place:
+        region: Region
+        line: Any = SimpleNamespace(client=lambda: SimpleNamespace(assign=region.assign))
+        worker = Worker(database=place.database, clock=clock, random=os.urandom, handlers=handlers(line, clock, LEASE))
+        region = Region(place, clock, vault, nodes, worker, NodeKeeper(place.database, clock))
+        async with place.database.writing() as session:
+            session.add_all((account(), a_node(A), a_node(B)))
+            await session.flush()
+            session.add(a_bot("anna", node=A, model="gpt-5.4-nano"))
+        await region.assign("anna", Assignment(tenant="a-1", node=A, lease_seconds=int(LEASE.total_seconds())))
+        async with nodes[A].kept(), nodes[B].kept():
+            for world in nodes.values():
+                world.may_run(IMAGE)
+            await region.ticks(8)  # long enough for control to call a silent node lost
+            assert region.alive() == [A]
+            try:
+                yield region
+            finally:
+                vault.close()
+
+
+NOTHING, ALL = frozenset[str](), frozenset({A})
+
+
+@pytest.mark.parametrize("mute", [NOTHING, ALL], ids=["reaches the vault", "reaches nobody"])
+async def test_the_bot_of_a_lost_node_moves_and_never_runs_twice(tmp_path: Path, mute: frozenset[str]) -> None:
+    async with a_region(tmp_path) as region:
+        region.deaf, region.mute = {A}, set(mute)
+        await region.ticks(int((moving.LOST_AFTER + LEASE + moving.MARGIN).total_seconds() / TICK) + 5)
+        assert region.alive() == [B]
+        assert await region.node_of() == B
+        assert await region.moves() == []
+        region.deaf, region.mute = set(), set()
+        await region.ticks(3)
+        assert region.alive() == [B], "who comes back does not take it back"
+        assert region.most == 1
+
+
+async def test_a_move_before_the_leases_end_runs_it_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weakened build."""
+    monkeypatch.setattr(moving, "free_from", lambda fenced_at, _lease: fenced_at)
+    async with a_region(tmp_path) as region:
+        region.deaf, region.mute = {A}, {A}
+        await region.ticks(15)
+        assert region.most == 2
+
+
+async def test_without_the_fence_at_the_vault_the_lease_would_never_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other weakened build: a node that still reaches the vault renews and renews, until the bot is elsewhere."""
+
+    async def unfenced(self: Region, bot: str, assignment: Assignment) -> None:
+        if assignment.node != NOBODY:
+            await self.vault.assign(bot, assignment)
+
+    monkeypatch.setattr(Region, "assign", unfenced)
+    async with a_region(tmp_path) as region:
+        region.deaf = {A}
+        await region.ticks(int((moving.LOST_AFTER + LEASE + moving.MARGIN).total_seconds() / TICK))
+        assert region.alive() == [A], "it should have stopped a lease ago"
+
+
+async def test_a_node_that_is_back_in_time_keeps_its_bots(tmp_path: Path) -> None:
+    async with a_region(tmp_path) as region:
+        region.deaf, region.mute = {A}, {A}
+        await region.ticks(12)
+        (move,) = await region.moves()
+        assert (move.origin, move.target) == (A, None)
+        assert move.free_at is not None
+        region.deaf, region.mute = set(), set()
+        await region.ticks(60)
+        assert (region.alive(), await region.node_of(), await region.moves(), region.most) == ([A], A, [], 1)
+
+
+async def test_nothing_moves_while_the_vault_cannot_say_so(tmp_path: Path) -> None:
+    async with a_region(tmp_path) as region:
+        region.deaf, region.mute, region.vault_away = {A}, {A}, True
+        await region.ticks(60)
+        (move,) = await region.moves()
+        assert (move.free_at, move.target, await region.node_of()) == (None, None, A)
+        assert region.alive() == [], "its own clock has stopped it"
+
+
+async def test_where_nobody_else_is_awake_a_bot_is_left_alone(tmp_path: Path) -> None:
+    async with a_region(tmp_path) as region:
+        region.deaf = {A, B}
+        await region.ticks(60)
+        assert (region.alive(), await region.moves()) == ([A], [])
+
+
+async def test_a_control_that_was_away_calls_nobody_lost_at_once(tmp_path: Path) -> None:
+    async with a_region(tmp_path) as region:
+        region.clock.seconds += 3600
+        await region.keeping.look()
+        fresh = NodeKeeper(region.place.database, region.clock)
+        await fresh.look()
+        async with region.place.database.reading() as session:
+            assert set(await session.scalars(select(Node.stage))) == {"serving"}
+        region.deaf = {A, B}
+        await region.ticks(8)
+        async with region.place.database.reading() as session:
+            assert set(await session.scalars(select(Node.stage))) == {"lost"}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from tests.support.controlprocess import RUN, Control, configure, launch, serving
+from tests.support.controlprocess import RUN, START_SECONDS, Control, configure, launch, serving
 from tests.support.vault import House, finish, furnished
 
 from clawmates.base.http.client import HttpError
@@ -116,7 +116,7 @@ async def test_browsers_have_none_of_what_nodes_have_and_nonsense_is_not_quoted(
 async def test_bad_places_are_one_sentence_each(house: House) -> None:
     async def last_words(**settings: str) -> tuple[int, str]:
         configure(house, **settings)  # type: ignore[arg-type]
-        return await finish(await launch(house))
+        return await finish(await launch(house), START_SECONDS)
 
     assert await last_words(control='certificate = "/nowhere/cert.pem"\n') == (
         78,
@@ -130,9 +130,11 @@ async def test_bad_places_are_one_sentence_each(house: House) -> None:
     assert (code, said) == (69, "control: the database does not answer, or refuses: see [control] database\n")
     configure(house)
     (house.state.control / "pepper").chmod(0o644)
-    code, said = await finish(await launch(house))
+    code, said = await finish(await launch(house), START_SECONDS)
     assert code == 78
     assert said.endswith("closed to others: chown it, and chmod 0600 it\n")
     (house.state.control / "pepper").write_bytes(b"short")
     (house.state.control / "pepper").chmod(0o600)
-    assert (await finish(await launch(house)))[1].endswith("does not hold 32 bytes: restore it from the backup\n")
+    assert (await finish(await launch(house), START_SECONDS))[1].endswith(
+        "does not hold 32 bytes: restore it from the backup\n"
+    )

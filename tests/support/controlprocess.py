@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tests.support import releases
-from tests.support.vault import House, _first_word, finish
+from tests.support.vault import House, finish, first_word
 
 from clawmates.base.http.client import Connection
 from clawmates.base.shape import encode_json
@@ -21,6 +21,8 @@ from clawmates.wire.control import Report
 
 CONTROL_NAMES = Names(dns=("control", "localhost"), uri=("clawmates://local/control/control-1",))
 RUN = "0" * 32
+START_SECONDS = 60.0
+"""Its libraries take two seconds to load, and ten times that on a machine with other work."""
 
 
 @dataclass
@@ -81,13 +83,13 @@ async def serving(house: House, *, weaken: str = "", name: str = "notify-control
         notify.settimeout(0)
         process = await launch(house, weaken=weaken, notify=str(path))
         try:
-            told = await _first_word(notify, process)
+            told = await first_word(notify, process, START_SECONDS)
             assert told.startswith("READY=1\nSTATUS=127.0.0.1:"), told
             web, nodes = (int(where.rpartition(":")[2]) for where in told.split()[-2:])
             yield Control(house, process, web, nodes)
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
-                assert await finish(process) == (0, "")
+                assert await finish(process, START_SECONDS) == (0, "")
         finally:
             if process.returncode is None:
                 process.kill()

@@ -156,8 +156,8 @@ async def launch(
     )
 
 
-async def finish(process: asyncio.subprocess.Process) -> tuple[int, str]:
-    async with asyncio.timeout(60):
+async def finish(process: asyncio.subprocess.Process, seconds: float = 60) -> tuple[int, str]:
+    async with asyncio.timeout(seconds):
         said, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, said.decode()
@@ -175,7 +175,7 @@ async def running(
         notify.settimeout(0)
         process = await launch(house, weaken=weaken, before=before, notify=str(path), fds=fds)
         try:
-            told = await _first_word(notify, process)
+            told = await first_word(notify, process)
             assert told.startswith("READY=1\nSTATUS=127.0.0.1:"), told
             yield Running(house, process, int(told.rpartition(":")[2]))
             if process.returncode is None:
@@ -187,12 +187,12 @@ async def running(
                 await process.wait()
 
 
-async def _first_word(notify: socket.socket, process: asyncio.subprocess.Process) -> str:
+async def first_word(notify: socket.socket, process: asyncio.subprocess.Process, seconds: float = 60) -> str:
     """What the process says when it is ready, or what it said when it died."""
     loop = asyncio.get_running_loop()
     word = asyncio.ensure_future(loop.sock_recv(notify, 4096))
     death = asyncio.ensure_future(process.wait())
-    await asyncio.wait((word, death), timeout=60, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((word, death), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     death.cancel()
     if word.done():
         return word.result().decode()

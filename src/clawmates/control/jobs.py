@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from clawmates.base.hardening import place_of
 from clawmates.control.accounts.expiry import expire
+from clawmates.control.bots import errands as bots
 from clawmates.control.bots.tables import BotDay, BotError, BotPairing
 from clawmates.control.mail.errands import KIND, MailHandler
 from clawmates.control.mail.post import post_of
@@ -34,7 +35,11 @@ def handlers(context: Context, *, terminal: int = -1) -> Mapping[str, Handler]:
     """By kind of errand. ``terminal`` is a descriptor of the terminal that links are shown on where no mail is sent."""
     post = post_of(context.settings, context.clock, context.random, terminal=terminal)
     lease = timedelta(seconds=context.settings.control.lease_seconds)
-    return {KIND: MailHandler(context, post), **nodes.handlers(context.vault, context.clock, lease)}
+    return {
+        KIND: MailHandler(context, post),
+        **bots.handlers(context),
+        **nodes.handlers(context.vault, context.clock, lease),
+    }
 
 
 async def keep_short(context: Context) -> None:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 ASSIGN, PUT, DESTROY = "assign", "put", "destroy"
-LEASE_SECONDS = 3600
 VAULT_DOWN = "vault-down"
 NO_NODE = "no-node"
 DRAFT, ACTIVE, DELETING = "draft", "active", "deleting"
@@ -118,7 +117,8 @@ class Assign:
                 return Later(NO_NODE)
             # Not through the row itself: its version is for people who edit, and this concerns none of them.
             await session.execute(update(Bot).where(Bot.id == bot).values(node=node))
-        wanted = Assignment(tenant=found.account_id, node=node, lease_seconds=LEASE_SECONDS)
+        seconds = self.context.settings.control.lease_seconds
+        wanted = Assignment(tenant=found.account_id, node=node, lease_seconds=seconds)
         try:
             await self.context.vault.client().assign(bot, wanted)
         except (VaultError, VaultUnreachableError) as error:

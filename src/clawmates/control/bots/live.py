@@ -13,7 +13,7 @@ from clawmates.control.bots import queries
 from clawmates.control.bots.standing import sentence
 from clawmates.control.errors import NotFound
 from clawmates.control.frame import context_of
-from clawmates.control.hub import account_topic
+from clawmates.control.hub import HubClosedError, account_topic
 from clawmates.control.pages.render import language_of
 from clawmates.control.texts.catalogue import words
 
@@ -61,7 +61,10 @@ async def _events(context: Context, person: Person, bot: str, texts: Words, firs
             elif quiet >= BEAT:
                 quiet = 0
                 yield ": still here\n\n"
-            await news.changed(LOOK_SECONDS)
+            try:
+                await news.changed(LOOK_SECONDS)
+            except HubClosedError:
+                return  # the browser asks again, and finds another replica or this one's successor
 
 
 async def snapshot(context: Context, person: Person, bot: str, texts: Words) -> str:

@@ -18,7 +18,7 @@ from clawmates.trials.mutate import Plan, _try, good, text, write
 from clawmates.trials.mutate_tree import Tree, _alone, copied
 from clawmates.trials.mutate_verdict import Outcome, Seen, Verdict, by_claim, keys
 from clawmates.trials.mutation import Change, Mutation, StaleError
-from clawmates.trials.mutations import MUTATIONS, markdown
+from clawmates.trials.mutations import MUTATIONS, UNSEEN, markdown
 from clawmates.trials.throwaway import TrialError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,6 +57,7 @@ def test_there_are_enough_of_them_and_six_are_tried_each_time() -> None:
 
 def test_the_page_lists_them() -> None:
     assert (ROOT / "docs" / "mutations.md").read_text() == markdown()
+    assert set(UNSEEN) <= {one.id for one in MUTATIONS if one.claim is not None}
 
 
 def test_a_change_fits_exactly_once_or_says_that_the_code_has_moved() -> None:

@@ -93,7 +93,7 @@ async def served(
     authority = Authority.create("pages", datetime.now(UTC))
     pair = authority.issue(Names(dns=("localhost",)), datetime.now(UTC))
     (folder / "authority.pem").write_bytes(authority.pair.certificate)
-    await asyncio.to_thread(_believe, folder, folder / "authority.pem")
+    await asyncio.to_thread(believe, folder, folder / "authority.pem")
     chain, key = folder / "chain.pem", folder / "key.pem"
     chain.write_bytes(pair.certificate)
     key.touch(0o600)
@@ -124,7 +124,7 @@ async def served(
             await task
 
 
-def _believe(home: Path, authority: Path) -> None:
+def believe(home: Path, authority: Path) -> None:
     """Into the store (NSS) of the Chromium that lives there: where it doubts a certificate, it knows no passkeys."""
     store = home / ".pki/nssdb"
     store.mkdir(parents=True)

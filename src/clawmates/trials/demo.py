@@ -18,6 +18,7 @@ from clawmates.proofs.trial import Options
 from clawmates.selfhost.accounts import SERVICES, account_of, separation
 from clawmates.selfhost.shown import isolation_table
 from clawmates.simulator.model import Service
+from clawmates.trials.hosted import free_port, hosted, sign_in_link, terminal
 from clawmates.trials.measure import MIB, pss
 from clawmates.trials.running import run as run_trial
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
@@ -84,8 +85,12 @@ async def demo(*, keep: bool) -> int:
         title("What `prove` finds")
         report = await prove(trial.live, [Claim.NO_STORAGE, Claim.ISOLATION], Options(messages=12))
         say(_short(report))
-        if keep:
-            await _stay(trial)
+        with terminal() as (handed, screen):
+            async with throwaway(settings=hosted(free_port()), terminal=handed) as web:
+                title("The same, hosted: people make their bots in a browser")
+                await _show_web(web, screen)
+                if keep:
+                    await _stay(trial, web)
     say(
         f"\n{_GREEN}done{_PLAIN}: everything was stopped and removed" if not report.exit_code else "\na claim is broken"
     )
@@ -165,12 +170,24 @@ def _short(report: Report) -> str:
     return "\n".join("  " + line for line in [*wrapped, "", *(table(searched) if searched else ())])
 
 
-async def _stay(trial: Throwaway) -> None:
+async def _show_web(web: Throwaway, screen: int) -> None:
+    bot = Bot.invent("web", ChannelKind.TELEGRAM)
+    await web.introduce(bot, web.model)
+    say(f"  address    {web.platform.settings.control.origin}")
+    say(f"  sign in    {await sign_in_link(web, 'ada@example.org', screen)}")
+    say(f"             good once, for 15 minutes; a browser trusts it with the authority {web.state.authority}")
+    say(f"  bot token  {bot.token}")
+    say(f"  API key    {bot.key}")
+    say("             made up, and known to the stand-ins: with these two a bot that is launched there turns live")
+
+
+async def _stay(trial: Throwaway, web: Throwaway) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     say(f"\nIt keeps running. Look around with  clawmates status --state {trial.state.root}")
-    say(f"or talk to it with  clawmates chat --state {trial.state.root}   (Ctrl-C here ends it)")
+    say(f"talk to it with  clawmates chat --state {trial.state.root}")
+    say(f"or launch a bot in a browser at {web.platform.settings.control.origin}   (Ctrl-C here ends it)")
     await stop.wait()
 
 

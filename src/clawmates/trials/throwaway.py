@@ -116,7 +116,7 @@ class Throwaway:
             for bot in wanted:
                 model = self.model_of(bot.provider)
                 if known:
-                    await self._introduce(bot, model)
+                    await self.introduce(bot, model)
                 draft = Draft(
                     name=bot.name,
                     channel=bot.channel,
@@ -141,7 +141,7 @@ class Throwaway:
         listed = tuple(replace(one, paused=False) if one.id in names else one for one in now.bots)
         bots.write(self.state, DesiredState(revision=now.revision + 1, bots=listed))
 
-    async def _introduce(self, bot: Bot, model: str) -> None:
+    async def introduce(self, bot: Bot, model: str) -> None:
         """Makes the stand-ins know a bot."""
         service = Service(bot.provider)
         if service.encrypted:
@@ -214,11 +214,13 @@ async def throwaway(
     keep: bool = False,
     settings: Mapping[str, Mapping[str, object]] | None = None,
     cable: Cable | None = None,
+    terminal: int = -1,
 ) -> AsyncIterator[Throwaway]:
     """Starts everything but bots; ends and removes everything afterwards, unless ``keep``.
 
-    ``disk`` puts the state folder on a small disk image of its own; with a ``cable`` the stand-ins are at its other
-    end. Raises :class:`TrialError` and the errors of :mod:`clawmates.selfhost`.
+    A ``terminal`` is where a hosted platform shows links that no mail carries. ``disk`` puts the state folder on a
+    small disk image of its own; with a ``cable`` the stand-ins are at its other end. Raises :class:`TrialError` and the
+    errors of :mod:`clawmates.selfhost`.
     """
     async with AsyncExitStack() as stack:
         root = Path(tempfile.mkdtemp(prefix="clawmates-", dir="/var/tmp"))
@@ -236,7 +238,7 @@ async def throwaway(
         made, release = install(plan, datetime.now(UTC))
         stack.callback(layout.unmount_below, state.root)
         stack.callback(layout.remove_run, made.run)
-        platform = Platform(state)
+        platform = Platform(state, terminal=terminal)
         stack.push_async_callback(platform.close)
         await platform.start()
         if not all(one.phase is Phase.READY for one in platform.supervisor.running.values()):

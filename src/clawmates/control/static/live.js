@@ -28,5 +28,9 @@ if (page) {
   const source = new EventSource(page.dataset.live);
   source.addEventListener("message", (event) => show(JSON.parse(event.data)));
   source.addEventListener("gone", () => { source.close(); location.reload(); });
+  // A connection that broke is made again by itself; one that was refused is not: the bot is gone, or the session is.
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 1000);
+  });
   addEventListener("pagehide", () => source.close());
 }

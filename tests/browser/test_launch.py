@@ -1,0 +1,196 @@
+"""From an e-mail address to a living bot and to its end: the real platform, Chromium, and stand-ins for the world."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+from tests.support.browser import believe, chromium
+from tests.support.mail import Server, Trust, smtp
+from tests.support.netlog import NetLog
+
+from clawmates.proofs.canary import mint
+from clawmates.simulator.model import Service
+from clawmates.trials.hosted import free_port, hosted
+from clawmates.trials.throwaway import Bot, Throwaway, throwaway
+from clawmates.wire.names import ChannelKind
+
+pytestmark = pytest.mark.timeout(400)
+
+TOKENS, KEYS, PROMPTS, EDITS = (mint() for _ in range(4))
+PROMPT, EDITED = f"Speak like a pirate. {PROMPTS.mark}", f"Speak like a nurse. {EDITS.mark}"
+PERSON = 4711
+MILLISECONDS = 60_000
+
+
+@dataclass
+class World:
+    """What the walk needs."""
+
+    trial: Throwaway
+    mail: Server
+    bot: Bot
+    page: Page
+    origin: str
+
+    async def answer(self, text: str) -> str:
+        """What the bot says to that."""
+        before = await self.trial.simulator.sent(self.bot.token, PERSON)
+        await self.trial.simulator.say(self.bot.token, PERSON, text)
+        after = before[-1].message_id if before else 0
+        reply = await self.trial.simulator.wait_reply(self.bot.token, PERSON, after=after, timeout=60)
+        return reply.text
+
+    async def link(self) -> str:
+        """That of the mail which comes next."""
+        async with asyncio.timeout(30):
+            while not self.mail.taken:  # noqa: ASYNC110 - another process sends it
+                await asyncio.sleep(0.05)
+        found = re.search(r"https://\S+/enter#[0-9A-Z-]+", self.mail.message().get_content())
+        assert found is not None
+        return found[0]
+
+    async def status(self, word: str) -> None:
+        """Waits until the page says so, by itself."""
+        await expect(self.page.locator("[data-live-status]")).to_have_text(word, timeout=MILLISECONDS)
+
+
+@asynccontextmanager
+async def a_world() -> AsyncIterator[World]:
+    place = Path(tempfile.mkdtemp(prefix="cm-mail-", dir="/var/tmp"))
+    port = free_port()
+    try:
+        async with smtp(Trust(place)) as mail:
+            settings = hosted(port) | {
+                "control.smtp": {
+                    "host": f"localhost:{mail.port}",
+                    "sender": "bots@example.org",
+                    "authority": str(place / "authority.pem"),
+                }
+            }
+            async with throwaway(settings=settings) as trial:
+                bot = Bot.invent("pirate", ChannelKind.TELEGRAM)
+                bot = Bot(
+                    name="pirate",
+                    channel=bot.channel,
+                    token=f"424242:{TOKENS.stem}_-{TOKENS.stem[:13]}",
+                    key=f"sk-{KEYS.stem}{KEYS.stem[:8]}",
+                    username="pirate_bot",
+                )
+                await trial.introduce(bot, trial.model)
+                await asyncio.to_thread(believe, place, trial.state.authority)
+                async with chromium(place) as browser:
+                    page = await (await browser.new_context(locale="en")).new_page()
+                    yield World(trial, mail, bot, page, f"https://localhost:{port}")
+    finally:
+        shutil.rmtree(place)
+
+
+async def sign_in(world: World) -> None:
+    page = world.page
+    await page.goto(f"{world.origin}/sign-in")
+    await page.get_by_label("E-mail address").fill("ada@example.org")
+    await page.get_by_role("button", name="Send me a link").click()
+    await page.wait_for_url(f"{world.origin}/enter")
+    await page.goto(await world.link())
+    await page.click("main form button")
+    await page.wait_for_url(f"{world.origin}/bots")
+
+
+async def launch(world: World) -> None:
+    """The guided way, with BotFather's part played already."""
+    page = world.page
+    await page.get_by_role("link", name="Make your first bot").click()
+    await page.get_by_label("Name", exact=True).fill("Pirate")
+    await page.get_by_role("radio", name=re.compile("OpenAI")).check()
+    await page.get_by_role("button", name="Go on").click()
+    await page.get_by_label("Model").select_option(world.trial.model)
+    await page.get_by_role("radio", name=re.compile("Whom I give a code")).check()
+    await page.get_by_role("button", name="Go on").click()
+    await expect(page.get_by_text("@BotFather").first).to_be_visible()
+    await page.get_by_label("Bot token").fill(world.bot.token)
+    await page.get_by_label(re.compile("API key")).fill(world.bot.key)
+    await page.get_by_label("System prompt").fill(PROMPT)
+    await page.get_by_role("button", name="Seal and launch").click()
+    await page.wait_for_url(re.compile(r"/bots/b-[0-9a-f]+$"))
+
+
+async def let_in(world: World) -> None:
+    """The owner's own code, sent to the bot as Telegram's link does."""
+    page = world.page
+    await page.get_by_role("button", name="Let somebody in").click()
+    link = await page.get_by_role("link", name="Open @pirate_bot in Telegram").get_attribute("href")
+    assert link is not None
+    assert link.startswith("https://t.me/pirate_bot?start=")
+    await world.answer(f"/start {link.partition('=')[2]}")
+
+
+async def prompts(world: World) -> list[object]:
+    """What the AI provider was told to be, call by call."""
+    return [call.parameters.get("instructions") for call in await world.trial.simulator.journal(Service.OPENAI)]
+
+
+async def edit_prompt(world: World) -> None:
+    page = world.page
+    await page.get_by_role("link", name="Prompt").click()
+    await page.get_by_role("button", name="Show the prompt").click()
+    await expect(page.get_by_label("System prompt")).to_have_value(PROMPT)
+    await page.get_by_label("System prompt").fill(EDITED)
+    await page.get_by_role("button", name="Save").click()
+    await page.wait_for_url(re.compile(r"/bots/b-[0-9a-f]+$"))
+
+
+async def until_followed(world: World) -> None:
+    """The running container opens the new prompt by itself; nobody says when, so it is asked."""
+    async with asyncio.timeout(60):
+        while (await prompts(world))[-1] != EDITED:
+            await world.answer("and now?")
+
+
+async def test_from_an_address_to_a_living_bot_and_its_end() -> None:
+    async with a_world() as world:
+        page, log = world.page, await NetLog.of(world.page)
+        await sign_in(world)
+        await launch(world)
+        here = page.url
+        await world.status("Live")
+        await expect(page.get_by_role("link", name="@pirate_bot").first).to_be_visible()
+        assert page.url == here
+
+        await let_in(world)
+        await page.goto(here)
+        before = int(await page.locator("[data-live-today]").inner_text())
+        assert "hello" in await world.answer("hello")
+        assert (await prompts(world))[-1] == PROMPT
+        await expect(page.locator("[data-live-today]")).not_to_have_text(str(before), timeout=MILLISECONDS)
+        assert int(await page.locator("[data-live-today]").inner_text()) > before
+
+        container = (await world.trial.live.status()).bots[0].container
+        await edit_prompt(world)
+        await until_followed(world)
+        assert (await world.trial.live.status()).bots[0].container == container, "it followed without a restart"
+
+        await page.get_by_role("button", name="Pause").click()
+        await world.status("Paused")
+        await world.trial.until_only()
+        await page.get_by_role("button", name="Resume").click()
+        await world.status("Live")
+        assert "again" in await world.answer("hello again")
+
+        await page.get_by_role("link", name="Delete this bot").click()
+        await page.get_by_role("button", name="Delete Pirate for good").click()
+        await expect(page.get_by_role("heading", name="This bot is deleted")).to_be_visible(timeout=MILLISECONDS)
+        await world.trial.until_only()
+        assert (await world.trial.live.status()).bots == ()
+
+        assert [one for one in log.addresses if not one.startswith(f"{world.origin}/")] == []
+        for canary in (TOKENS, KEYS, PROMPTS, EDITS):
+            assert log.search(canary) == []

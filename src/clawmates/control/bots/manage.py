@@ -21,6 +21,7 @@ from clawmates.control.bots.tables import Bot, BotReceipt
 from clawmates.control.errors import NotFound
 from clawmates.control.frame import Form, Reading, Writing, context_of
 from clawmates.control.hub import account_topic, node_topic
+from clawmates.control.nodes.moving import abandon
 from clawmates.control.nodes.revisions import touch
 from clawmates.control.pages.render import language_of, page
 from clawmates.control.texts.catalogue import words
@@ -172,6 +173,7 @@ async def delete(
         await session.delete(found)
         return RedirectResponse("/bots", status_code=303)
     found.stage = DELETING
+    await abandon(session, found.id)
     await errands.destroy(session, found.id, context.clock.now())
     return await _saved(context, session, found, later)
 

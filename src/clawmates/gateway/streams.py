@@ -84,6 +84,8 @@ class StreamEdge(asyncio.StreamReaderProtocol, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """They are there."""
         self._source.feed_data(bytes(_SCRATCH[:nbytes]))
+        # What is not encrypted does not lie about until something else is read.
+        _SCRATCH[:nbytes] = bytes(nbytes)
 
     def eof_received(self) -> bool | None:
         """The peer sends no more; a killed one does not listen either."""

@@ -31,8 +31,15 @@ class Canary:
         return self.stem + _TAIL
 
     def message(self, number: int) -> str:
-        """The text of one message: unlike every other, with the mark at another offset each time."""
-        return f"Please answer in one word. Note {number}{'.' * (number % 7)} {self.mark} {self.stem[::3]}{number:05d}"
+        """The text of one message: unlike every other, with the mark at another offset each time.
+
+        It begins with the stem, so that whoever keeps only the first few words, for a preview, keeps a canary too; and
+        it has a style, which comes back in the answer, so that it can be refused.
+        """
+        dots = "." * (number % 7)
+        return (
+            f"{self.stem} Please answer in **one** word. Note {number}{dots} {self.mark} {self.stem[::3]}{number:05d}"
+        )
 
 
 def mint(entropy: Callable[[int], bytes] = os.urandom) -> Canary:

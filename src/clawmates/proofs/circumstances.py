@@ -31,6 +31,8 @@ class Circumstances:
     seconds: float
     throwaway: bool
     """Made for this trial, with stand-ins outside; else a platform of somebody's."""
+    full: bool = False
+    """The long form."""
     facts: Mapping[str, str] = field(default_factory=dict)
     unsafe: tuple[str, ...] = ()
 
@@ -47,14 +49,18 @@ class Watch:
         """Now."""
         self.began, self._at = stamp(self.clock.now()), self.clock.monotonic()
 
-    async def stop(self, platform: Platform) -> Circumstances:
-        """Everything, at the end. Raises :class:`~clawmates.proofs.platform.ProofError`."""
+    async def stop(self, platform: Platform, *, full: bool) -> Circumstances:
+        """Everything, at the end; ``full`` says in which form it was tried.
+
+        Raises :class:`~clawmates.proofs.platform.ProofError`.
+        """
         status = await platform.status()
         return Circumstances(
             began=self.began,
             ended=stamp(self.clock.now()),
             seconds=round(self.clock.monotonic() - self._at, 1),
             throwaway=platform.world is not None,
+            full=full,
             facts={**_software(), **_release(platform), **_host(), "node": f"{status.node}, region {status.region}"},
             unsafe=status.unsafe,
         )

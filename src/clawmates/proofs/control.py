@@ -7,6 +7,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -85,8 +86,11 @@ class Seeds:
 
 
 @contextmanager
-def seeded(places: Iterable[Place], control: Canary) -> Iterator[Seeds]:
-    """Puts a text that no bot ever saw into a folder of every kind that is to be searched."""
+def seeded(places: Iterable[Place], control: Canary, gone: Canary) -> Iterator[Seeds]:
+    """Puts a text that no bot ever saw into a folder of every kind that is to be searched.
+
+    ``gone`` is written to the state folder and deleted at once, as a program does with a temporary file.
+    """
     text = f"control text of clawmates prove: {control.stem}\n".encode()
     kinds: set[Kind] = set()
     refused: dict[Kind, str] = {}
@@ -102,8 +106,15 @@ def seeded(places: Iterable[Place], control: Canary) -> Iterator[Seeds]:
                 continue
             stack.callback(path.unlink, missing_ok=True)
             kinds.add(place.kind)
+            if place.kind is Kind.STATE:
+                _put_and_remove(place.path, f"deleted text of clawmates prove: {gone.stem}\n".encode())
         without = (f"{kind} ({why})" for kind, why in refused.items() if kind not in kinds)
         yield Seeds(frozenset(kinds), tuple(without))
+
+
+def _put_and_remove(folder: Path, text: bytes) -> None:
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as stream:
+        stream.write(text)
 
 
 def _put(path: Path, text: bytes) -> None:
@@ -134,10 +145,18 @@ def _put_as_the_owner(path: Path, text: bytes) -> None:
 
 @contextmanager
 def remembering(control: Canary) -> Iterator[int]:
-    """A process that has the control text in its memory and among its arguments; gives its process id."""
-    waiting = subprocess.Popen(  # noqa: S603 - our own interpreter and a text of our own
-        (sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()", control.stem), stdin=subprocess.PIPE, env={}
-    )
+    """A process with the control text in its memory, its arguments and an open file without a name; its id."""
+    held = os.memfd_create("control")
+    try:
+        os.write(held, control.stem.encode())
+        waiting = subprocess.Popen(  # noqa: S603 - our own interpreter and a text of our own
+            (sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()", control.stem),
+            stdin=subprocess.PIPE,
+            env={},
+            pass_fds=(held,),
+        )
+    finally:
+        os.close(held)
     try:
         yield waiting.pid
     finally:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from clawmates.proofs.trial import Bench
 
 _CHILD = """
-import os, sys
+import os, subprocess, sys
+OTHER = "import sys; held = sys.stdin.readline(); print(flush=True); sys.stdin.read()"
 held = []
 take = sys.stdin.buffer
 while head := take.read(5):
@@ -38,6 +39,12 @@ while head := take.read(5):
             out.write(data)
             out.flush()
             os.fsync(out.fileno())
+    elif head[:1] == b"s":
+        # It ends when this one does, for then its pipe ends.
+        other = subprocess.Popen((sys.executable, "-c", OTHER), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        other.stdin.write(body + b"\\n")
+        other.stdin.flush()
+        other.stdout.readline()
     else:
         held.append(body)
     print("done", flush=True)
@@ -74,6 +81,10 @@ class Child:
     async def hold(self, data: bytes) -> None:
         """Keeps ``data`` in its memory from now on."""
         await self._order(b"h", data)
+
+    async def start_one_that_holds(self, data: bytes) -> None:
+        """Starts a process of its own, which keeps ``data``, a line, in its memory."""
+        await self._order(b"s", data)
 
     async def write(self, path: str, data: bytes) -> None:
         """Writes ``data`` to a file and waits for the disk."""
@@ -131,6 +142,8 @@ class FakePlatform:
     tried: Attempts = field(default_factory=all_denied)
     kills_the_mate: bool = False
     """Whether what is tried inside ends the mate."""
+    renewable: bool = True
+    renewed: int = 0
     replaced: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     hogged: list[str] = field(default_factory=list)
@@ -213,7 +226,7 @@ class FakePlatform:
         """Hears the text, lets it leak, answers."""
         self.heard += 1
         await self.on_message(self, text)
-        return self.reply
+        return f"{self.reply}: {text}" if self.reply else ""
 
     async def _hear(self, text: str) -> None:
         await self.on_message(self, text)
@@ -229,6 +242,13 @@ class FakePlatform:
         self.replaced.append(bot)
         await self.mates[bot].kill()
         self.mates[bot] = await Child.start()
+
+    async def renew(self) -> None:
+        """Other children take everybody's places."""
+        self.renewed += 1
+        for bot in self.mates:
+            await self.mates[bot].kill()
+            self.mates[bot] = await Child.start()
 
     async def kill_mate(self, bot: str) -> None:
         """Another child takes the dead one's place."""

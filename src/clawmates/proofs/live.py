@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from clawmates.proofs.stand_ins import StandIns
 from clawmates.proofs.world import World
 from clawmates.selfhost import bots
 from clawmates.selfhost.console import Console, ConsoleError
+from clawmates.selfhost.install import InstallError, adopt_release
 from clawmates.selfhost.processes import running
 from clawmates.selfhost.talk import console_of
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
@@ -30,9 +32,12 @@ if TYPE_CHECKING:
 
     from clawmates.proofs.probes.attempt import Attempts
     from clawmates.proofs.trial import Bench
+    from clawmates.wire.release import Release
 
 LIVE_AGAIN_SECONDS = 120.0
+RENEWED_SECONDS = 600.0
 LOOK_SECONDS = 0.05
+_RUNS = {BotState.LIVE, BotState.DEGRADED}
 
 
 @dataclass(slots=True)
@@ -44,12 +49,19 @@ class LivePlatform:
     apart: tuple[str, ...] = ()
     stand_ins: StandIns | None = None
     world: World | None = None
+    newer: Callable[[], Path] | None = None
+    """Makes a folder with a newer signed release, where a trial can."""
     _consoles: dict[str, Console] = field(default_factory=dict)
 
     @property
     def run(self) -> Run:
         """See :class:`~clawmates.proofs.platform.Platform`."""
         return self.settings.run
+
+    @property
+    def renewable(self) -> bool:
+        """See :class:`~clawmates.proofs.platform.Platform`."""
+        return self.newer is not None
 
     async def processes(self) -> Mapping[str, int]:
         """Vault, gateway and node, and the engine's monitors beside the containers."""
@@ -115,6 +127,33 @@ class LivePlatform:
         bots.restart(self.state, bot)
         await self._until_new(old, "a restart")
         await self._hang_up(bot)
+
+    async def renew(self) -> None:
+        """See :class:`~clawmates.proofs.platform.Platform`; what ``clawmates release install`` does."""
+        if self.newer is None:
+            raise ProofError("there is no other release to exchange this platform's for")
+        old = {bot.bot: bot for bot in (await self.status()).bots}
+        try:
+            wanted = await asyncio.to_thread(
+                adopt_release, await asyncio.to_thread(self.newer), self.state, self.settings
+            )
+        except InstallError as error:
+            raise ProofError(f"a newer release cannot be installed: {error}") from None
+        try:
+            async with asyncio.timeout(RENEWED_SECONDS):
+                while not self._renewed(await self.status(), wanted, old):  # noqa: ASYNC110 - another process changes
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            raise ProofError("the bots do not live by a newer release: see `clawmates status`") from None
+        await self.close()
+
+    @staticmethod
+    def _renewed(now: NodeStatus, wanted: Release, old: Mapping[str, BotStatus]) -> bool:
+        """Whether every bot that ran has been exchanged. Raises :class:`ProofError` when node went back."""
+        if now.refused == wanted.number:
+            raise ProofError("node refused a newer release of the same contents: see `clawmates status`")
+        fresh = {bot.bot for bot in now.bots if bot.state in _RUNS and bot.pid not in {0, old[bot.bot].pid}}
+        return now.release == wanted.image.digest and not now.trying and {one for one in old if old[one].pid} <= fresh
 
     async def kill(self, process: str) -> None:
         """See :class:`~clawmates.proofs.platform.Platform`."""

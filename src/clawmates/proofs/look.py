@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clawmates.base.clock import Clock
 from clawmates.proofs.places import Folder, Kind, Place, SourceError, Survey, Target
-from clawmates.proofs.search import CONTROL, SECRET, Found, Patterns, search
+from clawmates.proofs.search import CONTROL, GONE, SECRET, Found, Patterns, search
 from clawmates.proofs.sources import Piece
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterable
 
 
@@ -67,8 +68,12 @@ class Findings:
     rows: tuple[Row, ...]
     not_looked_at: tuple[str, ...]
     seconds: float
+    counts: Mapping[Kind, int] = field(default_factory=dict)
+    """Of all hits, by kind of place."""
     controls: frozenset[Kind] = frozenset()
     """Kinds of places in which the control text was found."""
+    gone: frozenset[Kind] = frozenset()
+    """The same, of a text whose file had been deleted by then."""
     declared: int = 0
     """Credentials and prompts found in the memory of a process that holds them by design."""
     refused: tuple[Refused, ...] = ()
@@ -96,8 +101,9 @@ class _Desk:
     holders: frozenset[str]
     rows: dict[Kind, _Tally] = field(default_factory=dict)
     hits: list[Hit] = field(default_factory=list)
-    count: int = 0
+    counts: Counter[Kind] = field(default_factory=Counter)
     controls: set[Kind] = field(default_factory=set)
+    gone: set[Kind] = field(default_factory=set)
     refused: list[Refused] = field(default_factory=list)
     declared: int = 0
 
@@ -105,10 +111,13 @@ class _Desk:
         if found.encoding.endswith(CONTROL):
             self.controls.add(kind)
             return
+        if found.encoding.endswith(GONE):
+            self.gone.add(kind)
+            return
         if SECRET in found.encoding and kind is Kind.MEMORY and label.partition(" ")[0] in self.holders:
             self.declared += 1
             return
-        self.count += 1
+        self.counts[kind] += 1
         if len(self.hits) < HITS_KEPT:
             self.hits.append(Hit(kind, self.nameable(label), found.encoding, found.offset))
 
@@ -153,7 +162,8 @@ async def look(
         tally.seconds += clock.monotonic() - start
     return Findings(
         hits=tuple(desk.hits),
-        count=desk.count,
+        count=desk.counts.total(),
+        counts=dict(desk.counts),
         rows=tuple(
             Row(kind, tally.places, tally.things, tally.size, tally.streams, round(tally.seconds, 3))
             for kind, tally in sorted(desk.rows.items(), key=lambda row: list(Kind).index(row[0]))
@@ -161,6 +171,7 @@ async def look(
         not_looked_at=_sentences(desk.survey.skipped),
         seconds=round(clock.monotonic() - began, 3),
         controls=frozenset(desk.controls),
+        gone=frozenset(desk.gone),
         refused=tuple(desk.refused),
         declared=desk.declared,
     )

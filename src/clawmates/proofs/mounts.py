@@ -61,6 +61,18 @@ def mounts(text: str | None = None) -> tuple[Mount, ...]:
     return tuple(found)
 
 
+def writable(pid: int) -> tuple[str, ...]:
+    """Where a process could write by its mounts: those of file systems that keep bytes, and are not read-only."""
+    found: dict[str, bool] = {}
+    for line in Path(f"/proc/{pid}/mountinfo").read_text(errors="surrogateescape").splitlines():
+        first, _, last = line.partition(" - ")
+        fields, rest = first.split(), last.split()
+        options = {*fields[5].split(","), *rest[2].split(",")}
+        # The last one lies on top of all others of the same place.
+        found[_plain(fields[4])] = "ro" not in options and not rest[0].startswith(NOT_ENTERED)
+    return tuple(point for point, writes in found.items() if writes)
+
+
 def _plain(escaped: str) -> str:
     return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), escaped)
 

@@ -34,7 +34,7 @@ def html(report: Report, circumstances: Circumstances, meanings: Mapping[Claim, 
         [
             _head(report, circumstances, meanings),
             _facts(circumstances),
-            *(_claim(claim, meanings) for claim in tried),
+            *(_claim(claim, circumstances, meanings) for claim in tried),
             _not_here(listed, meanings) if listed else "",
             f"<footer>Made by <code>clawmates prove</code> at {escape(circumstances.ended)}.</footer>",
         ]
@@ -64,7 +64,8 @@ def _head(report: Report, circumstances: Circumstances, meanings: Mapping[Claim,
     )
     return (
         f"<h1>What ClawMates claims, and what held</h1>"
-        f'<p class="lead">{escape(said.capitalize())}. Tried on {escape(where)}, from'
+        f'<p class="lead">{escape(said.capitalize())}. Tried in {"full" if circumstances.full else "the short form"} on'
+        f" {escape(where)}, from"
         f" {_time(circumstances.began)} to {_time(circumstances.ended)} ({circumstances.seconds:,.0f} s).</p>"
         f'<p>{INTRODUCTION}</p><ul class="verdicts">{cards}</ul>'
     )
@@ -87,7 +88,13 @@ def _why(circumstances: Circumstances) -> str:
     return ", and a platform that people use should have none"
 
 
-def _claim(claim: Result, meanings: Mapping[Claim, str]) -> str:
+def _again(claim: Result, circumstances: Circumstances) -> str:
+    """Such a platform is made by another command than the one that tries a platform of somebody's."""
+    form = " --full" if circumstances.full else ""
+    return f'make prove PROVE="--claim {claim.id}{form}"' if circumstances.throwaway else f"{claim.repeat}{form}"
+
+
+def _claim(claim: Result, circumstances: Circumstances, meanings: Mapping[Claim, str]) -> str:
     evidence = claim.evidence
     parts = [
         f'<header class="claim"><h2>{escape(claim.id)}</h2>{_tag(claim.status)}</header>',
@@ -104,7 +111,7 @@ def _claim(claim: Result, meanings: Mapping[Claim, str]) -> str:
     if evidence.not_looked_at:
         parts.append(f"<h3>Not looked at</h3>{_list(evidence.not_looked_at)}")
     parts.append(_figures(evidence))
-    parts.append(f"<h3>Again</h3><p><code>{escape(claim.repeat)}</code></p>")
+    parts.append(f"<h3>Again</h3><p><code>{escape(_again(claim, circumstances))}</code></p>")
     return f'<section id="{escape(claim.id)}">{"".join(parts)}</section>'
 
 

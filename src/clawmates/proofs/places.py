@@ -35,7 +35,10 @@ class Kind(StrEnum):
     LOG = "logs"
     JOURNAL = "journal"
     CORE = "core dumps"
-    CONTAINER = "container's temp folder"
+    REST = "rest of this host"
+    CONTAINER = "container's writable folders"
+    UNNAMED = "open files without a name"
+    KERNEL = "kernel's log"
     MEMORY = "memory"
     ARGUMENTS = "arguments and environment"
 
@@ -84,7 +87,7 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """All regular files below a folder, as raw bytes, and the names of everything there.
+    """All regular files below a folder, as raw bytes, their attributes, and the names of everything there.
 
     With ``only_new``, files unchanged since before the first canary are passed over: they cannot hold it, because
     the inode change time cannot be set back without setting the clock back.
@@ -145,8 +148,19 @@ class Folder:
             survey.seen.add(identity)
             if self.only_new and found.st_ctime < survey.since:
                 survey.skipped[f"{self.kind}: files unchanged since before the first canary"] += 1
-            elif found.st_size:
+                return
+            yield from _attributes(path)
+            if found.st_size:
                 yield Target(path, partial(open_file, Path(path)))
+
+
+def _attributes(path: str) -> Iterator[Target]:
+    """Extended attributes (xattr(7)) that a program may set; a file system without any says so by an error."""
+    with suppress(OSError):
+        for name in os.listxattr(path, follow_symlinks=False):
+            if not name.startswith("security."):
+                data = os.fsencode(name) + b"\0" + os.getxattr(path, name, follow_symlinks=False)
+                yield Target(f"an attribute of {path}", partial(_piece, data), counted=False)
 
 
 @dataclass(frozen=True, slots=True)

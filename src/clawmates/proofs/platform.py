@@ -62,6 +62,11 @@ class Platform(Protocol):
         """The world outside, where it is made of stand-ins; ``None`` where messenger and provider are real."""
         ...
 
+    @property
+    def renewable(self) -> bool:
+        """Whether there is another release to exchange for: a trial may make one, nobody's own platform has it."""
+        ...
+
     async def processes(self) -> Mapping[str, int]:
         """Name → process id of vault, gateway, node and whatever else of the platform runs beside them."""
         ...
@@ -98,6 +103,13 @@ class Platform(Protocol):
 
     async def replace(self, bot: str) -> None:
         """Has a bot's container exchanged as planned; returns when the new mate is live. Raises :class:`ProofError`."""
+        ...
+
+    async def renew(self) -> None:
+        """Exchanges the release for a newer one of another image; returns when every bot lives by it.
+
+        Raises :class:`ProofError`.
+        """
         ...
 
     async def kill_mate(self, bot: str) -> None:

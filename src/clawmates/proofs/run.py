@@ -63,7 +63,7 @@ async def tell(platform: Platform, claims: Sequence[str], options: Options, *, a
     watch.start()
     result = await run(platform, claims, options)
     if page:
-        whole = html(result, await watch.stop(platform), MEANINGS)
+        whole = html(result, await watch.stop(platform, full=options.full), MEANINGS)
         write_atomic(Path(page), whole.encode(), mode=0o644)
     return show(result, as_json=as_json)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WINDOW = 1 << 20
 CONTROL = "control text"
+GONE = "text of a deleted file"
 SECRET = "credential or prompt, "  # noqa: S105 - what it is called, not one
 """Before the encoding's name where that is what was found, and not a message."""
 DEPTH = 2
@@ -73,20 +74,28 @@ class Patterns:
     """How far a marker can extend on either side of a probe, in bytes."""
 
     @classmethod
-    def of(cls, canary: Canary, control: Canary | None = None, secret: Canary | None = None) -> Patterns:
+    def of(
+        cls,
+        canary: Canary,
+        control: Canary | None = None,
+        secret: Canary | None = None,
+        gone: Canary | None = None,
+    ) -> Patterns:
         """Encodings that leave the stem alike share one needle: the search costs by needle, not by encoding.
 
-        ``control`` is a text put where the search must find it; it goes by the name :data:`CONTROL`. ``secret`` stands
-        in credentials and prompts, and goes by :data:`SECRET`.
+        ``control`` is a text put where the search must find it; it goes by the name :data:`CONTROL`, and by
+        :data:`GONE` another one whose file is there no more. ``secret`` stands in credentials and prompts, and goes by
+        :data:`SECRET`.
         """
         needles: dict[bytes, list[tuple[str, bytes, int]]] = {}
-        for name, one in (("", canary), *(((SECRET, secret),) if secret is not None else ())):
+        for name, text in (("", canary), *(((SECRET, secret),) if secret is not None else ())):
             for encoding in ENCODINGS:
-                probe, marker = encoding.marker(one.stem), encoding.marker(one.mark)
+                probe, marker = encoding.marker(text.stem), encoding.marker(text.mark)
                 needles.setdefault(probe, []).append((name + encoding.name, marker, marker.index(probe)))
-        if control is not None:
-            raw = control.stem.encode()
-            needles[raw] = [(CONTROL, raw, 0)]
+        for name, one in ((CONTROL, control), (GONE, gone)):
+            if one is not None:
+                raw = one.stem.encode()
+                needles[raw] = [(name, raw, 0)]
         reach = max(len(marker) for names in needles.values() for _, marker, _ in names)
         return cls(tuple(_Needle(probe, tuple(names)) for probe, names in needles.items()), reach)
 

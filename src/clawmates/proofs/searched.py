@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clawmates.proofs.mounts import Beneath, beneath
+from clawmates.proofs.held import KernelLog, Unnamed
+from clawmates.proofs.mounts import Beneath, beneath, writable
 from clawmates.proofs.places import Arguments, Disk, Folder, Kind, Place, ProcessMemory
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class Host:
     core: tuple[str, ...] = ("/var/lib/systemd/coredump", "/var/crash", "/var/lib/apport/coredump", "/cores")
     engine: tuple[str, ...] = ("/var/lib/containers", "/run/containers")
     """Where Podman keeps things when it is not told otherwise."""
+    rest: tuple[str, ...] = ("/root", "/home", "/var", "/run", "/etc", "/srv", "/opt")
+    """Where else on a machine things are left; with ``--full`` everything below ``whole``."""
+    whole: str = "/"
 
     @classmethod
     def here(cls) -> Host:
@@ -66,20 +70,23 @@ def searched(
         Folder(Kind.RUN, run.root),
         *(Folder(Kind.ENGINE, Path(path), only_new=new) for path in host.engine),
     ]
-    devices, unseen = _devices(state, full=full)
+    devices, unseen = _devices(state, host, full=full)
     places += devices
     places += [Folder(Kind.JOURNAL, Path(path), only_new=new) for path in host.journal]
     places += [Folder(Kind.CORE, Path(path), only_new=new) for path in host.core]
     places += [Folder(Kind.CORE, path, only_new=new, flat=True) for path in core_folders(processes)]
     places += [Folder(Kind.LOG, Path(path), only_new=new) for path in host.log]
     places += [Folder(Kind.TEMP, Path(path), only_new=new) for path in host.temp]
-    places += [Folder(Kind.CONTAINER, root / "tmp") for root in container_roots(mates)]
+    rest = (host.whole,) if full and host.rest else host.rest
+    places += [Folder(Kind.REST, Path(path), only_new=True) for path in rest]
+    places += [Folder(Kind.CONTAINER, folder) for folder in container_folders(mates)]
     places += [ProcessMemory(name, pid) for name, pid in processes.items()]
+    places += [Unnamed({**processes, **{f"the mate of {bot}": pid for bot, pid in mates.items()}}), KernelLog()]
     places.append(Arguments())
     return Searched(tuple(places), tuple(unseen))
 
 
-def _devices(state: State, *, full: bool) -> tuple[list[Place], list[str]]:
+def _devices(state: State, host: Host, *, full: bool) -> tuple[list[Place], list[str]]:
     places: list[Place] = []
     unseen: list[str] = []
     beneaths: dict[object, Beneath] = {}
@@ -94,12 +101,21 @@ def _devices(state: State, *, full: bool) -> tuple[list[Place], list[str]]:
             places.append(Disk(Kind.DEVICE, found.path, found.label))
         else:
             unseen.append(_too_large("raw device", found))
+    unseen += [
+        f"deleted files of {folder}, which lies on a device that is not read"
+        for folder in host.temp
+        if Path(folder).is_dir() and _elsewhere(beneath(Path(folder)), places)
+    ]
     for found in swaps():
         if found.path is not None and (found.size <= RAW_LIMIT or full):
             places.append(Disk(Kind.SWAP, found.path, found.label))
         else:
             unseen.append(_too_large("swap", found))
     return places, unseen
+
+
+def _elsewhere(found: Beneath, read: list[Place]) -> bool:
+    return found.path is not None and found.path not in {one.path for one in read if isinstance(one, Disk)}
 
 
 def _too_large(what: str, found: Beneath) -> str:
@@ -114,15 +130,15 @@ def swaps(text: str | None = None) -> tuple[Beneath, ...]:
     return tuple(Beneath(area[0], Path(area[0]), int(area[2]) * 1024) for area in areas)
 
 
-def container_roots(mates: Mapping[str, int]) -> Iterator[Path]:
-    """The root folders of mates that have one of their own."""
+def container_folders(mates: Mapping[str, int]) -> Iterator[Path]:
+    """Everything in mates with a root of their own that is mounted writable, whatever it is for."""
     ours = Path("/").stat()
     for pid in mates.values():
         root = Path(f"/proc/{pid}/root")
         with suppress(OSError):
             found = root.stat()
             if (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino):
-                yield root
+                yield from (root / point.lstrip("/") for point in writable(pid))
 
 
 def core_folders(processes: Mapping[str, int], pattern: str | None = None) -> tuple[Path, ...]:

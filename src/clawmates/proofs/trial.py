@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from clawmates.proofs.result import Result
 
 FULL_MESSAGES, FULL_KILLS = 2000, 20
+KILLS_A_RELEASE = 4
+CLOCK_MARGIN = 5.0
+"""Seconds: the times of files come from a coarser clock than ours."""
 Progress: TypeAlias = Callable[[str, int], None]
 """Hears what is being done (``messages``, or a kind of place) and how much of it was just done."""
 
@@ -44,6 +47,11 @@ class Options:
             messages=chosen.messages if messages is None else messages,
             kills=chosen.kills if kills is None else kills,
         )
+
+    @property
+    def releases(self) -> int:
+        """How often all bots get a newer image: it takes half a minute, which a short form does not have."""
+        return self.kills // KILLS_A_RELEASE
 
     def __post_init__(self) -> None:
         if self.messages < 1 or self.kills < 0:

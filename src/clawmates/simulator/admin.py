@@ -35,7 +35,7 @@ from clawmates.simulator.control import (
     SetTls,
 )
 from clawmates.simulator.google import errors as google_errors
-from clawmates.simulator.model import MAX_WAIT_SECONDS, FaultKind, SentMessage, Service, Status, Style, User
+from clawmates.simulator.model import MAX_WAIT_SECONDS, Fault, FaultKind, SentMessage, Service, Status, Style, User
 from clawmates.simulator.ollama import errors as ollama_errors
 from clawmates.simulator.openai import errors as openai_errors
 from clawmates.simulator.telegram import errors as telegram_errors
@@ -67,6 +67,12 @@ _FAILURES = {
     (Service.OLLAMA, FaultKind.ERROR): ollama_errors.KNOWN,
     (Service.OLLAMA, FaultKind.STREAM_FAILURE): ollama_errors.IN_STREAM,
 }
+
+
+def shows(service: Service, fault: Fault) -> bool:
+    """Whether a stand-in can go wrong in that way."""
+    known = _FAILURES.get((service, fault.kind))
+    return known is None or fault.failure in known
 
 
 class Admin:
@@ -192,8 +198,7 @@ class Admin:
 
     async def _faults(self, request: Request) -> Reply:
         asked = request.json(SetFault)
-        known = _FAILURES.get((asked.service, asked.fault.kind))
-        if known is not None and asked.fault.failure not in known:
+        if not shows(asked.service, asked.fault):
             raise ShapeError("fault", "this service has no such failure")
         if asked.times < 1:
             raise ShapeError("times", "expected at least 1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clawmates.simulator.model import Fault
+from clawmates.simulator.model import Failure, Fault
 
 
 @dataclass(slots=True)
@@ -25,10 +25,12 @@ class Faults:
         """The next ``times`` calls of ``method`` (empty: any) meet ``fault``."""
         self._planned.append(_Planned(fault, method.lower(), times))
 
-    def take(self, method: str, chat_id: int = 0) -> Fault | None:
-        """The fault of a call that has just come, used up once."""
+    def take(self, method: str, chat_id: int = 0, *, styled: bool = True) -> Fault | None:
+        """The fault of a call that has just come, used up once. Styles are wrong only where there are some."""
         for planned in self._planned:
             if planned.method not in {"", method.lower()} or planned.fault.chat_id not in {0, chat_id}:
+                continue
+            if planned.fault.failure is Failure.CANT_PARSE_ENTITIES and not styled:
                 continue
             planned.left -= 1
             planned.met = True

@@ -25,6 +25,8 @@ class Incoming:
     body: str = "{}"
     """The parameters as a JSON object, for the journal."""
     chat_id: int = 0
+    styled: bool = True
+    """False for a message of plain text, in which no style can be wrong."""
     model: str = ""
     warnings: tuple[str, ...] = ()
     parsed: object = None
@@ -112,7 +114,7 @@ class Frame:
         if not self._stand_in.service.serves(_host(request)):
             await _whole(exchange, self._stand_in.misdirected(), None)
             return
-        fault = self.faults.take(incoming.method, incoming.chat_id)
+        fault = self.faults.take(incoming.method, incoming.chat_id, styled=incoming.styled)
         if fault is not None:
             self.journal.note(number, fault=fault.kind.value)
             if fault.kind is FaultKind.ERROR:

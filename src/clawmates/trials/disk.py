@@ -2,19 +2,69 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SIZE = 1 << 30
+CLONE_NEWNS = 0x00020000
+TEMP = Path("/tmp")  # noqa: S108 - it is covered, not used
+LAYERS = "overlay"
+AT_ONCE = 500
 
 
 class NoDiskError(Exception):
     """No disk image can be mounted here: loop devices and root are needed."""
+
+
+def mounts_apart() -> None:
+    """From now on what this process mounts is seen by itself and by what it starts; before any thread is there.
+
+    Raises :class:`NoDiskError`.
+    """
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+        raise NoDiskError(NoDiskError.__doc__)
+    _run("mount", "--make-rprivate", "/")
+
+
+@contextmanager
+def temp_on(disk: Path) -> Iterator[None]:
+    """Covers the folder for temporary files with one on ``disk``, so that it is read raw as well.
+
+    Only after :func:`mounts_apart`; not where this program itself lies below that folder.
+    """
+    if any(Path(one).resolve().is_relative_to(TEMP) for one in (sys.prefix, __file__)):
+        yield
+        return
+    fresh = disk / "tmp"
+    fresh.mkdir()
+    fresh.chmod(0o1777)
+    _run("mount", "--bind", str(fresh), str(TEMP))
+    try:
+        yield
+    finally:
+        _run("umount", "--lazy", str(TEMP))
+
+
+def write_through(disk: Path) -> None:
+    """From now on what is written there reaches the disk before the writer goes on (chattr(1), attribute S).
+
+    So what is deleted at once can be found on it too. Files made later inherit it from their folders; the layers of
+    images, which are many files of ours, do without. Raises :class:`NoDiskError`.
+    """
+    folders = []
+    for folder, below, _ in os.walk(disk):
+        below[:] = [one for one in below if one != LAYERS and not (Path(folder) / one).is_mount()]
+        folders.append(folder)
+    for at in range(0, len(folders), AT_ONCE):
+        _run("chattr", "+S", *folders[at : at + AT_ONCE])
 
 
 @contextmanager

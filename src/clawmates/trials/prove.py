@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from pathlib import Path
 
 from clawmates.proofs.result import Claim
 from clawmates.proofs.run import tell
 from clawmates.proofs.trial import Options
 from clawmates.trials.cable import Cable, NoCableError, plug
+from clawmates.trials.disk import NoDiskError, mounts_apart, write_through
 from clawmates.trials.running import MISSING
 from clawmates.trials.running import run as run_trial
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.trials.world import world_of
 from clawmates.wire.names import ChannelKind
 
+UNHURRIED = {"gateway": {"limits": {"turns_per_minute": 6000}}}
+"""A trial says more in a minute than people do; turned away by the gateway, a canary would never reach a provider."""
+
 
 async def main(claims: list[str], options: Options, cable: Cable, *, as_json: bool, page: str, few: bool) -> int:
     """Starts a platform with a bot of each channel at each provider, tries the claims, removes it again."""
-    async with throwaway(disk=True, cable=cable) as trial, world_of(trial):
+    async with throwaway(disk=True, cable=cable, settings=UNHURRIED) as trial, world_of(trial):
         bots = crowd(trial, few=few)
         await trial.add(bots, prompt=f"You are helpful. {trial.stand_ins.secret.mark}")
         await trial.until_live(*(bot.name for bot in bots))
         # Faster than any real model; at once would be a race of schedulers, and a kill would never meet an answer.
         await trial.simulator.set_style(first_byte_ms=60, gap_ms=5)
+        if trial.place is not None:
+            write_through(trial.place)
         return await tell(trial.live, claims, options, as_json=as_json, page=page)
 
 
@@ -36,6 +44,14 @@ def crowd(trial: Throwaway, *, few: bool = False) -> list[Bot]:
         for number, channel in enumerate((ChannelKind.TERMINAL, ChannelKind.TELEGRAM))
         if not few or (place + number) % 2 == 0
     ]
+
+
+def _anchored(page: str) -> str:
+    """The same place, held open: the trial is about to cover folders with others of its own. Raises ``OSError``."""
+    if not page:
+        return ""
+    folder = os.open(Path(page).parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return f"/proc/{os.getpid()}/fd/{folder}/{Path(page).name}"
 
 
 def _arguments() -> argparse.Namespace:
@@ -54,8 +70,13 @@ if __name__ == "__main__":
     wanted = _arguments()
     options = Options.of(full=wanted.full, messages=wanted.messages, kills=wanted.kills)
     try:
+        page = _anchored(wanted.html)
         there = plug()
-    except NoCableError as problem:
+        mounts_apart()
+    except OSError as problem:
+        sys.stderr.write(f"error: the page cannot be written to {wanted.html}: {os.strerror(problem.errno or 0)}\n")
+        sys.exit(MISSING)
+    except (NoCableError, NoDiskError) as problem:
         sys.stderr.write(f"error: {problem}\n")
         sys.exit(MISSING)
-    sys.exit(run_trial(main(wanted.claim, options, there, as_json=wanted.as_json, page=wanted.html, few=wanted.few)))
+    sys.exit(run_trial(main(wanted.claim, options, there, as_json=wanted.as_json, page=page, few=wanted.few)))

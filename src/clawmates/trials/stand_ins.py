@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -90,7 +91,7 @@ OWN: Mapping[Service, Mapping[str, Trouble]] = MappingProxyType(
         },
         Service.GOOGLE: {
             "unpaid": _fails(Failure.BILLING),
-            "prompt blocked": _fails(Failure.PROMPT_BLOCKED),
+            "prompt blocked": _ends(Failure.PROMPT_BLOCKED),
             "not permitted": _fails(Failure.PERMISSION_DENIED),
         },
         Service.OLLAMA: {"error in the stream": _ends(Failure.ERROR_EVENT)},
@@ -166,12 +167,14 @@ class Outside:
     async def say(self, bot: str, text: str) -> str:
         """In Telegram; the next message that the bot sends is taken for its answer."""
         token = self.bots[bot].token
-        if bot not in self._last:
-            before = await self.simulator.sent(token, PERSON)
-            self._last[bot] = before[-1].message_id if before else 0
+        # What it has said meanwhile, to a message that nobody waited for, is no answer to this one.
+        with suppress(NothingCameError):
+            while True:
+                sent = await self.simulator.wait_reply(token, PERSON, after=self._last.get(bot, 0), timeout=0)
+                self._last[bot] = sent.message_id
         await self.simulator.say(token, PERSON, text)
         try:
-            sent = await self.simulator.wait_reply(token, PERSON, after=self._last[bot], timeout=REPLY_SECONDS)
+            sent = await self.simulator.wait_reply(token, PERSON, after=self._last.get(bot, 0), timeout=REPLY_SECONDS)
         except NothingCameError:
             raise ChatError(f"bot {bot} did not answer") from None
         self._last[bot] = sent.message_id

@@ -26,8 +26,9 @@ from clawmates.selfhost.supervisor import Phase, Supervisor
 from clawmates.simulator.client import Simulator
 from clawmates.simulator.model import Service
 from clawmates.trials import outside as cabled
-from clawmates.trials.disk import loop_disk
+from clawmates.trials.disk import loop_disk, temp_on
 from clawmates.trials.outside import open_outside
+from clawmates.trials.renewal import Renewal
 from clawmates.trials.stand_ins import Outside
 from clawmates.wire.desired import Access, DesiredState
 from clawmates.wire.names import ChannelKind, ItemName
@@ -101,6 +102,8 @@ class Throwaway:
     stand_ins: Outside
     outside: cabled.Outside | None = None
     """The world at the other end of the cable, where there is one."""
+    place: Path | None = None
+    """The trial's own disk, where there is one."""
 
     async def add(
         self,
@@ -219,14 +222,16 @@ async def throwaway(
     """Starts everything but bots; ends and removes everything afterwards, unless ``keep``.
 
     A ``terminal`` is where a hosted platform shows links that no mail carries. ``disk`` puts the state folder on a
-    small disk image of its own; with a ``cable`` the stand-ins are at its other end. Raises :class:`TrialError` and the
-    errors of :mod:`clawmates.selfhost`.
+    small disk image of its own; with a ``cable`` the stand-ins are at its other end, and with both the folder for
+    temporary files is on that disk too. Raises :class:`TrialError` and the errors of :mod:`clawmates.selfhost`.
     """
     async with AsyncExitStack() as stack:
         root = Path(tempfile.mkdtemp(prefix="clawmates-", dir="/var/tmp"))
         if not keep:
             stack.callback(shutil.rmtree, root, ignore_errors=True)
         place = stack.enter_context(loop_disk(root)) if disk else root
+        if disk and cable is not None:
+            stack.enter_context(temp_on(place))
         state, run = State(place / "state"), Path("/run") / root.name
         outside = await open_outside(stack, cable, root) if cable is not None else None
         if outside is not None:
@@ -248,7 +253,19 @@ async def throwaway(
 
         known: dict[str, Bot] = {}
         live.stand_ins = stand_ins = Outside(simulator, known, local=outside.local if outside is not None else None)
-        yield Throwaway(root, state, simulator, platform, live, release, known, stand_ins, outside=outside)
+        live.newer = Renewal(RELEASE, root / "newer").next
+        yield Throwaway(
+            root,
+            state,
+            simulator,
+            platform,
+            live,
+            release,
+            known,
+            stand_ins,
+            outside=outside,
+            place=place if disk else None,
+        )
 
 
 def _settings(

@@ -12,6 +12,7 @@ import pytest
 
 from clawmates.base.settings import GatewayLimits
 from clawmates.gateway import relay as relay_module
+from clawmates.gateway import streams
 from clawmates.gateway.bandwidth import READ_BYTES, Crowd, Share
 from clawmates.gateway.relay import Relay
 from clawmates.gateway.streams import LIMIT, PIECE, Side, open_side
@@ -96,6 +97,17 @@ async def test_bytes_both_ways_are_counted() -> None:
         await tested.send(tested.far, b"long answer")
         assert await tested.receive(tested.mate, 11) == b"long answer"
         assert (tested.traffic.bytes_out, tested.traffic.bytes_in) == (8, 11)
+
+
+async def test_nothing_that_passed_stays_behind() -> None:
+    """With a model on this host's own loopback it is not encrypted, and this process keeps no conversation."""
+    async with rig() as tested, running(tested):
+        await tested.send(tested.mate, b"question")
+        assert await tested.receive(tested.far, 8) == b"question"
+        await tested.send(tested.far, b"answer")
+        assert await tested.receive(tested.mate, 6) == b"answer"
+    for buffer in (relay_module._SCRATCH, streams._SCRATCH):
+        assert bytes(buffer) == bytes(len(buffer))
 
 
 async def test_what_was_read_before_comes_first_and_nothing_is_lost() -> None:

@@ -48,7 +48,7 @@ def run_folder(tmp_path: Path) -> Run:
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     """A machine's folders, of the test's own."""
-    for name in ("temp", "log", "journal", "core", "containers"):
+    for name in ("temp", "log", "journal", "core", "containers", "rest"):
         (tmp_path / name).mkdir()
     return Host(
         temp=(str(tmp_path / "temp"),),
@@ -56,6 +56,8 @@ def host(tmp_path: Path) -> Host:
         journal=(str(tmp_path / "journal"),),
         core=(str(tmp_path / "core"),),
         engine=(str(tmp_path / "containers"),),
+        rest=(str(tmp_path / "rest"),),
+        whole=str(tmp_path / "rest"),
     )
 
 

@@ -9,17 +9,26 @@ import pytest
 
 from clawmates.base.paths import State
 from clawmates.base.shape import encode_json
-from clawmates.proofs.claims.no_storage import REAL, no_storage
+from clawmates.proofs.claims.conversation import LOOK_SECONDS, earliest
+from clawmates.proofs.claims.no_storage import (
+    BLIND,
+    FOUND_DELETED,
+    NO_RELEASE,
+    REAL,
+    SHORT_LIVED,
+    no_storage,
+)
 from clawmates.proofs.control import SearchBrokenError
 from clawmates.proofs.encodings import ENCODINGS
 from clawmates.proofs.fake import Child, FakePlatform
 from clawmates.proofs.fake_world import FakeWorld
-from clawmates.proofs.look import Findings, look
+from clawmates.proofs.look import Findings, Row, look
 from clawmates.proofs.places import Kind
 from clawmates.proofs.platform import ChatError, NoBotError, ProofError
 from clawmates.proofs.report import json, text
 from clawmates.proofs.result import Report, Result, Status
 from clawmates.proofs.searched import searched
+from clawmates.proofs.trial import KILLS_A_RELEASE
 from clawmates.wire.names import ChannelKind
 
 if TYPE_CHECKING:
@@ -192,6 +201,58 @@ async def test_a_bot_that_says_nothing_proves_nothing(
             await no_storage(platform, options, bench)
 
 
+async def test_answers_that_never_were_at_the_model_prove_nothing(
+    state: State, run_folder: Run, options: Options, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def turned_away(_platform: FakePlatform, _bot: str, _text: str) -> str:
+        return "That is too much for today."
+
+    monkeypatch.setattr(FakePlatform, "chat", turned_away)
+    async with FakePlatform(state, run_folder) as platform:
+        with pytest.raises(ProofError, match="only 0 of 2 replies came from the model"):
+            await no_storage(platform, options, bench)
+
+
+def test_nobody_is_spoken_to_more_often_than_the_gateway_lets_through(state: State, run_folder: Run) -> None:
+    platform = FakePlatform(state, run_folder)
+    limit = platform.settings.gateway.limits.turns_per_minute
+    assert [earliest(number, platform) for number in (0, limit - 1, limit, 2 * limit - 1)] == [0, 0, 60 / limit, 60]
+
+
+async def test_what_a_mate_writes_while_it_hands_over_counts(
+    tmp_path: Path, state: State, run_folder: Run, options: Options, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the wish for an exchange, and before its end."""
+    real = FakePlatform.replace
+
+    async def last_breath(platform: FakePlatform, bot: str) -> None:
+        await platform.mates[bot].write(str(tmp_path / "elsewhere"), bytes(8192))
+        # As long as a hand-over takes at least.
+        await asyncio.sleep(5 * LOOK_SECONDS)
+        await real(platform, bot)
+
+    monkeypatch.setattr(FakePlatform, "replace", last_breath)
+    async with FakePlatform(state, run_folder) as platform:
+        result = await no_storage(platform, replace(options, kills=1), bench)
+    assert result.status is Status.BROKEN
+    assert int(result.evidence.figures["mate_bytes_written"]) >= 8192
+
+
+@pytest.mark.parametrize("renewable", [True, False])
+async def test_the_long_form_exchanges_the_release_where_there_is_another_or_says_that_there_is_none(
+    *, renewable: bool, state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    bots = FakePlatform(state, run_folder, bots=("one", "two"), messenger=("two",), renewable=renewable)
+    long = replace(options, kills=KILLS_A_RELEASE, full=True)
+    async with bots as platform:
+        result = await no_storage(platform, long, bench)
+    assert (platform.renewed, result.evidence.figures["releases_exchanged"]) == (renewable, renewable)
+    assert (NO_RELEASE in result.evidence.not_looked_at) is not renewable
+    # Two in each of so many rounds, one behind the edit; in the messenger people go on talking during a release.
+    said = int(result.evidence.figures["messages"])
+    assert said > 47 if renewable else said == 45
+
+
 async def test_a_bot_that_never_answers_is_waited_for_within_bounds(
     state: State, run_folder: Run, options: Options, bench: Bench
 ) -> None:
@@ -296,8 +357,10 @@ async def test_more_hits_than_can_be_named_are_counted(
 
     async with FakePlatform(state, run_folder, on_message=leak) as platform:
         result = await no_storage(platform, options, bench)
-    assert result.evidence.figures["hits"] == 70
-    assert result.evidence.found[-1] == "and 20 more"
+    assert result.evidence.figures["hits"] == 140
+    # All of them, not only those that are named.
+    assert next(row[-1] for row in result.evidence.table if row[0] == "state folder") == "140"
+    assert result.evidence.found[-1] == "and 90 more"
 
 
 async def test_a_mate_that_dies_by_itself_is_said(
@@ -427,6 +490,49 @@ async def test_a_kind_of_place_that_is_searched_blindly_is_no_proof(
     async with FakePlatform(state, run_folder) as platform:
         with pytest.raises(ProofError, match=f"missed its own control text .{kind}"):
             await no_storage(platform, options, bench)
+
+
+@pytest.mark.parametrize(
+    ("controls", "gone", "said"),
+    [
+        ({Kind.DEVICE}, {Kind.DEVICE}, ()),
+        ({Kind.DEVICE}, set(), (SHORT_LIVED,)),
+        (set(), set(), (BLIND,)),
+    ],
+)
+async def test_a_device_on_which_not_even_controls_are_found_shows_nothing(
+    *,
+    controls: set[Kind],
+    gone: set[Kind],
+    said: tuple[str, ...],
+    state: State,
+    run_folder: Run,
+    options: Options,
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def seeing(*places: Any, **rest: Any) -> Findings:
+        found = await look(*places, **rest)
+        rows = (*(row for row in found.rows if row.kind is not Kind.DEVICE), Row(Kind.DEVICE, 1, 1, 1, 0, 0.0))
+        return replace(found, rows=rows, controls=found.controls - {Kind.DEVICE} | controls, gone=frozenset(gone))
+
+    monkeypatch.setattr("clawmates.proofs.claims.no_storage.look", seeing)
+    async with FakePlatform(state, run_folder) as platform:
+        evidence = (await no_storage(platform, options, bench)).evidence
+    assert {BLIND, SHORT_LIVED} & set(evidence.not_looked_at) == set(said)
+    assert (FOUND_DELETED in evidence.controls) is bool(gone)
+
+
+async def test_what_a_process_of_the_platform_has_started_is_searched_too(
+    state: State, run_folder: Run, options: Options, bench: Bench
+) -> None:
+    async def leak(platform: FakePlatform, message: str) -> None:
+        await platform.services["node"].start_one_that_holds(message.encode())
+
+    async with FakePlatform(state, run_folder, on_message=leak) as platform:
+        result = await no_storage(platform, options, bench)
+    assert result.status is Status.BROKEN
+    assert any(one.startswith("memory: node > python") for one in result.evidence.found), result.evidence.found
 
 
 # Messengers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def result(text: str, status: Status = Status.HELD, claim: Claim = Claim.TLS13) 
 
 def test_everything_stands_on_it() -> None:
     page = read(html(Report(claims=(result("x", Status.BROKEN),)), WHEN, MEANINGS))
-    for what in ("summary", "figure", "row", "cell", "control", "found", "passed over", "repeat"):
+    for what in ("summary", "figure", "row", "cell", "control", "found", "passed over"):
         assert f"{what} x" in page.text
     assert "Title x" in page.text
     assert "1,204" in page.text
@@ -84,6 +85,13 @@ def test_everything_stands_on_it() -> None:
     assert "tag broken" in classes
     assert "number" in classes
     assert "no" in classes
+
+
+def test_a_platform_made_for_the_trial_is_tried_again_by_what_makes_one() -> None:
+    page = read(html(Report(claims=(result("x"),)), replace(WHEN, full=True), MEANINGS))
+    assert "Tried in full on a platform made for this trial" in page.text
+    assert 'make prove PROVE="--claim tls13 --full"' in page.text
+    assert "repeat x" not in page.text
 
 
 def test_nothing_on_it_runs_or_comes_from_elsewhere() -> None:
@@ -112,7 +120,8 @@ def test_any_text_is_shown_and_not_obeyed(text: str) -> None:
 def test_a_platform_of_somebodys_is_called_so() -> None:
     real = Circumstances(began="2026-11-28T12:00:00Z", ended="2026-11-28T12:00:01Z", seconds=1, throwaway=False)
     page = read(html(Report(claims=(result("x"),)), real, MEANINGS))
-    assert "Tried on a running platform" in page.text
+    assert "Tried in the short form on a running platform" in page.text
+    assert "repeat x" in page.text
     assert "No unsafe switch was on." in page.text
 
 

@@ -22,7 +22,7 @@ from clawmates.proofs.look import NAME_WITHHELD, Findings, look
 from clawmates.proofs.packings import PACKINGS
 from clawmates.proofs.places import Arguments, Disk, Folder, Kind, Place, ProcessMemory
 from clawmates.proofs.search import Patterns
-from clawmates.proofs.searched import Host, container_roots, core_folders, searched, swaps
+from clawmates.proofs.searched import Host, container_folders, core_folders, searched, swaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -275,7 +275,8 @@ def test_the_list_of_places_holds_every_kind(state: State, run_folder: Run, host
 
 def test_full_passes_over_nothing(state: State, run_folder: Run, host: Host) -> None:
     where = searched(state, run_folder, processes={}, mates={}, host=host, full=True)
-    assert not any(isinstance(place, Folder) and place.only_new for place in where.places)
+    hasty = {place.kind for place in where.places if isinstance(place, Folder) and place.only_new}
+    assert hasty == {Kind.REST}
     assert not any("--full" in sentence for sentence in where.not_looked_at)
 
 
@@ -316,4 +317,4 @@ async def test_a_core_dump_in_a_working_folder_is_found_without_descending(tmp_p
 
 
 def test_a_mate_without_a_root_of_its_own_gives_no_container_folder() -> None:
-    assert list(container_roots({"tester": os.getpid()})) == []
+    assert list(container_folders({"tester": os.getpid()})) == []

@@ -42,8 +42,10 @@ def test_each_encoding_is_found_by_its_name_and_offset(encoding: Encoding, canar
 def test_a_whole_message_is_found_in_each_encoding(encoding: Encoding, canary: Canary, patterns: Patterns) -> None:
     # The mark's offset within the message decides which Base64 alignment it is.
     for number in range(7):
-        (found,) = hits(encoding.plant(canary.message(number)), patterns)
-        assert found.encoding.rstrip("012") == encoding.name.rstrip("012")
+        found = hits(encoding.plant(canary.message(number)), patterns)
+        # Twice: its bare beginning too, of which not every encoding can be told.
+        assert len(found) == 2
+        assert encoding.name.rstrip("012") in {one.encoding.rstrip("012") for one in found}
 
 
 @each_encoding

@@ -14,7 +14,7 @@ from clawmates.base.http.client import ClosedError, Connection
 from clawmates.simulator.client import NothingCameError, SimulatorError
 from clawmates.simulator.faults import Faults
 from clawmates.simulator.journal import Bell, Journal
-from clawmates.simulator.model import FOREVER, Fault, FaultKind, Service
+from clawmates.simulator.model import FOREVER, Failure, Fault, FaultKind, Service
 
 TOKEN = "123456:" + "A" * 35
 CHAT = 77
@@ -30,6 +30,14 @@ def test_faults_are_used_up_in_their_order() -> None:
     assert faults.take("getMe") is DELAY
     assert faults.take("getMe") is None
     assert [faults.take("SENDMESSAGE") for _ in range(3)] == [DROP, DROP, None]
+
+
+def test_a_style_is_wrong_only_where_there_is_one() -> None:
+    faults = Faults()
+    wrong = Fault(kind=FaultKind.ERROR, failure=Failure.CANT_PARSE_ENTITIES)
+    faults.plan(wrong, times=1, method="sendMessage")
+    assert faults.take("sendMessage", styled=False) is None
+    assert faults.take("sendMessage", styled=True) is wrong
 
 
 def test_faults_may_be_for_one_chat_or_for_ever_and_can_be_cleared() -> None:

@@ -16,7 +16,7 @@ from clawmates.proofs.places import Kind
 from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Table
 from clawmates.proofs.search import Patterns
-from clawmates.proofs.searched import Host, searched
+from clawmates.proofs.searched import searched
 from clawmates.proofs.vaultfile import AES_256, Kept, UnreadableError, kept, master_id, open_record, raw
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ FEW_SEARCHED, MOST_SEARCHED = 2, 64
 """Credentials of other bots, in the short form and with ``--full``."""
 NEAR = frozenset({Kind.STATE, Kind.RUN, Kind.ARGUMENTS})
 LONGEST = 4096
-NO_FOLDERS = Host(temp=(), log=(), journal=(), core=(), engine=())
 NO_KEY_FILE = (
     "the vault's records opened and searched for: the master key is not in a file, which is as it should be, so no"
     " proof can hold it"
@@ -134,11 +133,11 @@ async def _look(
     with control_file(platform.state.root, planted):
         await asyncio.to_thread(os.sync)
         where = searched(
-            platform.state, platform.run, processes=processes, mates={}, host=NO_FOLDERS, full=options.full
+            platform.state, platform.run, processes=processes, mates={}, host=options.host, full=options.full
         )
         near = [place for place in where.places if options.full or place.kind in NEAR]
-        wide = await _searched(where.places, patterns_of([one.canary.stem], planted), bench)
-        close = await _searched(near, patterns_of(others, planted), bench) if others else None
+        wide = await _searched(where.places, patterns_of([one.canary.stem], planted), one.since, bench)
+        close = await _searched(near, patterns_of(others, planted), 0.0, bench) if others else None
     if Kind.STATE not in wide.controls:
         raise ProofError("the search missed its own control text in the state folder: its silence would prove nothing")
     if close is None:
@@ -147,8 +146,8 @@ async def _look(
     return both, len(one.items) + len(others)
 
 
-async def _searched(places: Iterable[Place], patterns: Patterns, bench: Bench) -> Findings:
-    return await look(places, patterns, clock=bench.clock, progress=bench.progress)
+async def _searched(places: Iterable[Place], patterns: Patterns, since: float, bench: Bench) -> Findings:
+    return await look(places, patterns, clock=bench.clock, since=since, progress=bench.progress)
 
 
 def _others(rows: tuple[Kept, ...], master: bytes, one: Victim, most: int) -> list[str]:

@@ -33,7 +33,7 @@ async def listening(platform: Platform, status: NodeStatus) -> Part:
     mates = {f"mate {bot.bot}": bot.pid for bot in status.bots if bot.pid}
     terminals = {f"mate {bot.bot}" for bot in status.bots if bot.channel == ChannelKind.TERMINAL}
     processes = await platform.processes()
-    everything = descendants({**processes, **_supervisor(processes), **mates})
+    everything = descendants({**processes, **supervisor(processes), **mates})
     declared = Declared(platform.state, platform.run, platform.settings, terminals)
     rows, found = [HEAD], []
     there = _listeners(everything)
@@ -94,7 +94,7 @@ def _listeners(processes: Mapping[str, int]) -> tuple[Listener, ...]:
     return tuple(there.values())
 
 
-def _supervisor(processes: Mapping[str, int]) -> dict[str, int]:
+def supervisor(processes: Mapping[str, int]) -> dict[str, int]:
     """``clawmates up``, which holds the vault's socket while the vault restarts; not this very process."""
     try:
         found = re.search(r"^PPid:\s+(\d+)", Path(f"/proc/{processes['vault']}/status").read_text(), re.MULTILINE)

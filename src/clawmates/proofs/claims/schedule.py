@@ -20,6 +20,15 @@ class Victim(StrEnum):
     MATE = "mate"
 
 
+class Planned(StrEnum):
+    """What is done to bots on purpose, and hands their conversations over."""
+
+    EXCHANGE = "exchange"
+    """One container for a new one (``clawmates restart``)."""
+    RELEASE = "release"
+    """Every container for one of a newer image (``clawmates release install``)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Talker:
     """A bot that can be talked to."""
@@ -48,23 +57,23 @@ class Round:
     says: tuple[Say, ...]
     kill: Victim | None = None
     of: str = ""
-    """Whose mate is killed, or which bot is replaced."""
-    replace: bool = False
-    """The bot is exchanged for a new one as planned (``clawmates restart``)."""
+    """Whose mate is killed, or which bot is exchanged."""
+    planned: Planned | None = None
 
     @property
     def calm(self) -> bool:
         """Whether nobody is killed or exchanged, so that every message must be answered."""
-        return self.kill is None and not self.replace
+        return self.kill is None and self.planned is None
 
 
-def schedule(talkers: Sequence[Talker], *, messages: int, kills: int) -> tuple[Round, ...]:
-    """At least ``messages`` messages; each victim is killed ``kills`` times, and as many bots are replaced.
+def schedule(talkers: Sequence[Talker], *, messages: int, kills: int, releases: int = 0) -> tuple[Round, ...]:
+    """At least ``messages`` messages; each victim is killed ``kills`` times, and as many bots are exchanged.
 
-    What happens is spread evenly; the first and the last round are calm. In calm rounds one bot of each provider meets
-    the next of its troubles, so that each is met as soon and as often as there is room.
+    ``releases`` times all bots get a newer image. What happens is spread evenly; the first and the last round are
+    calm. In calm rounds one bot of each provider meets the next of its troubles, so that each is met as soon and as
+    often as there is room.
     """
-    happenings = [happening for _ in range(kills) for happening in (*Victim, None)]
+    happenings = _happenings(kills, releases)
     rounds = max(-(-messages // len(talkers)), len(happenings) + 2)
     when = {1 + number * (rounds - 2) // max(1, len(happenings)): one for number, one in enumerate(happenings)}
     whom = cycle(talker.bot for talker in talkers)
@@ -78,11 +87,21 @@ def schedule(talkers: Sequence[Talker], *, messages: int, kills: int) -> tuple[R
         )
         if number not in when:
             made.append(Round(says=says))
-        elif (victim := when[number]) is None:
-            made.append(Round(says=says, replace=True, of=next(whom)))
+        elif isinstance(happening := when[number], Planned):
+            made.append(Round(says=says, planned=happening, of=next(whom) if happening is Planned.EXCHANGE else ""))
         else:
-            made.append(Round(says=says, kill=victim, of=next(whom) if victim is Victim.MATE else ""))
+            made.append(Round(says=says, kill=happening, of=next(whom) if happening is Victim.MATE else ""))
     return tuple(made)
+
+
+def _happenings(kills: int, releases: int) -> list[Victim | Planned]:
+    """In turns, the releases evenly among the rest."""
+    found: list[Victim | Planned] = []
+    turns = max(kills, releases)
+    for turn in range(turns):
+        found += [*Victim, Planned.EXCHANGE] if turn < kills else []
+        found += [Planned.RELEASE] if releases * (turn + 1) // turns > releases * turn // turns else []
+    return found
 
 
 def _troubles(talkers: Sequence[Talker]) -> Iterator[dict[str, str]]:

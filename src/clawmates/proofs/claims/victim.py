@@ -10,6 +10,7 @@ from clawmates.base.secret import Secret
 from clawmates.base.shape import ShapeError, decode_json
 from clawmates.proofs.canary import Canary, mint
 from clawmates.proofs.platform import ProofError
+from clawmates.proofs.trial import CLOCK_MARGIN
 from clawmates.proofs.vaultcalls import VaultCalls, Who
 from clawmates.wire.names import ItemName
 from clawmates.wire.releases import ReleaseError, load
@@ -41,6 +42,8 @@ class Victim:
     node: str
     calls: VaultCalls
     canary: Canary
+    since: float = 0.0
+    """The kernel's time before which nothing of it existed."""
     generation: int = 1
 
     @property
@@ -80,7 +83,7 @@ async def victim(platform: Platform, calls: VaultCalls, bench: Bench) -> AsyncIt
     """Seals it in, and destroys it at the end. Raises :class:`ProofError`."""
     name = f"proof-{bench.entropy(6).hex()}"
     node = platform.settings.node.name
-    one = Victim(name, node, calls, mint(bench.entropy))
+    one = Victim(name, node, calls, mint(bench.entropy), bench.clock.now().timestamp() - CLOCK_MARGIN)
     _done(await calls.ask(Who.CLI, "PUT", f"/v1/bots/{name}", Assignment(tenant=TENANT, node=node)))
     try:
         key = decode_json(IntakeKey, (await calls.ask(Who.CLI, "GET", "/v1/intake-key")).body)

@@ -62,6 +62,7 @@ class Telegram:
             caller=bot.username if bot is not None else "",
             body=json.dumps(call.raw),
             chat_id=int(str(chat_id)) if _CHAT.fullmatch(str(chat_id)) else 0,
+            styled="text" not in call.raw or "entities" in call.raw,
             parsed=call,
         )
 

@@ -23,6 +23,7 @@ from clawmates.trials import (
     bare_fleet,
     bench_after,
     bench_alert,
+    bench_control,
     bench_fleet,
     bench_gateway,
     bench_messages,
@@ -107,11 +108,14 @@ PARTS: dict[str, tuple[str, Callable[[Throwaway], Awaitable[dict[str, float]]]]]
     "fleet": ("a host full of bots", bench_fleet.figures),
 }
 """On one platform, one after the other; each begins without bots."""
-GATEWAY = "gateway"
-"""The one part that needs no platform."""
+ALONE: dict[str, tuple[str, Callable[[], Awaitable[dict[str, float]]]]] = {
+    "gateway": ("the gateway, beside a plain relay", bench_gateway.figures),
+    "control-pages": ("control's pages, beside a bare one", bench_control.figures),
+}
+"""They need no platform."""
 
 
-async def bench(wanted: Sequence[str] = (*PARTS, GATEWAY)) -> dict[str, float]:
+async def bench(wanted: Sequence[str] = (*PARTS, *ALONE)) -> dict[str, float]:
     """The figures of some parts, by flat keys; units stand in the names."""
     figures: dict[str, float] = {}
     if set(wanted) & set(PARTS):
@@ -121,9 +125,10 @@ async def bench(wanted: Sequence[str] = (*PARTS, GATEWAY)) -> dict[str, float]:
                     say(title)
                     figures |= await measure(trial)
                     await _no_bots(trial)
-    if GATEWAY in wanted:
-        say("the gateway, beside a plain relay")
-        figures |= await bench_gateway.figures()
+    for name, (title, measure_alone) in ALONE.items():
+        if name in wanted:
+            say(title)
+            figures |= await measure_alone()
     return {name: round(value, 3) for name, value in figures.items()}
 
 
@@ -131,9 +136,9 @@ def main() -> int:
     """Measures, prints, and writes flat JSON where asked."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--part", action="append", choices=[*PARTS, GATEWAY], help="this part only; may be repeated")
+    parser.add_argument("--part", action="append", choices=[*PARTS, *ALONE], help="this part only; may be repeated")
     wanted = parser.parse_args()
-    return run_trial(_measure(wanted.json, wanted.part or [*PARTS, GATEWAY]))
+    return run_trial(_measure(wanted.json, wanted.part or [*PARTS, *ALONE]))
 
 
 async def _measure(path: Path | None, parts: Sequence[str]) -> int:

@@ -19,6 +19,7 @@ class Group(StrEnum):
     HANDOVERS = "A bot that is replaced"
     GATEWAY = "The gateway"
     VAULT = "The vault"
+    CONTROL = "The hosted service's pages"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +227,21 @@ FIGURES: tuple[Figure, ...] = (
         group=Group.VAULT,
         floor="floor_vault_hellos_per_s",
         at_least=200.0,
+    ),
+    Figure(
+        key="page_ms_p95",
+        says="ms that control takes to make a page while 50 people look about, one page a second each (Server-Timing, "
+        "SQLite), 95th percentile",
+        group=Group.CONTROL,
+        floor="floor_page_ms_p95",
+        at_most=50.0,
+    ),
+    Figure(
+        key="control_requests_per_s",
+        says="requests a second that one control answers, signed in: nine pages, then an edit (SQLite)",
+        group=Group.CONTROL,
+        floor="floor_control_requests_per_s",
+        at_least=300.0,
     ),
 )
 BY_KEY = {figure.key: figure for figure in FIGURES}

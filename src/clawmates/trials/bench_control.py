@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import quantiles
@@ -34,6 +34,7 @@ from clawmates.control.bots.tables import Bot, BotDay
 from clawmates.control.store.database import open_database
 from clawmates.control.store.migrate import migrate
 from clawmates.selfhost import signing
+from clawmates.trials.bench_messages import cpu_seconds
 from clawmates.trials.measure import NoFigureError
 from clawmates.wire.desired import Access, Limits
 from clawmates.wire.names import ChannelKind
@@ -104,6 +105,8 @@ class Seen:
     """What came of a load."""
 
     answers: int = 0
+    cpu_seconds: float = 0.0
+    """Of the server."""
     app_ms: list[float] = field(default_factory=list)
     """Of the pages, as Server-Timing says."""
 
@@ -119,6 +122,7 @@ class Door:
 
     port: int
     tls: ssl.SSLContext
+    pid: int = 0
 
     async def connect(self) -> Connection:
         """Raises :class:`ConnectFailedError`."""
@@ -146,6 +150,8 @@ async def figures() -> dict[str, float]:
         "floor_page_ms_p95": floor_people.p95,
         "control_requests_per_s": seen_rush.answers / RUSH_SECONDS,
         "floor_control_requests_per_s": floor_rush.answers / RUSH_SECONDS,
+        "control_cpu_ms_per_request": seen_rush.cpu_seconds / seen_rush.answers * 1000,
+        "floor_control_cpu_ms_per_request": floor_rush.cpu_seconds / floor_rush.answers * 1000,
     }
 
 
@@ -171,6 +177,7 @@ async def _people(door: Door, visitors: list[Visitor]) -> Seen:
 
 async def _rush(door: Door, visitors: list[Visitor]) -> Seen:
     seen, end = Seen(), time.monotonic() + RUSH_SECONDS
+    before = cpu_seconds(door.pid)
 
     async def one(visitor: Visitor) -> None:
         connection = await door.connect()
@@ -183,6 +190,7 @@ async def _rush(door: Door, visitors: list[Visitor]) -> Seen:
     async with asyncio.TaskGroup() as group:
         for visitor in visitors[:RUSH]:
             group.create_task(one(visitor))
+    seen.cpu_seconds = cpu_seconds(door.pid) - before
     return seen
 
 
@@ -217,7 +225,7 @@ async def _running(door: Door, command: tuple[str, ...]) -> AsyncIterator[Door]:
                 if process.returncode is not None:
                     raise NoFigureError(f"{command[1]} ended with {process.returncode}")
                 await asyncio.sleep(0.1)
-        yield door
+        yield replace(door, pid=process.pid)
     finally:
         if process.returncode is None:
             process.terminate()

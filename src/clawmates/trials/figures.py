@@ -243,6 +243,12 @@ FIGURES: tuple[Figure, ...] = (
         floor="floor_control_requests_per_s",
         at_least=300.0,
     ),
+    Figure(
+        key="control_cpu_ms_per_request",
+        says="ms of CPU that control spends on one of them",
+        group=Group.CONTROL,
+        floor="floor_control_cpu_ms_per_request",
+    ),
 )
 BY_KEY = {figure.key: figure for figure in FIGURES}
 

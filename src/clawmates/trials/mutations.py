@@ -23,18 +23,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     *mutations_seen_by_tests.MUTATIONS,
 )
 UNSEEN = (
-    "asks-for-news",
     "a-name-too-many",
-    "tls-1-2-through-the-gateway",
-    "calls-elsewhere",
     "ticket-reusable",
-    "credentials-read-back",
     "keep-a-capability",
     "socket-writable",
-    "boot-writable",
-    "swap-allowed",
-    "root-writable",
-    "no-process-limit",
     "output-kept",
     "scratch-on-disk",
     "core-dumps",

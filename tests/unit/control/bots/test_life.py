@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.control import signed_in
 from tests.support.launching import KEY, PROMPT, SECRETS, TOKEN, Bench, a_bench, about, draft, launch, press, sealed
 from tests.support.vault import refusal, running
 from tests.unit.control.test_accounts_sessions import database_bytes
 
+from clawmates.control.bots import queries
 from clawmates.control.bots.tables import Bot, BotItem, BotPairing, BotState
 from clawmates.control.nodes.desired import desired_of
 from clawmates.control.nodes.tables import Node
@@ -199,6 +202,23 @@ async def test_nobody_elses_bot_is_there_and_secrets_want_a_fresh_proof(tmp_path
             assert (await browser.get(f"/bots/{bot}/{page}")).headers["location"] == "/prove"
         refused = await browser.post(f"/call/bots/{bot}/read", json=read)
         assert refused.json() == {"error": {"code": "proof-wanted"}}
+
+
+async def test_a_build_that_does_not_ask_whose_bot_it_is_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weakened twin of the test above: what it demands is not true of every build."""
+
+    async def anybodys(session: AsyncSession, _person: object, bot: str) -> Bot:
+        return await session.get_one(Bot, bot)
+
+    async with a_bench(tmp_path) as bench, bench.place.browser() as browser, bench.place.browser() as other:
+        await signed_in(bench.place, browser)
+        await signed_in(bench.place, other, "bob@example.org")
+        bot = await draft(browser)
+        assert (await other.get(f"/bots/{bot}/delete")).status_code == 404
+        monkeypatch.setattr(queries, "own", anybodys)
+        assert (await other.get(f"/bots/{bot}/delete")).status_code == 200
 
 
 async def test_a_document_comes_back_for_the_one_key_that_asked(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 import httpx2
 from fastapi import APIRouter
@@ -114,7 +115,12 @@ async def a_place(
     wanted = settings or Settings(platform=Platform(mode=Mode.HOSTED, region="eu-test"))
     clock = StandingClock()
     if not wanted.control.database:
-        await _lay_down(State(folder))
+        if elsewhere is not None:
+            there = elsewhere.fresh(folder)
+            chosen = replace(wanted.control, database=there.database, database_authority=there.database_authority)
+            wanted = replace(wanted, control=chosen)
+        else:
+            await _lay_down(State(folder))
     database = open_database(wanted.control, State(folder))
     await migrate(database)
     context = Context(
@@ -131,6 +137,25 @@ async def a_place(
         yield Place(context, clock, rooms)
     finally:
         await database.close()
+
+
+class Elsewhere(Protocol):
+    """Where databases are, if not in the folders of their tests."""
+
+    def fresh(self, folder: Path) -> Control: ...
+
+    def kept(self) -> bytes: ...
+
+
+elsewhere: Elsewhere | None = None
+"""Set while the tests run on PostgreSQL."""
+
+
+def database_bytes(folder: Path) -> bytes:
+    """Everything that the database of a folder's test has on the disk, the write-ahead log too."""
+    if elsewhere is not None:
+        return elsewhere.kept()
+    return b"".join(path.read_bytes() for path in folder.rglob("control.db*"))
 
 
 _migrated: list[bytes] = []

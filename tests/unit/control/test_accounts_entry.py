@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -11,9 +13,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from sqlalchemy import event, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from tests.support.control import Place, a_place, signed_in
+from tests.support.control import Place, a_place, database_bytes, signed_in
 from tests.support.mail import Box, worker
-from tests.unit.control.test_accounts_sessions import database_bytes
 
 from clawmates.control.accounts import attempts, links, pages, sessions
 from clawmates.control.accounts.addresses import Unusable, read
@@ -324,6 +325,7 @@ async def test_what_goes_wrong_says_nothing_of_whom_and_what(
 
     box = Box()
     async with a_place(tmp_path, pages.router) as place, place.browser() as browser:
+        place.context = replace(place.context, random=os.urandom)  # a code that nothing else is like
         code = await ask(place, browser, box, f"{CANARY}@example.org")
         monkeypatch.setattr(links, "spend", fail)
         answer = await browser.post("/enter", data={"code": code})

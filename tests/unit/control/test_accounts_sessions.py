@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 from sqlalchemy import event, select, update
-from tests.support.control import Place, a_place, signed_in
+from tests.support.control import Place, a_place, database_bytes, signed_in
 
 from clawmates.control.accounts import sessions
 from clawmates.control.accounts.browsers import browser_of
@@ -31,11 +31,6 @@ async def danger(person: Proved) -> PlainTextResponse:
 @room.get("/anybody")
 async def anybody(person: Visitor) -> PlainTextResponse:
     return PlainTextResponse("nobody" if person is None else person.email)
-
-
-def database_bytes(folder: Path) -> bytes:
-    """Everything on the disk, the write-ahead log too."""
-    return b"".join(path.read_bytes() for path in folder.rglob("control.db*"))
 
 
 async def only_session(place: Place) -> Session:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from tests.support.control import Counted, StandingClock, a_place
+from tests.support.control import Counted, StandingClock, a_place, database_bytes
 from tests.support.mail import CODE, Box, Server, Trust, smtp, worker
-from tests.unit.control.test_accounts_sessions import database_bytes
 
 from clawmates.base.settings import Control, Settings, Smtp
 from clawmates.control.accounts.links import Purpose, address, read, shown

@@ -119,6 +119,7 @@ async def test_what_is_given_up_on_halfway_is_rolled_back_and_blocks_nobody(tmp_
             session.add(account(id="a-2"))
 
 
+@pytest.mark.sqlite_alone
 async def test_a_statement_and_its_rows_are_one_trip_to_the_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from tests.support.control import signed_in
+from tests.support.control import database_bytes, signed_in
 from tests.support.launching import KEY, PROMPT, SECRETS, TOKEN, Bench, a_bench, about, draft, launch, press, sealed
 from tests.support.vault import refusal, running
-from tests.unit.control.test_accounts_sessions import database_bytes
 
 from clawmates.control.bots import queries
 from clawmates.control.bots.tables import Bot, BotItem, BotPairing, BotState

@@ -150,7 +150,7 @@ async def test_what_perishes_is_given_up_after_a_day(*, perishes: bool, tmp_path
 async def test_a_defect_is_told_without_what_it_was_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with a_place(tmp_path) as place:
         await put(place, "bot/a", "canary-1")
-        await put(place, "bot/b", "canary-2", kind="of a newer version")
+        await put(place, "bot/b", "canary-2", kind="of-a-newer-one")
         await hands(place, Told(answers=[RuntimeError("canary-3")])).round()
         said = "".join(capsys.readouterr())
         assert "errand failed" in said

@@ -23,10 +23,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     *mutations_seen_by_tests.MUTATIONS,
 )
 UNSEEN = (
-    "a-name-too-many",
     "ticket-reusable",
     "keep-a-capability",
-    "socket-writable",
     "output-kept",
     "scratch-on-disk",
     "core-dumps",

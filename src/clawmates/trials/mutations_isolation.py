@@ -85,7 +85,7 @@ MUTATIONS = (
         "scratch-on-disk",
         "the container's temp folder is a folder of the host's disk",
         '        f"--tmpfs={SCRATCH_TARGET}:rw,noexec,nosuid,nodev,mode=1777,size={spec.scratch_bytes}",\n',
-        '        f"--volume={seccomp.parent}:{SCRATCH_TARGET}:rw,rprivate",\n',
+        '        f"--volume=/srv:{SCRATCH_TARGET}:rw,rprivate",\n',
     ),
     Mutation(
         id="shared-user-ids",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clawmates.base.secret import Secret
@@ -15,7 +15,7 @@ from clawmates.proofs.vaultcalls import VaultCalls, Who
 from clawmates.wire.names import ItemName
 from clawmates.wire.releases import ReleaseError, load
 from clawmates.wire.sealing import seal
-from clawmates.wire.vault import Assignment, Binding, IntakeKey, Redemption, TicketRequest
+from clawmates.wire.vault import Assignment, Binding, IntakeKey, Redemption, Ticket, TicketRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 
 TENANT = "self"
 ITEMS = (ItemName.CHANNEL_TOKEN, ItemName.PROVIDER_KEY, ItemName.PROMPT)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ticket:
-    ticket: Secret[str] = field(repr=False)
-    expires_in: int = 0
 
 
 @dataclass(slots=True)
@@ -64,7 +58,7 @@ class Victim:
         """One that must be given. Raises :class:`ProofError`."""
         answer = await self.ticket(generation=generation)
         try:
-            return decode_json(_Ticket, answer.body).ticket
+            return decode_json(Ticket, answer.body).ticket
         except ShapeError:
             raise ProofError(f"the vault gives this node no ticket for a bot of its own: {answer.word}") from None
 

@@ -303,11 +303,6 @@ def generation_of(running: Running) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def free_slot(taken: set[int]) -> int:
-    """The lowest slot that nobody has."""
-    return next(slot for slot in range(SLOTS) if slot not in taken)
-
-
 def trouble_state(trouble: Trouble) -> BotState:
     """How a bot with that trouble is shown: refused until someone acts, or tried again by itself."""
     match trouble:

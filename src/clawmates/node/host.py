@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,9 @@ from clawmates.base.clock import Clock, stamp
 from clawmates.base.eventlog import EventLog
 from clawmates.base.paths import Run
 from clawmates.node.events import Happening, NodeEvent
-from clawmates.node.hold import Hold, free_slot
+from clawmates.node.hold import Hold
 from clawmates.node.leases import Leases
-from clawmates.node.spec import container_spec
+from clawmates.node.spec import SLOTS, container_spec
 from clawmates.node.steps import Steps
 from clawmates.wire.codes import Trouble
 from clawmates.wire.release import Release
@@ -63,11 +63,17 @@ class Host:
         """The time, as it is shown."""
         return stamp(self.clock.now())
 
-    def fresh_hold(self, bot: str, *, leftover: bool = False) -> Hold:
-        """Begins to hold a bot, in the lowest slot that nobody has."""
-        slot = free_slot({hold.slot for hold in self.holds.values()})
+    def fresh_hold(self, bot: str, *, leftover: bool = False, slot: int = -1) -> Hold:
+        """Begins to hold a bot, in that slot, or in the lowest that nobody has."""
+        if slot < 0:
+            slot = next(self.free_slots())
         hold = self.holds[bot] = Hold(bot=bot, slot=slot, leftover=leftover, since=self.at)
         return hold
+
+    def free_slots(self) -> Iterator[int]:
+        """The slots that nobody has now, lowest first; for many newcomers at once, who would each count everybody."""
+        taken = {hold.slot for hold in self.holds.values()}
+        return (slot for slot in range(SLOTS) if slot not in taken)
 
     def container(self, spec: BotSpec, release: Release, hold: Hold, generation: int) -> ContainerSpec:
         """The sealed container of one life of a bot."""

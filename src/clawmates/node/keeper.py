@@ -146,8 +146,9 @@ class Keeper(Host):
         if self.desired is None and not self._halting:
             return math.inf
         specs = self.specs()
-        for bot in [bot for bot in specs if bot not in self.holds]:
-            self.fresh_hold(bot)
+        if newcomers := [bot for bot in specs if bot not in self.holds]:
+            for bot, slot in zip(newcomers, self.free_slots(), strict=False):
+                self.fresh_hold(bot, slot=slot)
         soonest = self._try_release(specs)
         for hold in tuple(self.holds.values()):
             spec = specs.get(hold.bot)

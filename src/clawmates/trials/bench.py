@@ -27,6 +27,7 @@ from clawmates.trials import (
     bench_fleet,
     bench_gateway,
     bench_messages,
+    bench_nodes,
     bench_recover,
     bench_vault,
     handovers,
@@ -110,6 +111,7 @@ PARTS: dict[str, tuple[str, Callable[[Throwaway], Awaitable[dict[str, float]]]]]
 """On one platform, one after the other; each begins without bots."""
 ALONE: dict[str, tuple[str, Callable[[], Awaitable[dict[str, float]]]]] = {
     "gateway": ("the gateway, beside a plain relay", bench_gateway.figures),
+    "control": ("control and its nodes", bench_nodes.figures),
     "control-pages": ("control's pages, beside a bare one", bench_control.figures),
 }
 """They need no platform."""

@@ -132,18 +132,18 @@ class Door:
 async def figures() -> dict[str, float]:
     """``page_ms_p95`` and ``control_requests_per_s``, and their floors."""
     with tempfile.TemporaryDirectory(prefix="cm-bench-control-") as name:
-        state, listening = State(Path(name)), _free_ports()
+        state, listening = State(Path(name)), free_ports()
         _prepare(state, listening)
         visitors = await _inhabit(state)
         tls = client_context(authority=state.authority)
         certificate, key = state.identity("control")
         bare = ("-m", "clawmates.trials.bare_page", str(listening[2]), str(certificate), str(key))
         ours = ("-m", "clawmates.control", "--config", str(state.config))
-        async with _running(Door(listening[2], tls), bare) as floor:
+        async with running(Door(listening[2], tls), bare) as floor:
             floor_people, floor_rush = await _people(floor, visitors), await _rush(floor, visitors)
         for visitor in visitors:
             visitor.edits = 0
-        async with _running(Door(listening[0], tls), ours) as door:
+        async with running(Door(listening[0], tls), ours) as door:
             seen_people, seen_rush = await _people(door, visitors), await _rush(door, visitors)
     return {
         "page_ms_p95": seen_people.p95,
@@ -211,7 +211,7 @@ async def _ask(connection: Connection, visitor: Visitor, seen: Seen, *, every: i
 
 
 @asynccontextmanager
-async def _running(door: Door, command: tuple[str, ...]) -> AsyncIterator[Door]:
+async def running(door: Door, command: tuple[str, ...]) -> AsyncIterator[Door]:
     """A process of ours until the end of the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
@@ -305,7 +305,8 @@ def _days(now: datetime) -> list[date]:
     return [(now - timedelta(days=day)).date() for day in range(DAYS)]
 
 
-def _free_ports() -> tuple[int, ...]:
+def free_ports() -> tuple[int, ...]:
+    """Three on loopback that nobody listens on now."""
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
     found = tuple(one.getsockname()[1] for one in held)
     for one in held:

@@ -19,6 +19,7 @@ class Group(StrEnum):
     HANDOVERS = "A bot that is replaced"
     GATEWAY = "The gateway"
     VAULT = "The vault"
+    NODES = "Control and its nodes"
     CONTROL = "The hosted service's pages"
 
 
@@ -227,6 +228,26 @@ FIGURES: tuple[Figure, ...] = (
         group=Group.VAULT,
         floor="floor_vault_hellos_per_s",
         at_least=200.0,
+    ),
+    Figure(
+        key="reconcile_10k_ms",
+        says="ms of an idle round of a node that holds 10,000 bots: it looks at all, and reports over mTLS",
+        group=Group.NODES,
+        floor="floor_report_ms",
+        at_most=50.0,
+    ),
+    Figure(
+        key="change_to_node_s_p95",
+        says="s from the commit of another replica's change to a node of 100 bots that has it, 95th percentile",
+        group=Group.NODES,
+        floor="floor_report_s",
+        at_most=1.0,
+    ),
+    Figure(
+        key="change_to_node_10k_s_p95",
+        says="the same for a node of 10,000 bots, whose whole desired state travels",
+        group=Group.NODES,
+        floor="floor_report_s",
     ),
     Figure(
         key="page_ms_p95",

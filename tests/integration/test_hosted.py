@@ -1,0 +1,63 @@
+"""A hosted platform as `clawmates hosted init` and `clawmates up` make it: all four processes, under their users."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.home import Home, a_home
+
+from clawmates.base.http.client import Connection
+from clawmates.base.paths import State
+from clawmates.base.tls import client_context
+from clawmates.selfhost.accounts import account_of
+from clawmates.selfhost.platform import Platform
+from clawmates.selfhost.supervisor import Phase
+from clawmates.wire.node_client import NodeClient
+
+pytestmark = pytest.mark.timeout(300)
+ANYWHERE = ("--listen", "127.0.0.1:0", "--web", "127.0.0.1:0", "--nodes", "127.0.0.1:0")
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with a_home() as made:
+        yield made
+
+
+def uid_of(pid: int) -> int:
+    return Path(f"/proc/{pid}").stat().st_uid
+
+
+def port_of(home: Home, name: str) -> int:
+    return int(json.loads((home.run / "ports.json").read_bytes())[name])
+
+
+async def test_all_four_processes_come_up_and_node_meets_control(home: Home) -> None:
+    for _ in range(2):  # again is no harm
+        made = home.json("hosted", "init", "--run", str(home.run), *ANYWHERE)
+        assert made["origin"] == "https://localhost:8443"
+    state = State(home.state)
+    platform = Platform(state)
+    try:
+        await platform.start()
+        running = platform.supervisor.running
+        expected = dict.fromkeys(("vault", "gateway", "control", "node"), Phase.READY)
+        assert {name: one.phase for name, one in running.items()} == expected
+        assert uid_of(running["control"].pid) == account_of("control").uid != uid_of(running["vault"].pid)
+        node = NodeClient(platform.settings.run.node)
+        async with asyncio.timeout(60):
+            while not (await node.status()).revision:  # noqa: ASYNC110 - another process changes
+                await asyncio.sleep(0.1)
+        tls = client_context(authority=state.authority)
+        browser = await Connection.tcp("127.0.0.1", port_of(home, "web"), tls=tls, server_name="localhost")
+        assert (await browser.request("GET", "/")).status == 200
+        await browser.close()
+        assert stat.S_IMODE(os.stat(state.control).st_mode) == 0o700  # noqa: PTH116 - a look, not a wait
+    finally:
+        await platform.close()

@@ -22,13 +22,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *mutations_isolation.MUTATIONS,
     *mutations_seen_by_tests.MUTATIONS,
 )
-UNSEEN = (
-    "ticket-reusable",
-    "keep-a-capability",
-    "output-kept",
-    "scratch-on-disk",
-    "core-dumps",
-)
+UNSEEN: tuple[str, ...] = ()
 """Those that no finished run with every claim has met since they were made, or since what they change was."""
 HEAD = """# Seeded defects
 
@@ -47,9 +41,11 @@ This page is made from `clawmates.trials.mutations`; a test compares them.
 SEEN = """
 ## How it went
 
-On 30 November 2026, by `make mutate JSON=…` and the same for some of them at a time, while others worked on the same
-two processors (load 5 to 55) and on the sources: without a defect the five claims held. {caught} of {all} defects were
-caught by exactly the one named above, and none by another. {rest}
+On 30 November 2026, by `make mutate` for some of them at a time and not in one go, while others worked on the same two
+processors (load 2 to 55) and on the sources, which therefore differ between the parts: without a defect the five claims
+held, at the beginning and at the end. {caught} of {all} defects were caught by exactly the one named above, and none by
+another. {rest} Some were caught at the second try only: the first ended without a verdict, for want of time on a busy
+machine, or because the defect itself, or a proof, had to be put right.
 """
 
 

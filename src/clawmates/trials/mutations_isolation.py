@@ -81,12 +81,6 @@ MUTATIONS = (
         '        "--log-driver=none",\n',
         '        "--log-driver=k8s-file",\n',
     ),
-    _weaker(
-        "scratch-on-disk",
-        "the container's temp folder is a folder of the host's disk",
-        '        f"--tmpfs={SCRATCH_TARGET}:rw,noexec,nosuid,nodev,mode=1777,size={spec.scratch_bytes}",\n',
-        '        f"--volume=/srv:{SCRATCH_TARGET}:rw,rprivate",\n',
-    ),
     Mutation(
         id="shared-user-ids",
         what="all bots share one range of user ids",

@@ -20,8 +20,9 @@ from clawmates.proofs.probes.controls import WEAKENINGS, arguments
 from clawmates.proofs.probes.entry import MODULES, PROBES, Seen, read
 from clawmates.proofs.probes.inside import frame
 from clawmates.proofs.probes.inside.frame import DENIED, DONE, UNCLEAR, Control, Marks, Probe
+from clawmates.proofs.probes.lacking import MAY_SHOW_NOTHING
 from clawmates.proofs.probes.marks import Known, disk_below, marks
-from clawmates.proofs.probes.verdict import LEAST, Standing, against, counted, passed_over, verdicts
+from clawmates.proofs.probes.verdict import LEAST, Standing, against, counted, passed_over, unlisted, verdicts
 from clawmates.wire.status import Finding
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -72,6 +73,18 @@ NAMED_IN_THE_TASK = {
 }
 
 
+ALLOWED_TO_SHOW_NOTHING = {
+    "load-a-module",
+    "memory-of-the-machine",
+    "core-of-the-kernel",
+    "sysrq-trigger",
+    "calls-of-32-bit-programs",
+    "disk-of-the-host",
+    "all-processors",
+}
+"""The second copy: a probe joins the list only by changing both."""
+
+
 def attempts(*, here: Seen | None, control: Seen | None) -> Attempts:
     """All is well but one probe."""
     well = all_denied()
@@ -114,11 +127,18 @@ def test_what_speaks_against_the_claim_is_said_and_what_shows_nothing_is_said_to
     ]
     idle = attempts(here=DENIED_HERE, control=DENIED_HERE)
     assert against("anna", idle, verdicts(idle)) == []
-    assert passed_over(idle, verdicts(idle)) == [
-        f"{SOME}: does not count, for it does not succeed in the weak control either (denied: x)"
-    ]
+    (said,) = passed_over(idle, verdicts(idle))
+    assert said.startswith(f"{SOME}: does not count, for it does not succeed in the weak control either (denied: x; ")
+    assert said.endswith("no reason for it is listed)")
+    assert unlisted(idle, verdicts(idle)) == (SOME,)
     absent = replace(attempts(here=DENIED_HERE, control=None), absent={Control.ROOT: "it did not start"})
     assert "(it did not start)" in passed_over(absent, verdicts(absent))[0]
+    assert unlisted(absent, verdicts(absent)) == ()
+
+
+def test_the_list_of_what_may_show_nothing_does_not_grow() -> None:
+    assert set(MAY_SHOW_NOTHING) <= ALLOWED_TO_SHOW_NOTHING < set(PROBES)
+    assert all(len(reason) > 20 for reason in MAY_SHOW_NOTHING.values())
 
 
 def test_a_process_behind_other_walls_than_the_mate_speaks_against_it() -> None:

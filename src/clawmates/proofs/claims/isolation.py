@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clawmates.proofs.claims.neighbours import measure
 from clawmates.proofs.kernel import KernelUnreadableError, judge, read_kernel, separation, users
 from clawmates.proofs.platform import NoBotError, ProofError
-from clawmates.proofs.probes.verdict import LEAST, Verdict, controls, counted, passed_over, table, verdicts
+from clawmates.proofs.probes.verdict import LEAST, Verdict, controls, counted, passed_over, table, unlisted, verdicts
 from clawmates.proofs.probes.verdict import against as judged_against
 from clawmates.proofs.result import Claim, Evidence, Result, Status, Table, repeat
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from clawmates.proofs.trial import Bench, Options
     from clawmates.wire.status import BotStatus, Finding
 
-NO_HOG = "a hog's effect on its neighbours: measured with --full only"
+NO_HOG = (
+    "a hog's effect on its neighbours: measured with --full, on a throw-away platform only, for it takes 1,210 answers"
+)
 NEVER_LOOKED_AT = (
     "flaws of the kernel that nobody knows yet, and side channels of shared silicon: no probe can be written for them",
     "whether a program of the attacker's own could run from memory alone: a mate is an interpreter, so any could",
@@ -49,7 +51,8 @@ async def isolation(platform: Platform, options: Options, bench: Bench) -> Resul
         against += _against(bot, fresh, findings[bot.bot])
         bench.progress("containers", 1)
     tried = await _try_all(platform, bots if options.full else bots[:1], bench)
-    hog = await measure(platform, bots, options, bench) if options.full else None
+    measured = options.full and platform.world is not None
+    hog = await measure(platform, bots, options, bench) if measured else None
     against += [*tried.against, *(hog.against if hog else ())]
     uids = users(await platform.processes())
     read = sum(len(one) for one in findings.values())
@@ -113,6 +116,12 @@ async def _try_all(platform: Platform, bots: Sequence[BotStatus], bench: Bench) 
         raise ProofError(
             f"only {counted(found)} of {len(found)} attempts could be shown to succeed in a weaker container here, and"
             f" {LEAST} are needed: run this as root, on a host that can start containers without walls"
+        )
+    if (more := unlisted(first, found)) and platform.world is not None and not against:
+        raise ProofError(
+            "not shown to succeed in a weaker container, and not on the list of what may show nothing:"
+            f" {', '.join(more)}; if this kernel lacks what they need, the list says so with its reason"
+            " (proofs/probes/lacking.py)"
         )
     return _Tried(bots=len(bots), found=found, against=tuple(against), passed_over=tuple(passed_over(first, found)))
 

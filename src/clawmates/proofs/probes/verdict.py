@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from clawmates.proofs.probes.controls import WEAKENINGS
 from clawmates.proofs.probes.entry import PROBES
 from clawmates.proofs.probes.inside.frame import DENIED, DONE
+from clawmates.proofs.probes.lacking import MAY_SHOW_NOTHING
 
 if TYPE_CHECKING:
     from clawmates.proofs.probes.attempt import Attempts
@@ -91,8 +92,23 @@ def passed_over(attempts: Attempts, found: tuple[Verdict, ...]) -> list[str]:
         f"{one.probe}: does not count, for it does not succeed in the weak control either ({reason})"
         for one in found
         if one.standing is Standing.SHOWS_NOTHING
-        for reason in (attempts.absent.get(PROBES[one.probe].control) or one.control,)
+        for reason in (attempts.absent.get(PROBES[one.probe].control) or _excuse(one),)
     ]
+
+
+def _excuse(one: Verdict) -> str:
+    return f"{one.control}; {MAY_SHOW_NOTHING.get(one.probe, 'no reason for it is listed')}"
+
+
+def unlisted(attempts: Attempts, found: tuple[Verdict, ...]) -> tuple[str, ...]:
+    """Probes that show nothing, though their control ran, and are not on the list of those that may."""
+    return tuple(
+        one.probe
+        for one in found
+        if one.standing is Standing.SHOWS_NOTHING
+        and one.probe not in MAY_SHOW_NOTHING
+        and PROBES[one.probe].control not in attempts.absent
+    )
 
 
 def table(found: tuple[Verdict, ...]) -> tuple[tuple[str, ...], ...]:

@@ -148,7 +148,7 @@ class Outside:
         one = troubles_of(self.bots[bot])[trouble]
         service = Service.TELEGRAM if one.method else Service(self.bots[bot].provider)
         try:
-            await self._at(service).set_fault(service, one.fault, times=one.times, method=one.method)
+            await self.at(service).set_fault(service, one.fault, times=one.times, method=one.method)
         except SimulatorError:
             raise ProofError(f"the stand-in for {service.value} does not know {trouble!r}") from None
         self._set[service] = self._set.get(service, 0) + 1
@@ -157,11 +157,12 @@ class Outside:
         """What was set and not met is taken back."""
         met = 0
         for service, times in self._set.items():
-            met += times - await self._at(service).clear_faults(service)
+            met += times - await self.at(service).clear_faults(service)
         self._set.clear()
         return met
 
-    def _at(self, service: Service) -> Simulator:
+    def at(self, service: Service) -> Simulator:
+        """Who plays it."""
         return self.local if service is Service.OLLAMA and self.local is not None else self.simulator
 
     async def say(self, bot: str, text: str) -> str:

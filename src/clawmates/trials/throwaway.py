@@ -147,8 +147,8 @@ class Throwaway:
     async def introduce(self, bot: Bot, model: str) -> None:
         """Makes the stand-ins know a bot."""
         service = Service(bot.provider)
+        await self.stand_ins.at(service).add_model(model, service)
         if service.encrypted:
-            await self.simulator.add_model(model, service)
             await self.simulator.add_key(bot.key, service)
         if bot.channel is ChannelKind.TELEGRAM:
             await self.simulator.add_bot(bot.token, bot.username)

@@ -76,15 +76,13 @@ async def converse(platform: Platform, canary: Canary, options: Options, bench: 
     for talker in talkers:
         talk.end(talker.bot)
     there = platform.stand_ins
-    if there and 2 * talk.echoes < talk.replies:
-        raise ProofError(
-            f"only {talk.echoes} of {talk.replies} replies came from the model: what it never saw proves nothing"
-        )
+    if there and (mute := [one.bot for one in talkers if not talk.echoes[one.bot]]):
+        raise ProofError(f"no reply of {', '.join(mute)} came from the model: what it never saw proves nothing")
     return Conversation(
         talkers=talkers,
         messages=talk.messages,
         replies=talk.replies,
-        echoes=talk.echoes,
+        echoes=talk.echoes.total(),
         edits=edits,
         drafts=await there.drafts() if there else 0,
         troubles=dict(talk.troubles),
@@ -133,7 +131,7 @@ class _Talk:
     baselines: dict[str, Baseline] = field(default_factory=dict)
     messages: int = 0
     replies: int = 0
-    echoes: int = 0
+    echoes: Counter[str] = field(default_factory=Counter)
     met: int = 0
     replaced: int = 0
     released: int = 0
@@ -292,7 +290,7 @@ class _Talk:
         if sure and not reply:
             self.failures.append(ChatError(f"bot {bot} gave an empty reply: see `clawmates status`"))
         self.replies += bool(reply)
-        self.echoes += self.canary.stem in reply
+        self.echoes[bot] += self.canary.stem in reply
         self.bench.progress("messages", 1)
 
     async def edit(self, talkers: tuple[Talker, ...]) -> int:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from clawmates.proofs.canary import mint
-from clawmates.trials.disk import loop_disk, write_through
+from clawmates.trials.disk import Apart, NoDiskError, loop_disk, write_through
 
 COVERED = """
 import os, sys
 from pathlib import Path
 from clawmates.trials.disk import loop_disk, mounts_apart, temp_on, write_through
-mounts_apart()
-with loop_disk(Path(sys.argv[1])) as disk, temp_on(disk):
+apart = mounts_apart()
+with loop_disk(Path(sys.argv[1])) as disk, temp_on(disk, apart):
     write_through(disk)
     Path("/tmp/kept").write_text("something")
     print((disk / "tmp" / "kept").exists(), os.path.ismount("/tmp"))
@@ -49,3 +49,9 @@ def test_the_folder_for_temporary_files_is_on_it_for_the_trial_alone() -> None:
     assert said.split() == ["True", "True", "False", "False"]
     after = Path("/tmp").stat()
     assert (before.st_dev, before.st_ino) == (after.st_dev, after.st_ino)
+
+
+def test_nobody_covers_a_folder_of_the_whole_host() -> None:
+    """A trial that did covered /tmp of everybody while it ran."""
+    with pytest.raises(NoDiskError, match="whole host"):
+        Apart()

@@ -24,7 +24,17 @@ class NoDiskError(Exception):
     """No disk image can be mounted here: loop devices and root are needed."""
 
 
-def mounts_apart() -> None:
+class Apart:
+    """That this process has mounts of its own: who holds one may cover folders which the host needs."""
+
+    def __init__(self) -> None:
+        """Raises :class:`NoDiskError` where the mounts are those of the process that started this one."""
+        mine, parents = (Path("/proc", str(one), "ns/mnt").readlink() for one in ("self", os.getppid()))
+        if mine == parents:
+            raise NoDiskError("the mounts are those of the whole host: mounts_apart() comes first")
+
+
+def mounts_apart() -> Apart:
     """From now on what this process mounts is seen by itself and by what it starts; before any thread is there.
 
     Raises :class:`NoDiskError`.
@@ -32,13 +42,14 @@ def mounts_apart() -> None:
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
         raise NoDiskError(NoDiskError.__doc__)
     _run("mount", "--make-rprivate", "/")
+    return Apart()
 
 
 @contextmanager
-def temp_on(disk: Path) -> Iterator[None]:
+def temp_on(disk: Path, _apart: Apart) -> Iterator[None]:
     """Covers the folder for temporary files with one on ``disk``, so that it is read raw as well.
 
-    Only after :func:`mounts_apart`; not where this program itself lies below that folder.
+    Not where this program itself lies below that folder.
     """
     if any(Path(one).resolve().is_relative_to(TEMP) for one in (sys.prefix, __file__)):
         yield

@@ -11,7 +11,7 @@ from clawmates.proofs.result import Claim
 from clawmates.proofs.run import tell
 from clawmates.proofs.trial import Options
 from clawmates.trials.cable import Cable, NoCableError, plug
-from clawmates.trials.disk import NoDiskError, mounts_apart, write_through
+from clawmates.trials.disk import Apart, NoDiskError, mounts_apart, write_through
 from clawmates.trials.running import MISSING
 from clawmates.trials.running import run as run_trial
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
@@ -22,9 +22,10 @@ UNHURRIED = {"gateway": {"limits": {"turns_per_minute": 6000}}}
 """A trial says more in a minute than people do; turned away by the gateway, a canary would never reach a provider."""
 
 
-async def main(claims: list[str], options: Options, cable: Cable, *, as_json: bool, page: str, few: bool) -> int:
+async def main(claims: list[str], options: Options, there: tuple[Cable, Apart], *, as_json: bool, page: str, few: bool) -> int:
     """Starts a platform with a bot of each channel at each provider, tries the claims, removes it again."""
-    async with throwaway(disk=True, cable=cable, settings=UNHURRIED) as trial, world_of(trial):
+    cable, apart = there
+    async with throwaway(disk=True, cable=cable, apart=apart, settings=UNHURRIED) as trial, world_of(trial):
         bots = crowd(trial, few=few)
         await trial.add(bots, prompt=f"You are helpful. {trial.stand_ins.secret.mark}")
         await trial.until_live(*(bot.name for bot in bots))
@@ -71,8 +72,7 @@ if __name__ == "__main__":
     options = Options.of(full=wanted.full, messages=wanted.messages, kills=wanted.kills)
     try:
         page = _anchored(wanted.html)
-        there = plug()
-        mounts_apart()
+        there = plug(), mounts_apart()
     except OSError as problem:
         sys.stderr.write(f"error: the page cannot be written to {wanted.html}: {os.strerror(problem.errno or 0)}\n")
         sys.exit(MISSING)

@@ -26,7 +26,7 @@ from clawmates.selfhost.supervisor import Phase, Supervisor
 from clawmates.simulator.client import Simulator
 from clawmates.simulator.model import Service
 from clawmates.trials import outside as cabled
-from clawmates.trials.disk import loop_disk, temp_on
+from clawmates.trials.disk import Apart, loop_disk, temp_on
 from clawmates.trials.outside import open_outside
 from clawmates.trials.renewal import Renewal
 from clawmates.trials.stand_ins import Outside
@@ -217,21 +217,22 @@ async def throwaway(
     keep: bool = False,
     settings: Mapping[str, Mapping[str, object]] | None = None,
     cable: Cable | None = None,
+    apart: Apart | None = None,
     terminal: int = -1,
 ) -> AsyncIterator[Throwaway]:
     """Starts everything but bots; ends and removes everything afterwards, unless ``keep``.
 
     A ``terminal`` is where a hosted platform shows links that no mail carries. ``disk`` puts the state folder on a
-    small disk image of its own; with a ``cable`` the stand-ins are at its other end, and with both the folder for
-    temporary files is on that disk too. Raises :class:`TrialError` and the errors of :mod:`clawmates.selfhost`.
+    small disk image of its own, and with ``apart`` the folder for temporary files is on it too; with a ``cable`` the
+    stand-ins are at its other end. Raises :class:`TrialError` and the errors of :mod:`clawmates.selfhost`.
     """
     async with AsyncExitStack() as stack:
         root = Path(tempfile.mkdtemp(prefix="clawmates-", dir="/var/tmp"))
         if not keep:
             stack.callback(shutil.rmtree, root, ignore_errors=True)
         place = stack.enter_context(loop_disk(root)) if disk else root
-        if disk and cable is not None:
-            stack.enter_context(temp_on(place))
+        if disk and apart is not None:
+            stack.enter_context(temp_on(place, apart))
         state, run = State(place / "state"), Path("/run") / root.name
         outside = await open_outside(stack, cable, root) if cable is not None else None
         if outside is not None:

@@ -15,15 +15,19 @@ FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
 # Root is needed for containers; without it, sudo asks.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup image demo test lint bench prove soak egress fuzz mutate install fresh clean
+.PHONY: help setup ready image demo test lint bench prove soak egress fuzz mutate install fresh clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-setup: ## install what this machine lacks: system packages, virtual environment, users
+setup: ## install what this machine lacks to build, run and test: system packages, virtual environment, users
 	@scripts/setup
 
-image: setup ## build the container image and sign the release that names it
+# Without what only the checks need: a newcomer does not wait for a browser and 77 Python packages.
+ready:
+	@scripts/setup --to-run
+
+image: ready ## build the container image and sign the release that names it
 	@$(ROOT) $(PYTHON) image/build >&2
 
 demo: image ## a whole platform against local stand-ins: talk, look, prove (KEEP=1 keeps it running)
@@ -35,13 +39,13 @@ lint: setup ## ruff, mypy, import contracts, dependencies
 	@.venv/bin/lint-imports --no-logo
 	@.venv/bin/deptry src
 
-test: image lint ## every check and every test
+test: setup image lint ## every check and every test
 	@$(ROOT) scripts/test $(if $(SEED),--hypothesis-seed=$(SEED))
 
 prove: image ## try the claims on a throw-away platform (PROVE="--claim no-storage --json")
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.prove $(PROVE)
 
-bench: image ## measure, beside a floor in the same run (JSON=path for flat keys, PART="messages alert" for some)
+bench: setup image ## measure, beside a floor in the same run (JSON=path for flat keys, PART="messages alert" for some)
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.bench $(if $(JSON),--json $(JSON)) $(PART:%=--part %)
 
 soak: image ## a thousand messages while mate and gateway are killed at random; nothing may be lost
@@ -50,7 +54,7 @@ soak: image ## a thousand messages while mate and gateway are killed at random; 
 egress: setup ## every way out that must be closed, counted by a resolver of ours and a packet capture (JSON=path)
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.egress $(if $(JSON),--json $(JSON))
 
-mutate: image ## seed defects one by one and see that exactly the right claim turns red (JSON=path, DEFECT="a b")
+mutate: setup image ## seed defects one by one and see that exactly the right claim turns red (JSON=path, DEFECT="a b")
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.mutate $(if $(JSON),--json $(JSON)) $(DEFECT:%=--only %)
 
 fuzz: setup ## coverage-guided fuzzing of the handshake parser (make fuzz SECONDS=n)

@@ -22,7 +22,9 @@ UNHURRIED = {"gateway": {"limits": {"turns_per_minute": 6000}}}
 """A trial says more in a minute than people do; turned away by the gateway, a canary would never reach a provider."""
 
 
-async def main(claims: list[str], options: Options, there: tuple[Cable, Apart], *, as_json: bool, page: str, few: bool) -> int:
+async def main(
+    claims: list[str], options: Options, there: tuple[Cable, Apart], *, as_json: bool, page: str, few: bool
+) -> int:
     """Starts a platform with a bot of each channel at each provider, tries the claims, removes it again."""
     cable, apart = there
     async with throwaway(disk=True, cable=cable, apart=apart, settings=UNHURRIED) as trial, world_of(trial):

@@ -230,6 +230,8 @@ async def throwaway(
         root = Path(tempfile.mkdtemp(prefix="clawmates-", dir="/var/tmp"))
         if not keep:
             stack.callback(shutil.rmtree, root, ignore_errors=True)
+            # A trial may have put folders of its own beside the state's, with something mounted in them.
+            stack.callback(layout.unmount_below, root)
         place = stack.enter_context(loop_disk(root)) if disk else root
         if disk and apart is not None:
             stack.enter_context(temp_on(place, apart))

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from clawmates.base.paths import DEFAULT_RUN
-from clawmates.base.settings import Vault
 from clawmates.cli.answers import EXPECTED, CommandError, Exit, as_command_error, succeed
 from clawmates.cli.bot_options import bot_options, said
 from clawmates.cli.dialogue import BACK, Dialogue, Terminal
+from clawmates.cli.install_options import Place, place_options
 from clawmates.cli.interview import Facts, Interview, language_here
 from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.cli.running import run_platform
 from clawmates.selfhost import bots
 from clawmates.selfhost.draft import BotError, Draft, check
-from clawmates.selfhost.install import Plan
 from clawmates.selfhost.making import add_bot, make_platform
 from clawmates.selfhost.wish import fill
 from clawmates.wire.desired import Access
@@ -33,15 +29,13 @@ from clawmates.wire.releases import load as load_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from pathlib import Path
 
     from clawmates.base.paths import State
     from clawmates.selfhost.wish import Wish
     from clawmates.wire.desired import BotSpec
     from clawmates.wire.release import Release
 
-CHECKOUT_RELEASE = Path(__file__).resolve().parents[3] / "build" / "release"
-INSTALLED_RELEASE = Path(sys.prefix).parent / "release"
-"""Beside the virtual environment, where `make install` puts it."""
 FIRST, MORE = "A bot of your own, in about a minute", "One more bot"
 
 
@@ -54,51 +48,30 @@ class Asked:
 
 
 @click.command()
-@state_option
-@click.option(
-    "--run",
-    type=click.Path(path_type=Path, resolve_path=True),
-    default=DEFAULT_RUN,
-    show_default=True,
-    help="Runtime folder.",
-)
-@click.option(
-    "--release",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=CHECKOUT_RELEASE if CHECKOUT_RELEASE.exists() else INSTALLED_RELEASE,
-    show_default="the checkout's or the installation's own",
-    help="The signed release to run.",
-)
-@click.option("--listen", default=Vault().listen, show_default=True, help="Where the vault listens; port 0 is any.")
+@place_options
 @bot_options
 @json_option
 @answered
-def init(
-    state: State,
-    run: Path,
-    release: Path,
-    listen: str,
-    as_json: bool,  # noqa: FBT001 - click's way
-    **options: Any,
-) -> None:
+def init(place: Place, as_json: bool, **options: Any) -> None:  # noqa: FBT001 - click's way
     """Make a platform on this host, with a first bot.
 
     Without options it asks. The token and the key are sealed to the vault at once; they are never written anywhere
     in the clear and never appear on a command line. Ctrl-C at any time leaves nothing behind.
     """
     need_root()
+    state = place.state
     there = state.config.exists()
     if there:
-        _check_same(state, run, listen)
-    plan = Plan(state=state, release=release, settings={"platform": {"run": str(run)}, "vault": {"listen": listen}})
-    catalogue = _release_in(release)
+        _check_same(place)
+    plan = place.plan()
+    catalogue = _release_in(place.release)
     asked = _ask(state, catalogue, said(options), options, opening=MORE if there else FIRST)
     spec = _until_made(asked, lambda draft: make_platform(plan, draft, datetime.now(UTC)))
     succeed(spec, as_json=as_json, text=_made(spec, catalogue, asked.dialogue))
     if asked.dialogue is not None and asked.dialogue.agreed("Start it now, in this terminal?"):
         asyncio.run(run_platform(state, leave_bots=False, newcomer=spec.id))
     elif not as_json:
-        click.echo(f"\nStart it with:  clawmates up{_state_hint(state)}")
+        click.echo(f"\nStart it with:  {place.up}")
 
 
 @click.command()
@@ -119,15 +92,16 @@ def add(state: State, as_json: bool, **options: Any) -> None:  # noqa: FBT001
     succeed(spec, as_json=as_json, text=_made(spec, catalogue, asked.dialogue))
 
 
-def _check_same(state: State, run: Path, listen: str) -> None:
+def _check_same(place: Place) -> None:
     """An option that a platform which is there already would not follow is refused, not passed over."""
-    settings, source = settings_of(state), click.get_current_context().get_parameter_source
-    for name, value, now in (("run", str(run), str(settings.run.root)), ("listen", listen, settings.vault.listen)):
+    settings, source = settings_of(place.state), click.get_current_context().get_parameter_source
+    run, vault = str(settings.run.root), settings.vault.listen
+    for name, value, now in (("run", str(place.run), run), ("listen", place.listen, vault)):
         if value != now and source(name) is ParameterSource.COMMANDLINE:
             raise CommandError(
-                f"there is a platform in {state.root} already, and its --{name} is {now}.",
+                f"there is a platform in {place.state.root} already, and its --{name} is {now}.",
                 code="platform-there",
-                remedy=f"Leave --{name} out, or change {state.config}.",
+                remedy=f"Leave --{name} out, or change {place.state.config}.",
                 exit_code=Exit.USAGE,
             )
 
@@ -202,9 +176,3 @@ def _made(spec: BotSpec, release: Release, dialogue: Dialogue | None) -> str:
     if spec.channel is ChannelKind.TELEGRAM and spec.access is Access.PAIRED:
         text += f"\n  It answers whom you let in, yourself first: `clawmates bot pair {spec.id}`."
     return text
-
-
-def _state_hint(state: State) -> str:
-    with suppress(ValueError):
-        return f" --state {state.root.relative_to(Path.cwd())}"
-    return "" if str(state.root) == "/var/lib/clawmates" else f" --state {state.root}"

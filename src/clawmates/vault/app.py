@@ -127,6 +127,12 @@ async def put(vault: Vault, call: Call) -> None:
     await vault.put(call.bot, name, version, call.json(SealedItem))
 
 
+async def destroy_item(vault: Vault, call: Call) -> None:
+    """Destroys what is left of an item's older versions, or of the item."""
+    name, version = call.item
+    await vault.destroy_item(call.bot, name, version)
+
+
 async def destroy(vault: Vault, call: Call) -> bytes:
     """Destroys a bot; the answer is the receipt."""
     return encode_json(await vault.destroy(call.bot))
@@ -246,6 +252,7 @@ RULES: tuple[Rule, ...] = (
     Rule("GET", "/v1/intake-key", CONTROL, intake_key),
     Rule("PUT", "/v1/bots/{bot}", CONTROL, assign),
     Rule("PUT", "/v1/bots/{bot}/items/{name}/{version}", CONTROL, put),
+    Rule("DELETE", "/v1/bots/{bot}/items/{name}/{version}", CONTROL, destroy_item),
     Rule("DELETE", "/v1/bots/{bot}", CONTROL, destroy),
     Rule("DELETE", "/v1/tenants/{tenant}", CONTROL, destroy_tenant),
     Rule("GET", "/v1/receipt-key", CONTROL, receipt_key),

@@ -17,6 +17,12 @@ LEASES = """
 CREATE TABLE IF NOT EXISTS leases (bot TEXT PRIMARY KEY REFERENCES bots, seconds INTEGER NOT NULL, until TEXT NOT NULL)
 STRICT;
 """
+SPENT = """
+CREATE TABLE IF NOT EXISTS spent (
+    bot TEXT NOT NULL REFERENCES bots, name TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (bot, name)
+) STRICT;
+"""
+"""The newest version that was destroyed of each item: no number is taken twice, so no old blob comes back."""
 SCHEMA = Schema(
     mark=int.from_bytes(b"CMVT", "big"),
     version=1,
@@ -30,7 +36,7 @@ CREATE TABLE records (
     PRIMARY KEY (bot, name, version)
 ) STRICT;
 """,
-    additions=LEASES + AUDIT,
+    additions=LEASES + SPENT + AUDIT,
 )
 KEPT_VERSIONS = 2
 """The newest and the one before it, which a bot may still be started with while desired state catches up."""
@@ -126,6 +132,22 @@ class RecordStore:
         )
         return tuple(version for (version,) in rows)
 
+    def spent(self, bot: str, name: ItemName) -> int:
+        """The newest version that was destroyed of an item that its bot lives on without; 0 where none was."""
+        row = self.database.connection.execute(
+            "SELECT version FROM spent WHERE bot = ? AND name = ?", (bot, name.value)
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def spend(self, bot: str, name: ItemName, version: int) -> None:
+        """Takes the numbers up to this one."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO spent VALUES (?, ?, ?)"
+                " ON CONFLICT (bot, name) DO UPDATE SET version = max(version, excluded.version)",
+                (bot, name.value, version),
+            )
+
     def add(self, record: Record) -> None:
         """Keeps one more record."""
         about = record.binding
@@ -169,6 +191,7 @@ class RecordStore:
         with self.database.transaction() as connection:
             connection.execute("DELETE FROM records WHERE bot = ?", (bot,))
             connection.execute("DELETE FROM leases WHERE bot = ?", (bot,))
+            connection.execute("DELETE FROM spent WHERE bot = ?", (bot,))
             connection.execute("DELETE FROM bots WHERE bot = ?", (bot,))
         self.database.scrub_journal()
 

@@ -24,7 +24,19 @@ from clawmates.vault.sessions import SessionBook
 from clawmates.vault.store import RefusedError
 from clawmates.vault.tickets import Grant, TicketBook
 from clawmates.vault.upkeep import Upkeep
-from clawmates.wire.audit import Assigned, Copied, DocumentRead, Kept, OfBot, Origin, Released, Rotated, Started, Tag
+from clawmates.wire.audit import (
+    Assigned,
+    Copied,
+    DocumentRead,
+    ItemDestroyed,
+    Kept,
+    OfBot,
+    Origin,
+    Released,
+    Rotated,
+    Started,
+    Tag,
+)
 from clawmates.wire.documents import SealedDocument, reading_info
 from clawmates.wire.leases import Leases
 from clawmates.wire.reading import seal_for_reader
@@ -56,6 +68,7 @@ class Happening(StrEnum):
     STARTED = "vault-started"
     ASSIGNED = "bot-assigned"
     KEPT = "item-kept"
+    ITEM_DESTROYED = "item-destroyed"
     DESTROYED = "bot-destroyed"
     TICKET_REUSED = "ticket-reused"
     UNFROZEN = "bot-unfrozen"
@@ -166,6 +179,13 @@ class Vault:
         await self.audit.record(Tag.ITEM_KEPT, Kept(bot=bot, item=name, version=version, origin=Origin.CONTROL))
         self.upkeep.later()
         self._say(Happening.KEPT, bot)
+
+    async def destroy_item(self, bot: str, name: ItemName, version: int) -> None:
+        """Destroys the versions of an item up to that one; said again it finds nothing, and nothing is noted."""
+        if await self._stored(self._store.destroy_item, bot, name, version):
+            await self.audit.record(Tag.ITEM_DESTROYED, ItemDestroyed(bot=bot, item=name, version=version))
+            self.upkeep.later()
+            self._say(Happening.ITEM_DESTROYED, bot)
 
     async def destroy(self, bot: str) -> SignedReceipt:
         """Destroys the bot's keys, then its records, then the copy of the keys."""

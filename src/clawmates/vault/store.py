@@ -115,7 +115,7 @@ class Store:
         binding = binding_of(known, self.records.region, name, version, item)
         received = hashlib.sha256(blob).digest()
         kept = self.records.versions(bot, name)
-        if kept and version <= kept[-1]:
+        if version <= max((*kept, self.records.spent(bot, name))):
             same = self.records.record(known, name, version)
             if same is not None and same.received == received and same.binding == binding:
                 return
@@ -129,6 +129,22 @@ class Store:
         if isinstance(opened, VaultRefusal):
             raise RefusedError(opened)
         self._keep(binding, opened, received, kept)
+
+    def destroy_item(self, bot: str, name: ItemName, version: int) -> bool:
+        """Destroys the versions of an item up to that one, keys first; whether there were any.
+
+        Not of what a mate keeps itself: of that its owner knows no version to name.
+        """
+        if name.is_born_inside:
+            raise RefusedError(VaultRefusal.NOT_ALLOWED)
+        self._bot(bot)
+        found = self.keys.items_of(bot) | self.records.items_of(bot)
+        old = sorted((one, at) for one, at in found if one == name.value and at <= version)
+        if old:
+            self.records.spend(bot, name, old[-1][1])
+            self._destroy_versions(bot, old)
+            self.owed.copy = True
+        return bool(old)
 
     def destroy(self, bot: str, now: datetime) -> SignedReceipt:
         """Keys first, then records, then the copy of the keys. May be repeated, also for the receipt alone."""

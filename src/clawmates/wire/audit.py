@@ -41,6 +41,7 @@ class Tag(StrEnum):
     BOT_DESTROYED = "vault.bot.destroyed"
     TENANT_DESTROYED = "vault.tenant.destroyed"
     ITEM_KEPT = "vault.item.kept"
+    ITEM_DESTROYED = "vault.item.destroyed"
     DOCUMENT_READ = "vault.document.read"
     KEY_ROTATED = "vault.key.rotated"
     BACKUP_MADE = "vault.backup.made"
@@ -142,6 +143,18 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ItemDestroyed:
+    """The keys of an item's versions up to this one are gone."""
+
+    bot: str
+    item: ItemName
+    version: int
+
+    def __post_init__(self) -> None:
+        check_bot_id(self.bot)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentRead:
     """A document left, sealed to somebody's one-time key."""
 
@@ -171,7 +184,19 @@ class Copied:
             raise ValueError("not a SHA-256 in hex")
 
 
-Detail = Started | Assigned | Released | OfBot | Destroyed | TenantDestroyed | Kept | DocumentRead | Rotated | Copied
+Detail = (
+    Started
+    | Assigned
+    | Released
+    | OfBot
+    | Destroyed
+    | TenantDestroyed
+    | Kept
+    | ItemDestroyed
+    | DocumentRead
+    | Rotated
+    | Copied
+)
 
 DETAILS: dict[Tag, type[Detail]] = {
     Tag.SERVICE_STARTED: Started,
@@ -182,6 +207,7 @@ DETAILS: dict[Tag, type[Detail]] = {
     Tag.BOT_DESTROYED: Destroyed,
     Tag.TENANT_DESTROYED: TenantDestroyed,
     Tag.ITEM_KEPT: Kept,
+    Tag.ITEM_DESTROYED: ItemDestroyed,
     Tag.DOCUMENT_READ: DocumentRead,
     Tag.KEY_ROTATED: Rotated,
     Tag.BACKUP_MADE: Copied,

@@ -13,6 +13,7 @@ from clawmates.wire.receipt import ReceiptKey, SignedReceipt
 from clawmates.wire.upkeep import KeysStatus
 
 if TYPE_CHECKING:
+    from clawmates.wire.names import ItemName
     from clawmates.wire.upkeep import RotationRequest
     from clawmates.wire.vault_client import VaultClient
 
@@ -25,6 +26,11 @@ async def rotate(vault: VaultClient, request: RotationRequest) -> KeysStatus:
 async def keys(vault: VaultClient) -> KeysStatus:
     """How the keys are, and how far rotations have come."""
     return await vault.ask(KeysStatus, "GET", "/v1/keys")
+
+
+async def destroy_item(vault: VaultClient, bot: str, name: ItemName, version: int) -> None:
+    """Destroys the versions of an item up to that one. Where there are none it is no error."""
+    await vault.tell("DELETE", f"/v1/bots/{bot}/items/{name.value}/{version}")
 
 
 async def destroy_bot(vault: VaultClient, bot: str) -> SignedReceipt:

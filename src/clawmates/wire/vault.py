@@ -6,6 +6,7 @@ Over TLS 1.3; *roles* are those of the client certificate, the empty role is a m
 ``GET /v1/intake-key``                           control  :class:`IntakeKey`
 ``PUT /v1/bots/{bot}``                           control  :class:`Assignment` → 204
 ``PUT /v1/bots/{bot}/items/{name}/{version}``    control  :class:`SealedItem` → 204
+``DELETE /v1/bots/{bot}/items/{name}/{version}`` control  destroys the keys of the versions up to that one → 204
 ``DELETE /v1/bots/{bot}``                        control  destroys keys, then records → ``SignedReceipt``
 ``DELETE /v1/tenants/{tenant}``                  control  the same for a tenant and all its bots → ``SignedReceipt``
 ``GET /v1/receipt-key``                          control  :class:`~clawmates.wire.receipt.ReceiptKey`

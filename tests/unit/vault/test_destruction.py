@@ -158,6 +158,44 @@ def test_a_superseded_version_is_gone_from_backups_too(full: House) -> None:
     assert {"alice, bob", "bob"} < Loot(raw(full, "vault.db"), keys, raw(full, "master.key")).opened()
 
 
+def test_what_was_replaced_or_taken_away_is_destroyed_alone_and_its_blob_does_not_come_back(
+    full: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = full.sealed(full.binding("b1", PROMPT, 2), "before")
+    full.store.put("b1", PROMPT, 2, blob, full.clock.now())
+    full.put("b1", PROMPT, 3, "now")
+    backup, copy = raw(full, "vault.db"), Path(full.keys_copy)
+    assert full.store.destroy_item("b1", PROMPT, 2)
+    full.work()
+    for keys in (raw(full, "keys.db"), copy.read_bytes()):
+        opened = Loot(backup, keys, raw(full, "master.key")).opened()
+        assert "before" not in opened
+        assert {"now", SECRETS["b1"]} <= opened
+    assert not full.store.destroy_item("b1", PROMPT, 2), "said again it changes nothing"
+    assert full.open("b1", (PROMPT, 3), (KEY, 1)) == ["now", SECRETS["b1"]]
+
+    assert full.store.destroy_item("b1", PROMPT, 3)
+    with pytest.raises(RefusedError, match=VaultRefusal.UNKNOWN_ITEM.value):
+        full.open("b1", (PROMPT, 3))
+    for version in (2, 3):
+        with pytest.raises(RefusedError, match=VaultRefusal.VERSION_EXISTS.value):
+            full.store.put("b1", PROMPT, version, blob, full.clock.now())
+    full.put("b1", PROMPT, 4, "and again")
+    full.reopen()
+    assert full.open("b1", (PROMPT, 4)) == ["and again"]
+    for refused in (PEOPLE, ItemName.INGRESS_KEY):
+        with pytest.raises(RefusedError, match=VaultRefusal.NOT_ALLOWED.value):
+            full.store.destroy_item("b1", refused, 9)
+    with pytest.raises(RefusedError, match=VaultRefusal.UNKNOWN_BOT.value):
+        full.store.destroy_item("b9", PROMPT, 9)
+
+    monkeypatch.setattr(RecordStore, "spend", lambda *_: None)  # the weakened build: numbers are taken twice
+    old = full.sealed(full.binding("b2", PROMPT, 1), "once more")
+    full.store.destroy_item("b2", PROMPT, 1)
+    full.store.put("b2", PROMPT, 1, old, full.clock.now())
+    assert full.open("b2", (PROMPT, 1)) == ["once more"]
+
+
 def test_deleting_records_alone_would_leave_the_backup_open(full: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The seeded defect: rows are deleted, keys are not."""
     backup = raw(full, "vault.db")

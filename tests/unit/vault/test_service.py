@@ -15,7 +15,7 @@ from clawmates.vault.checks import StartError
 from clawmates.vault.confine import Confinement
 from clawmates.vault.service import Condition, Vault
 from clawmates.vault.store import RefusedError, Store
-from clawmates.wire.audit import Copied, Tag, detail_of
+from clawmates.wire.audit import Copied, ItemDestroyed, Tag, detail_of
 from clawmates.wire.names import ItemName
 from clawmates.wire.vault import TICKET_SECONDS, Assignment, Redemption, Release, TicketRequest, VaultRefusal
 
@@ -203,6 +203,15 @@ async def test_a_destroyed_bot_is_gone(vault: Vault, bot: str, events: Events) -
     with refused(VaultRefusal.UNKNOWN_BOT):
         await take(vault, bot)
     assert events.seen == [("bot-destroyed", bot)]
+
+
+async def test_an_item_that_was_destroyed_is_in_the_chain_once(vault: Vault, bot: str, events: Events) -> None:
+    for _ in range(2):
+        await vault.destroy_item(bot, KEY, 1)
+    assert events.seen == [("item-destroyed", bot)]
+    last = (await vault.audit.entries(0)).entries[-1]
+    assert last.tag == Tag.ITEM_DESTROYED
+    assert detail_of(last.tag, last.detail) == ItemDestroyed(bot=bot, item=KEY, version=1)
 
 
 async def test_the_intake_key_is_public_and_items_come_in(vault: Vault, bot: str, house: House) -> None:

@@ -1,8 +1,9 @@
 """The audit chain: what is written down, how one entry follows from the one before, and what is countersigned.
 
 Every entry's hash covers the hash before it, so nothing before a known head can change unseen. A head is signed by the
-chain's owner and countersigned by its counterpart each minute; both keep what they signed. In self-host the vault
-keeps the chain and node countersigns.
+chain's owner and countersigned by its counterpart each minute; both keep what they signed. The vault keeps a chain,
+which node countersigns; on a hosted platform control keeps one too (:mod:`clawmates.wire.deeds`), and the two
+countersign each other's.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.wire.names import ItemName, check_bot_id, check_receipt_id
+
+T = TypeVar("T")
 
 COUNTERSIGN_SECONDS = 60
 """How often heads are exchanged: what is younger than this may be unsigned."""
@@ -224,6 +228,8 @@ class Entry:
     tag: str
     detail: str
     hash: str
+    subject: str = ""
+    """The pseudonym of the person it concerns; empty in the vault's chain, and where it is nobody or everybody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,9 +298,12 @@ class Line:
     hash: str
 
 
-def chained(previous: bytes, number: int, at: str, tag: str, detail: str) -> bytes:
-    """The hash of an entry: SHA-256 over a prefix, the hash before, and the fields, each with its length."""
-    return _digest(_ENTRY, previous, _fields(str(number), at, tag, detail))
+def chained(previous: bytes, number: int, at: str, tag: str, detail: str, subject: str = "") -> bytes:
+    """The hash of an entry: SHA-256 over a prefix, the hash before, and the fields, each with its length.
+
+    An empty subject is no field at all; with their lengths before them, four fields are never five.
+    """
+    return _digest(_ENTRY, previous, _fields(str(number), at, tag, detail, *((subject,) if subject else ())))
 
 
 def chained_line(previous: bytes, number: int, said: SignedHead) -> bytes:
@@ -314,8 +323,13 @@ def witness_bytes(region: str, head: Head, line: Head, at: str) -> bytes:
 
 def detail_of(tag: str, detail: str) -> Detail:
     """The typed detail of an entry; raises ``ValueError`` for a tag or a form that is not in the grammar."""
-    found = decode_json(DETAILS[Tag(tag)], detail.encode())
-    if encode_json(found).decode() != detail:
+    return canonical(DETAILS[Tag(tag)], detail)
+
+
+def canonical(cls: type[T], text: str) -> T:
+    """A ``cls`` from its canonical JSON; raises ``ValueError`` for any other text, also where it means the same."""
+    found = decode_json(cls, text.encode())
+    if encode_json(found).decode() != text:
         raise ShapeError("detail", "is not canonical")
     return found
 

@@ -13,6 +13,7 @@ from clawmates.control.accounts.person import Proved, SignedIn, Visitor  # noqa:
 from clawmates.control.accounts.tables import Account
 from clawmates.control.errors import PasskeyRefused
 from clawmates.control.frame import Call, context_of
+from clawmates.wire.deeds import Way
 
 router = APIRouter(prefix="/call/passkeys")
 
@@ -27,7 +28,7 @@ async def add_begin(request: Request, _body: Call, person: Proved) -> Response:
 async def add_finish(request: Request, body: Call, person: Proved) -> Response:
     """Keeps it, under the browser's name until its owner finds a better one."""
     name = browser_of(request.headers.get("user-agent", "")) or "Passkey"
-    await passkeys.add(context_of(request), person.account_id, name, passkeys.read(body))
+    await passkeys.add(context_of(request), person, name, passkeys.read(body))
     return JSONResponse({"next": "/account"})
 
 
@@ -48,7 +49,7 @@ async def sign_in_finish(request: Request, body: Call, person: Visitor) -> Respo
         account = await database.get(Account, account_id)
         if account is None:
             raise PasskeyRefused
-        await admit(request, database, answer, account.id, account.language, person)
+        await admit(request, database, answer, account, person, Way.PASSKEY)
     return answer
 
 

@@ -11,14 +11,18 @@ from clawmates.control.accounts import addresses, attempts, changes, links, peop
 from clawmates.control.accounts.browsers import browser_of
 from clawmates.control.accounts.links import Purpose, Spent
 from clawmates.control.accounts.person import Person, SignedIn, Visitor  # noqa: TC001 - FastAPI reads them
+from clawmates.control.audit.chain import note, pseudonym
 from clawmates.control.errors import LinkSpent, OtherBrowser
 from clawmates.control.frame import Form, context_of
 from clawmates.control.mail import errands
 from clawmates.control.pages.render import LANGUAGE_COOKIE, language_of, page
+from clawmates.wire.deeds import Deed, Plain, Way
+from clawmates.wire.deeds import SignedIn as SignedInBy
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from clawmates.control.accounts.tables import Account
     from clawmates.control.context import Context
 
 router = APIRouter()
@@ -79,7 +83,10 @@ async def use(request: Request, form: Form, person: Visitor) -> Response:
                 answer = arrive(request)
             case Purpose.CHANGE_OLD | Purpose.CHANGE_NEW:
                 mine = _owner(spent, person)
-                state = await changes.confirm(database, context.clock.now(), mine.account_id, spent)
+                now = context.clock.now()
+                state = await changes.confirm(database, now, mine.account_id, spent)
+                if state is changes.State.DONE:
+                    note(database, now, Deed.ADDRESS_CHANGED, Plain(), mine.subject)
                 answer = page(request, "accounts/changed.html", state=state)
             case _:
                 assert_never(spent.purpose)
@@ -116,25 +123,29 @@ async def sign_out(request: Request, _form: Form, person: Visitor) -> Response:
     """Ends this browser's session, in the database too."""
     if person is not None:
         async with context_of(request).database.writing() as database:
-            await sessions.end(database, person.account_id, person.session)
+            if await sessions.end(database, person.account_id, person.session):
+                note(database, context_of(request).clock.now(), Deed.SIGNED_OUT, Plain(), person.subject)
     answer = RedirectResponse("/", status_code=303)
     sessions.drop_cookie(answer)
     return answer
 
 
 async def admit(
-    request: Request, database: AsyncSession, response: Response, account_id: str, language: str, person: Person | None
+    request: Request, database: AsyncSession, response: Response, account: Account, person: Person | None, by: Way
 ) -> None:
     """Signs this browser in with a session that is new, always; one it had before ends."""
     context = context_of(request)
+    now = context.clock.now()
     if person is not None:
         await sessions.end(database, person.account_id, person.session)
     browser = browser_of(request.headers.get("user-agent", ""))
-    token = await sessions.start(database, context.random, account_id, browser, context.clock.now())
+    token = await sessions.start(database, context.random, account.id, browser, now)
+    note(database, now, Deed.SIGNED_IN, SignedInBy(way=by), pseudonym(account.id, account.pseudonym_key))
     sessions.set_cookie(response, token)
     way.arrived(response)
     if LANGUAGE_COOKIE not in request.cookies:
-        response.set_cookie(LANGUAGE_COOKIE, language, max_age=365 * 86_400, secure=True, httponly=True, samesite="lax")
+        year = 365 * 86_400
+        response.set_cookie(LANGUAGE_COOKIE, account.language, max_age=year, secure=True, httponly=True, samesite="lax")
 
 
 def arrive(request: Request) -> Response:
@@ -151,7 +162,7 @@ async def _sign_in(
         database, context.random, spent.email, language_of(request), context.clock.now()
     )
     answer = RedirectResponse(way.wanted(request), status_code=303)
-    await admit(request, database, answer, account.id, account.language, person)
+    await admit(request, database, answer, account, person, Way.LINK)
     return answer
 
 

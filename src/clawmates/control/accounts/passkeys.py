@@ -27,13 +27,16 @@ from webauthn.helpers.structs import (
 )
 
 from clawmates.control.accounts.tables import Challenge, Passkey
+from clawmates.control.audit.chain import note
 from clawmates.control.errors import PasskeyRefused, TooMany
+from clawmates.wire.deeds import Deed, Plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from clawmates.control.accounts.person import Person
     from clawmates.control.context import Context
 
 LIFE = timedelta(minutes=5)
@@ -104,8 +107,9 @@ async def asking(context: Context, purpose: Purpose, account_id: str | None) -> 
     )
 
 
-async def add(context: Context, account_id: str, name: str, credential: dict[str, Any]) -> None:
+async def add(context: Context, person: Person, name: str, credential: dict[str, Any]) -> None:
     """Keeps a new key; raises :class:`PasskeyRefused` or :class:`TooMany`."""
+    account_id = person.account_id
     challenge = await _spend(context, Purpose.ADD, account_id, credential)
     try:
         verified = verify_registration_response(
@@ -137,6 +141,7 @@ async def add(context: Context, account_id: str, name: str, credential: dict[str
                 used_at=None,
             )
         )
+        note(database, context.clock.now(), Deed.PASSKEY_ADDED, Plain(), person.subject)
 
 
 async def check(context: Context, purpose: Purpose, account_id: str | None, credential: dict[str, Any]) -> str:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from clawmates.control.accounts.tables import Account
+from clawmates.control.audit.chain import note, pseudonym
 from clawmates.control.store.upsert import insert_into
+from clawmates.wire.deeds import Deed, Plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +29,9 @@ async def open_account(
     database: AsyncSession, random: Callable[[int], bytes], email: str, language: str, now: datetime
 ) -> Account:
     """The account of an address that has just been proved; of two who come at once, both get the same one."""
+    made = f"a-{random(16).hex()}"
     wanted = insert_into(database, Account).values(
-        id=f"a-{random(16).hex()}",
+        id=made,
         email=email,
         language=language,
         plan=PLAN,
@@ -36,4 +39,7 @@ async def open_account(
         pseudonym_key=random(32),
     )
     await database.execute(wanted.on_conflict_do_nothing(index_elements=[Account.email]))
-    return (await database.scalars(select(Account).where(Account.email == email))).one()
+    account = (await database.scalars(select(Account).where(Account.email == email))).one()
+    if account.id == made:
+        note(database, now, Deed.ACCOUNT_OPENED, Plain(), pseudonym(account.id, account.pseudonym_key))
+    return account

@@ -11,6 +11,7 @@ from fastapi import BackgroundTasks, Depends, Request
 from sqlalchemy.exc import SQLAlchemyError
 
 from clawmates.control.accounts import sessions
+from clawmates.control.audit.chain import pseudonym
 from clawmates.control.errors import ProofWanted, SignInWanted
 from clawmates.control.frame import context_of
 
@@ -31,6 +32,8 @@ class Person:
     """When they last proved who they are."""
     session: str
     """The hash of this browser's cookie; it opens nothing."""
+    subject: str
+    """What the audit chain calls them."""
 
     def proved(self, now: datetime) -> bool:
         """Whether that was just now."""
@@ -57,6 +60,7 @@ async def visitor(request: Request, background: BackgroundTasks) -> Person | Non
                 language=account.language,
                 proved_at=session.proved_at,
                 session=session.proof,
+                subject=pseudonym(account.id, account.pseudonym_key),
             )
             if session.seen_at <= now - sessions.SEEN_EVERY:
                 background.add_task(_see, context, session.proof, now)

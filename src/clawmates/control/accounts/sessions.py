@@ -96,9 +96,10 @@ async def end(database: AsyncSession, account_id: str, proof: str) -> bool:
     return gone.one_or_none() is not None
 
 
-async def end_others(database: AsyncSession, account_id: str, mine: str) -> None:
-    """Ends all sessions of this account but one."""
-    await database.execute(delete(Session).where(Session.account_id == account_id, Session.proof != mine))
+async def end_others(database: AsyncSession, account_id: str, mine: str) -> int:
+    """Ends all sessions of this account but one; returns how many that were."""
+    others = delete(Session).where(Session.account_id == account_id, Session.proof != mine).returning(Session.proof)
+    return len((await database.scalars(others)).all())
 
 
 def set_cookie(response: Response, token: str) -> None:

@@ -12,11 +12,13 @@ from clawmates.control.accounts import addresses, attempts, changes, passkeys, s
 from clawmates.control.accounts.links import Purpose
 from clawmates.control.accounts.person import Person, Proved, SignedIn  # noqa: TC001 - FastAPI reads them
 from clawmates.control.accounts.tables import Account, Passkey
+from clawmates.control.audit.chain import note
 from clawmates.control.errors import Malformed, NotFound
 from clawmates.control.frame import Form, Writing, context_of
 from clawmates.control.mail import errands
 from clawmates.control.pages.render import LANGUAGE_COOKIE, language_of, page
 from clawmates.control.texts.catalogue import LANGUAGES
+from clawmates.wire.deeds import Deed, Plain, Revoked
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,21 +50,28 @@ async def language(form: Form, person: SignedIn, database: Writing) -> Response:
 
 
 @router.post("/sessions/end")
-async def end_session(form: Form, person: SignedIn, database: Writing) -> Response:
+async def end_session(request: Request, form: Form, person: SignedIn, database: Writing) -> Response:
     """Signs another browser out. Of somebody else's session one learns nothing."""
     proof = form.get("session", "")
     if not await sessions.end(database, person.account_id, proof):
         raise NotFound
+    now = context_of(request).clock.now()
     answer = _back()
     if proof == person.session:
+        note(database, now, Deed.SIGNED_OUT, Plain(), person.subject)
         sessions.drop_cookie(answer)
+    else:
+        note(database, now, Deed.SESSIONS_REVOKED, Revoked(sessions=1), person.subject)
     return answer
 
 
 @router.post("/sessions/end-others")
-async def end_others(_form: Form, person: SignedIn, database: Writing) -> Response:
+async def end_others(request: Request, _form: Form, person: SignedIn, database: Writing) -> Response:
     """Signs all other browsers out."""
-    await sessions.end_others(database, person.account_id, person.session)
+    ended = await sessions.end_others(database, person.account_id, person.session)
+    if ended:
+        now = context_of(request).clock.now()
+        note(database, now, Deed.SESSIONS_REVOKED, Revoked(sessions=ended), person.subject)
     return _back()
 
 
@@ -79,11 +88,12 @@ async def rename(form: Form, person: SignedIn, database: Writing) -> Response:
 
 
 @router.post("/passkeys/remove")
-async def remove(form: Form, person: Proved, database: Writing) -> Response:
+async def remove(request: Request, form: Form, person: Proved, database: Writing) -> Response:
     """Takes a passkey away. The address always stays as a way in."""
     mine = (Passkey.account_id == person.account_id, Passkey.id == form.get("passkey", ""))
     if (await database.execute(delete(Passkey).where(*mine).returning(Passkey.id))).first() is None:
         raise NotFound
+    note(database, context_of(request).clock.now(), Deed.PASSKEY_REMOVED, Plain(), person.subject)
     return _back()
 
 

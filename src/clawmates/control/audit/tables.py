@@ -1,4 +1,4 @@
-"""Rows of control's audit chain."""
+"""Rows of control's audit chain. The database itself refuses to change them (:mod:`clawmates.control.store.guards`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 
 class AuditEntry(Base):
-    """One link of the chain, as :class:`clawmates.wire.audit.Entry` has it, and whom it concerns."""
+    """One link of the chain, as :class:`clawmates.wire.audit.Entry` has it."""
 
     __tablename__ = "audit_entries"
 
@@ -29,9 +29,10 @@ class AuditWitness(Base):
 
     __tablename__ = "audit_witnesses"
 
-    number: Mapped[int] = mapped_column(NUMBER, primary_key=True, autoincrement=True)
-    chain: Mapped[str] = mapped_column(String(8))
+    chain: Mapped[str] = mapped_column(String(8), primary_key=True)
     """*control* or *vault*: whose head it is."""
+    number: Mapped[int] = mapped_column(NUMBER, primary_key=True, autoincrement=False)
+    """Of the line in the list of whoever countersigned it: of our own, or of the vault's."""
     at: Mapped[str] = mapped_column(String(24))
     body: Mapped[str] = mapped_column(Text)
-    """The signed statement as it travelled, canonical JSON."""
+    """Canonical JSON: a :class:`~clawmates.wire.audit.Line` of ours, or the vault's ``Witness`` as it travelled."""

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from clawmates.base.shape import decode_json, encode_json
 from clawmates.control.accounts.person import Proved, SignedIn  # noqa: TC001 - FastAPI reads it
+from clawmates.control.audit.chain import note
 from clawmates.control.bots import queries
 from clawmates.control.bots.errands import DRAFT
 from clawmates.control.bots.forms import Errors, Manner, read_manner, read_wish
@@ -18,6 +19,8 @@ from clawmates.control.bots.tables import Bot
 from clawmates.control.errors import NotFound, TooMany, Unavailable
 from clawmates.control.frame import Form, Reading, Writing, context_of
 from clawmates.control.pages.render import page
+from clawmates.wire.audit import OfBot
+from clawmates.wire.deeds import Deed
 from clawmates.wire.desired import Access, Limits
 from clawmates.wire.names import ChannelKind
 
@@ -82,6 +85,7 @@ async def make(request: Request, person: Proved, session: Writing, form: Form) -
         changed_at=now,
     )
     session.add(bot)
+    note(session, now, Deed.BOT_CREATED, OfBot(bot=bot.id), person.subject)
     await session.flush()
     return RedirectResponse(f"/bots/{bot.id}/setup", status_code=303)
 

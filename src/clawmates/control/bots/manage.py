@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from clawmates.base.shape import decode_json
 from clawmates.control.accounts.person import Person, Proved, SignedIn  # noqa: TC001 - FastAPI reads it
+from clawmates.control.audit.chain import note
 from clawmates.control.bots import errands, pairing, queries
 from clawmates.control.bots.chart import HEIGHT, WIDTH, bars
 from clawmates.control.bots.errands import ACTIVE, DELETING, DRAFT
@@ -25,6 +26,8 @@ from clawmates.control.nodes.moving import abandon
 from clawmates.control.nodes.revisions import touch
 from clawmates.control.pages.render import language_of, page
 from clawmates.control.texts.catalogue import words
+from clawmates.wire.audit import OfBot
+from clawmates.wire.deeds import Deed
 from clawmates.wire.desired import Access
 from clawmates.wire.receipt import SignedReceipt
 
@@ -99,6 +102,7 @@ async def edit(
     if isinstance(manner, Errors):
         return manner_page(request, "bots/edit.html", found, form, manner)
     apply(found, manner)
+    _note(context_of(request), session, person, Deed.BOT_EDITED, found)
     return await _saved(context_of(request), session, found, later)
 
 
@@ -110,6 +114,7 @@ async def pause(
     found = await _living(session, person, bot)
     queries.check_version(found, form)
     found.paused = True
+    _note(context_of(request), session, person, Deed.BOT_PAUSED, found)
     return await _saved(context_of(request), session, found, later)
 
 
@@ -123,6 +128,7 @@ async def resume(
     queries.check_version(found, form)
     found.paused = False
     await errands.assign(session, found.id, context.clock.now())
+    _note(context, session, person, Deed.BOT_RESUMED, found)
     return await _saved(context, session, found, later)
 
 
@@ -136,6 +142,7 @@ async def restart(
     queries.check_version(found, form)
     found.restarts += 1
     await errands.assign(session, found.id, context.clock.now())
+    _note(context, session, person, Deed.BOT_RESTARTED, found)
     return await _saved(context, session, found, later)
 
 
@@ -149,6 +156,7 @@ async def pair(request: Request, bot: str, person: Proved, session: Writing, _fo
     known = await queries.known(session, found, context.clock.now())
     shown = await pairing.issue(session, found.id, known.username, context.clock.now(), context.random)
     await touch(session, found.node)
+    _note(context, session, person, Deed.BOT_OPENED, found)
     return page(request, "bots/pair.html", bot=found, shown=shown, username=known.username)
 
 
@@ -169,6 +177,7 @@ async def delete(
     if found.stage == DELETING:
         return RedirectResponse(f"/bots/{bot}", status_code=303)
     queries.check_version(found, form)
+    _note(context, session, person, Deed.BOT_DELETED, found)
     if found.stage == DRAFT:
         await session.delete(found)
         return RedirectResponse("/bots", status_code=303)
@@ -183,6 +192,10 @@ async def _living(session: AsyncSession, person: Person, bot: str) -> Bot:
     if found.stage != ACTIVE:
         raise NotFound
     return found
+
+
+def _note(context: Context, session: AsyncSession, person: Person, deed: Deed, bot: Bot) -> None:
+    note(session, context.clock.now(), deed, OfBot(bot=bot.id), person.subject)
 
 
 async def _saved(context: Context, session: AsyncSession, bot: Bot, later: BackgroundTasks) -> Response:

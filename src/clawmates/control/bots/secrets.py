@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from clawmates.base.shape import ShapeError, decode_json
 from clawmates.control.accounts.person import Person, Proved  # noqa: TC001 - FastAPI reads it
+from clawmates.control.audit.chain import note
 from clawmates.control.bots import errands, queries
 from clawmates.control.bots.errands import ACTIVE, DELETING, DRAFT, Sealed
 from clawmates.control.bots.launch import release_of
@@ -27,6 +28,8 @@ from clawmates.control.errors import Changed, Malformed, NotFound, TooLarge, Una
 from clawmates.control.frame import Call, Reading, Writing, context_of
 from clawmates.control.pages.render import language_of, page
 from clawmates.control.texts.catalogue import words
+from clawmates.wire.deeds import Deed
+from clawmates.wire.deeds import Sealed as SealedDeed
 from clawmates.wire.desired import Access
 from clawmates.wire.documents import ReadBack
 from clawmates.wire.names import ItemName
@@ -152,6 +155,8 @@ async def take_sealed(
         row.version, row.trouble, row.changed_at = one.version, "", now
         item = SealedItem(key_id=one.key_id, tenant=found.bot.account_id, hosts=one.hosts, sealed=one.sealed)
         await errands.put(session, Sealed(bot=found.bot.id, name=one.name, version=one.version, item=item), now)
+        deed = SealedDeed(bot=found.bot.id, item=one.name, version=one.version)
+        note(session, now, Deed.BOT_SEALED, deed, person.subject)
     await queries.save(session, found.bot, now)
     later.add_task(tell, context, found.bot.account_id, found.bot.node)
     return JSONResponse({"next": f"/bots/{found.bot.id}"})

@@ -53,7 +53,7 @@ class Seating:
         elif task.kind == moving.FENCE:
             await moving.fenced(session, wanted.bot, self.lease, self.clock.now())
         else:
-            await moving.seated(session, wanted.bot, wanted.node)
+            await moving.seated(session, wanted, self.clock.now())
 
 
 def handlers(vault: VaultLine, clock: Clock, lease: timedelta) -> Mapping[str, Handler]:

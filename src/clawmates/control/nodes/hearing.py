@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from clawmates.control.audit.chain import note
 from clawmates.control.bots.tables import Bot, BotDay, BotError, BotState
 from clawmates.control.nodes.placing import Stage
 from clawmates.control.nodes.tables import Node
+from clawmates.wire.deeds import Deed, OfNode
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,6 +43,7 @@ async def meet(session: AsyncSession, name: str, region: str, now: datetime) -> 
             seen_at=now,
         )
         session.add(node)
+        note(session, now, Deed.NODE_JOINED, OfNode(node=name))
         await session.flush()
     return node
 

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 
 from clawmates.base.shape import decode_json, encode_json
+from clawmates.control.audit.chain import note, pseudonym_of
 from clawmates.control.bots.tables import Bot
 from clawmates.control.nodes.placing import SEEN_WITHIN, Stage, place
 from clawmates.control.nodes.revisions import touch
 from clawmates.control.nodes.tables import BotMove, Node
 from clawmates.control.outbox.outbox import add
+from clawmates.wire.deeds import Deed, Moved, OfNode
 from clawmates.wire.names import NOBODY
 
 if TYPE_CHECKING:
@@ -68,7 +70,9 @@ async def lose(session: AsyncSession, now: datetime) -> int:
     Where no other node of the region is awake nothing begins: a bot that cannot run elsewhere is better left alone.
     """
     silent = (Node.seen_at < now - LOST_AFTER) & (Node.stage != Stage.LOST.value)
-    await session.execute(update(Node).where(silent).values(stage=Stage.LOST.value))
+    gone = update(Node).where(silent).values(stage=Stage.LOST.value).returning(Node.name)
+    for name in sorted(await session.scalars(gone)):
+        note(session, now, Deed.NODE_LOST, OfNode(node=name))
     lost = select(Node.name).where(Node.stage == Stage.LOST.value)
     awake = select(Node.region).where(
         Node.stage == Stage.SERVING.value, Node.seen_at >= now - SEEN_WITHIN, Node.capacity > 0
@@ -115,14 +119,18 @@ async def settle(session: AsyncSession, now: datetime) -> int:
     return count
 
 
-async def seated(session: AsyncSession, bot: str, node: str) -> None:
-    """The vault gives tickets of this bot to ``node``: now the node is told of it."""
+async def seated(session: AsyncSession, assigned: Assigning, now: datetime) -> None:
+    """The vault gives tickets of this bot to its new node: now the node is told of it."""
+    bot, node = assigned.bot, assigned.node
     move = await session.get(BotMove, bot, with_for_update=True)
     if move is None or move.target != node:
         return
     # Not the owner's change, so the version that browsers compare stays as it is.
     await session.execute(update(Bot).where(Bot.id == bot).values(node=node))
     await session.delete(move)
+    if move.origin != node:
+        moved = Moved(bot=bot, origin=move.origin, node=node)
+        note(session, now, Deed.BOT_MOVED, moved, await pseudonym_of(session, assigned.tenant))
     await touch(session, move.origin)
     await touch(session, node)
 
@@ -132,6 +140,7 @@ async def welcome_back(session: AsyncSession, node: Node, now: datetime) -> None
     if node.stage != Stage.LOST.value:
         return
     node.stage = Stage.SERVING.value
+    note(session, now, Deed.NODE_RETURNED, OfNode(node=node.name))
     mine = (
         update(BotMove)
         .where(BotMove.origin == node.name, BotMove.target.is_(None))

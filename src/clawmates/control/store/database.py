@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from clawmates.control.store.sqlite import Connection, Driver
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     import sqlalchemy
 
@@ -26,6 +26,7 @@ BUSY_SECONDS = 5.0
 """How long a replica waits for another one's transaction on SQLite."""
 POOL = 10
 WRITES = "clawmates_writes"
+_LAST = "last"
 
 
 class DatabaseError(Exception):
@@ -53,11 +54,21 @@ class Database:
     async def writing(self) -> AsyncIterator[AsyncSession]:
         """One transaction, committed at the end of the block and rolled back by any exception."""
         async with self._write() as session, session.begin():
+            session.info[_LAST] = []
             yield session
+            await session.flush()
+            for work in last_of(session):
+                await work(session)
 
     async def close(self) -> None:
         """Ends all connections."""
         await self.engine.dispose()
+
+
+def last_of(session: AsyncSession) -> list[Callable[[AsyncSession], Awaitable[None]]]:
+    """What is done just before the commit; raises ``LookupError`` for a session that only reads."""
+    last: list[Callable[[AsyncSession], Awaitable[None]]] = session.info[_LAST]
+    return last
 
 
 def open_database(settings: Control, state: State) -> Database:

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from clawmates.control.store.database import WRITES
+from clawmates.control.store.guards import guard
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -49,3 +50,4 @@ def _upgrade(connection: Connection) -> None:
     if not found <= known:
         raise SchemaError(SchemaError.__doc__)
     command.upgrade(config, "head")
+    guard(connection)

@@ -51,11 +51,11 @@ def upgrade() -> None:
 
     op.create_table(
         "audit_witnesses",
-        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("chain", sa.String(length=8), nullable=False),
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("at", sa.String(length=24), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("number", name=op.f("pk_audit_witnesses")),
+        sa.PrimaryKeyConstraint("chain", "number", name=op.f("pk_audit_witnesses")),
     )
     op.create_table(
         "errands",

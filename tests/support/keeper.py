@@ -23,6 +23,7 @@ from clawmates.node.tickets import FakeVault
 from clawmates.wire.boot import BOOT_FILE, Boot
 from clawmates.wire.codes import Code, Event
 from clawmates.wire.desired import BotSpec, DesiredState
+from clawmates.wire.gatewayctl import LEASE_GRACE_SECONDS
 from clawmates.wire.leases import Lease
 from clawmates.wire.status import BotState
 
@@ -45,6 +46,7 @@ class World:
     weak: bool = False
     written: int = 20_480
     revision: int = 0
+    hosted: bool = False
 
     def __post_init__(self) -> None:
         self.run = Run(self.folder)
@@ -71,7 +73,13 @@ class World:
             clock=self.clock,
             jitter=lambda: 1.0,
             log=EventLog(self.folder / "log", "node", self.clock),
+            hosted=self.hosted,
         )
+
+    def open_door(self, name: str = "anna") -> bool:
+        """Whether the gateway lets this bot's container do anything by now."""
+        until = self.gateway.until.get(name)
+        return name in self.gateway.doors and (until is None or self.clock.seconds < until + LEASE_GRACE_SECONDS)
 
     def _look(self, spec: ContainerSpec, running: Running) -> Facts:
         facts = replace(facts_as_asked(spec), written=self.written)

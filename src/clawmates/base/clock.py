@@ -16,7 +16,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never jumps."""
+        """Seconds since some fixed moment, the same for all processes of a machine; never jumps."""
         ...
 
 
@@ -32,7 +32,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never jumps."""
-        return time.monotonic()
+        # Counts the time that the machine has slept, which CLOCK_MONOTONIC does not (clock_gettime(2)): a lease ends
+        # for a host that was suspended as it does for everybody else.
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def stamp(moment: datetime) -> str:

@@ -10,7 +10,7 @@ from clawmates.base.http.server import Reply
 from clawmates.base.shape import ShapeError
 from clawmates.gateway.query import whole_number
 from clawmates.wire.door import DoorSpec
-from clawmates.wire.gatewayctl import GatewayStatus
+from clawmates.wire.gatewayctl import DoorLeases, GatewayStatus
 from clawmates.wire.names import check_bot_id
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class Control:
         match (request.method, request.path):
             case ("PUT", path) if path.startswith(_BOTS):
                 return await self._put(_bot(path), request.json(DoorSpec))
+            case ("PUT", "/leases"):
+                self._doors.lease(request.json(DoorLeases).until)
+                return Reply()
             case ("DELETE", path) if path.startswith(_BOTS):
                 return await self._delete(_bot(path))
             case ("GET", "/events"):

@@ -12,6 +12,7 @@ from clawmates.gateway.bell import Bell
 from clawmates.gateway.bucket import Bucket
 from clawmates.gateway.decision import ALLOW, Decision, deny
 from clawmates.gateway.handover import Succession
+from clawmates.gateway.lease import Lease
 from clawmates.gateway.parking import Parking
 from clawmates.gateway.query import whole_number
 from clawmates.gateway.streams import Reader
@@ -73,6 +74,8 @@ class Door:
         self._share = outside.share()
         self._traffic: dict[str, Traffic] = {}
         self._refused: Counter[Refusal] = Counter()
+        self.lease = Lease(clock.monotonic, self._close)
+        self.lease.take(spec.until)
 
     @property
     def most(self) -> int:
@@ -85,6 +88,7 @@ class Door:
             for task in self._calls:
                 task.cancel()
         self.spec = spec
+        self.lease.take(spec.until)
         for task, uid in self._peers.items():
             if not self._knows(uid):
                 task.cancel()
@@ -92,6 +96,11 @@ class Door:
             if host not in {*spec.hosts, VAULT_HOST}:
                 task.cancel()
         self._bell.ring()
+
+    def _close(self) -> None:
+        """The lease is over: whatever is open is cut, and who knocks is told so."""
+        for task in tuple(self._peers):
+            task.cancel()
 
     def drain(self) -> None:
         """No new tunnels; calls go on, so that running turns can end."""
@@ -165,6 +174,8 @@ class Door:
         return self._knows(peer.uid)
 
     async def _handle(self, request: Request, _peer: Peer) -> Reply:  # noqa: PLR0911 - one a route
+        if not self.lease.runs():
+            return refuse(Refusal.LEASE_ENDED)
         match (request.method, request.path):
             case ("POST", "/turn/begin"):
                 return self._begin(request.json(TurnBegin))
@@ -220,6 +231,8 @@ class Door:
 
     def _decide_room(self) -> Decision:
         """Whether there may be one more tunnel."""
+        if not self.lease.runs():
+            return deny(Refusal.LEASE_ENDED)
         if self._draining:
             return deny(Refusal.DRAINING)
         if len(self._tunnels) + len(self._calls) >= self._outside.limits.connections:
@@ -239,6 +252,8 @@ class Door:
         return await self._handle(request, peer)
 
     async def _park(self, stream: Stream) -> Reply | None:
+        if not self.lease.runs():
+            return refuse(Refusal.LEASE_ENDED)
         if not self.spec.hook:
             return Reply.error(404, "not-found")
         if self._draining:
@@ -257,7 +272,7 @@ class Door:
         task = _this_task()
         self._calls.add(task)
         try:
-            meter = Meter(self._traffic.setdefault(CALLERS, Traffic(inbound=True)), self._share)
+            meter = Meter(self._traffic.setdefault(CALLERS, Traffic(inbound=True)), self._share, self.lease)
             await answer(call, stream, meter, self._outside)
         except DeniedError as error:
             self._refused[error.reason] += 1
@@ -275,7 +290,7 @@ class Door:
             with self._while_there():
                 sock = await self._outside.reach(target)
             told = True
-            meter = Meter(self._traffic.setdefault(target.host, Traffic()), self._share)
+            meter = Meter(self._traffic.setdefault(target.host, Traffic()), self._share, self.lease)
             await carry(target.host, sock, stream, meter, self._outside)
         except DeniedError as error:
             self._refused[error.reason] += 1

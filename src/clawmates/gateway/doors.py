@@ -16,7 +16,7 @@ from clawmates.gateway.door import Door
 from clawmates.gateway.listen import bind, listen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from clawmates.wire.door import DoorSpec
@@ -80,6 +80,12 @@ class Doors:
             task = self._group.create_task(listen(sock, door.serve, door.most))
             self._open[spec.bot] = _Open(door, sock, task)
 
+    def lease(self, until: Mapping[str, float | None]) -> None:
+        """Until when these doors stay open."""
+        for bot, end in until.items():
+            if (known := self._open.get(bot)) is not None:
+                known.door.lease.take(end)
+
     async def delete(self, bot: str) -> None:
         """Closes the bot's door and its tunnels, removes its folder and forgets it; unknown bots too."""
         async with self._lock:
@@ -108,6 +114,7 @@ class Doors:
 async def _close(doors: list[_Open]) -> None:
     """All at once: each may take a moment to send its last words."""
     for one in doors:
+        one.door.lease.forget()
         one.task.cancel()
     if doors:
         await asyncio.wait([one.task for one in doors])

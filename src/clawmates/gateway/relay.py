@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from clawmates.base.settings import GatewayLimits
     from clawmates.gateway.bandwidth import Debt, Share
+    from clawmates.gateway.lease import Lease
     from clawmates.gateway.streams import Side
     from clawmates.gateway.traffic import Traffic
 
@@ -31,10 +32,19 @@ _SCRATCH = memoryview(bytearray(READ_BYTES))
 class Relay:
     """Joins two checked sides: the one that spoke first, and the one that answered it."""
 
-    __slots__ = ("_changed", "_far", "_last", "_near", "_now", "_started", "_traffic", "share")
+    __slots__ = ("_changed", "_far", "_last", "_lease", "_near", "_now", "_started", "_traffic", "share")
 
-    def __init__(self, near: Side, far: Side, traffic: Traffic, share: Share, now: Callable[[], float]) -> None:
-        """``now`` gives monotonic seconds."""
+    def __init__(
+        self,
+        near: Side,
+        far: Side,
+        traffic: Traffic,
+        share: Share,
+        now: Callable[[], float],
+        lease: Lease | None = None,
+    ) -> None:
+        """``now`` gives monotonic seconds; without a ``lease`` it is endless."""
+        self._lease = lease
         self._traffic = traffic
         self.share = share
         self._now = now
@@ -73,6 +83,10 @@ class Relay:
         """Counts."""
         self._last = self._now()
         self._traffic.count(size, outward=outward)
+
+    def may(self) -> bool:
+        """Whether one more byte may pass: a gateway that stood still must not first deliver what had come meanwhile."""
+        return self._lease is None or self._lease.runs()
 
     def debt(self, *, outward: bool) -> Debt:
         """What this bot owes in that direction."""
@@ -148,6 +162,10 @@ class _End(asyncio.BufferedProtocol):
             data[:] = bytes(nbytes)
 
     def _pass_on(self, data: bytes | bytearray) -> None:
+        if not self._relay.may():
+            self.transport.abort()
+            self.other.transport.abort()
+            return
         self._relay.moved(len(data), outward=self._outward)
         self._window = self._share.seen(self._window)
         if not self.other.transport.is_closing():

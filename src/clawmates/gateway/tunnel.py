@@ -20,12 +20,13 @@ from clawmates.gateway.bandwidth import Crowd, Share
 from clawmates.gateway.decision import Decision, Verdict
 from clawmates.gateway.dial import Dialler, UnreachableError
 from clawmates.gateway.hello import client_reader, server_reader
+from clawmates.gateway.lease import Lease
 from clawmates.gateway.relay import Relay
 from clawmates.gateway.resolve import Endpoint, FixedHosts, LookupFailedError, Resolver
 from clawmates.gateway.streams import Reader, Side, open_side
 from clawmates.gateway.target import Target, decide_target, parse_target
 from clawmates.gateway.traffic import Traffic
-from clawmates.wire.door import OLLAMA_HOST, PARK_PROTOCOL, PARK_READY, Refusal
+from clawmates.wire.door import GONE, OLLAMA_HOST, PARK_PROTOCOL, PARK_READY, Refusal
 
 if TYPE_CHECKING:
     import socket
@@ -42,6 +43,7 @@ HELLO_SECONDS = 10.0
 SHAKE_SECONDS = 30.0
 """For all of them, and for what has to be sent meanwhile."""
 STATUS = {Refusal.NAME_UNKNOWN: 502, Refusal.UNREACHABLE: 504, Refusal.DRAINING: 502, Refusal.TOO_MANY: 502}
+STATUS[Refusal.LEASE_ENDED] = GONE
 """HTTP status of a refusal; every other is 403."""
 
 
@@ -120,6 +122,7 @@ class Meter:
 
     traffic: Traffic
     share: Share
+    lease: Lease
 
 
 async def carry(host: str, sock: socket.socket, stream: Stream, meter: Meter, outside: Outside) -> None:
@@ -140,7 +143,7 @@ async def carry(host: str, sock: socket.socket, stream: Stream, meter: Meter, ou
             else:
                 enforce(await shake_hands(host, mate, far, early, traffic))
             await mate.writer.drain()
-        await Relay(mate, far, traffic, meter.share, outside.now).run(outside.limits)
+        await Relay(mate, far, traffic, meter.share, outside.now, meter.lease).run(outside.limits)
     finally:
         far.transport.abort()
         mate.transport.abort()
@@ -157,7 +160,7 @@ async def answer(call: Call, stream: Stream, meter: Meter, outside: Outside) -> 
             if (early or await mate.read()) != PARK_READY:
                 raise DeniedError(Refusal.NOT_TLS)
             enforce(await shake_hands(call.name, call.side, mate, call.early, meter.traffic, inner=True))
-        await Relay(call.side, mate, meter.traffic, meter.share, outside.now).run(outside.limits)
+        await Relay(call.side, mate, meter.traffic, meter.share, outside.now, meter.lease).run(outside.limits)
     finally:
         mate.transport.abort()
         call.side.transport.abort()

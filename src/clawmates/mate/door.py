@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 from clawmates.base.http.client import ClosedError, ConnectFailedError, Connection, HttpError
 from clawmates.base.shape import ShapeError, decode_json, encode_json
-from clawmates.mate.errors import DoorError
+from clawmates.mate.errors import DoorError, GoneError
 from clawmates.wire.codes import Code, Event
-from clawmates.wire.door import CONFIG_WAIT_SECONDS, OLLAMA_HOST, SOCKET, MateConfig, TurnAnswer, TurnBegin, TurnEnd
+from clawmates.wire.door import (
+    CONFIG_WAIT_SECONDS,
+    GONE,
+    OLLAMA_HOST,
+    SOCKET,
+    MateConfig,
+    TurnAnswer,
+    TurnBegin,
+    TurnEnd,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,6 +216,8 @@ class Door:
             self._calls.append(connection)
         else:
             connection.writer.close()
+        if response.status == GONE:
+            raise GoneError(Code.INTERNAL, GONE)
         if response.status >= 400:
             raise DoorError(Code.INTERNAL, response.status)
         return response.status, answer

@@ -24,6 +24,10 @@ class DoorError(MateError):
     """The gateway refused or is not there."""
 
 
+class GoneError(DoorError):
+    """The bot's lease has ended: this mate is over."""
+
+
 class BootError(MateError):
     """The mate could not get what it needs to work."""
 

@@ -18,7 +18,7 @@ from clawmates.mate.brain import Brain, think
 from clawmates.mate.conversation import Memory
 from clawmates.mate.credentials import Credentials
 from clawmates.mate.door import Door, News
-from clawmates.mate.errors import BootError, MateError, StaleError
+from clawmates.mate.errors import BootError, GoneError, MateError, StaleError
 from clawmates.mate.notices import Notices, state
 from clawmates.mate.people import Register
 from clawmates.mate.relay import Relay
@@ -93,6 +93,8 @@ class Mate:
                 self.config = config
                 self._think()
                 self.changed()
+            except GoneError:
+                raise  # nobody may be left to end this container
             except MateError as error:
                 await self.door.say(error.event)
                 await asyncio.sleep(1)

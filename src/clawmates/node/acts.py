@@ -139,7 +139,7 @@ class Acts:
 
     async def _open(self, hold: Hold, wanted: Wanted) -> None:
         instance = self.host.instance
-        await self.host.steps.gateway.put(wanted.door)
+        await self.host.steps.open(wanted.door)
         hold.door, hold.door_instance = wanted.door, instance
 
     async def _forget(self, hold: Hold) -> None:

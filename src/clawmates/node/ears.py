@@ -16,6 +16,7 @@ from clawmates.node.spec import USER, first_uid
 from clawmates.node.steps import StepFailedError
 from clawmates.wire.codes import Code, Trouble
 from clawmates.wire.gateway_client import GatewayError
+from clawmates.wire.gatewayctl import MAX_LEASES, DoorLeases
 
 if TYPE_CHECKING:
     from clawmates.node.engines.base import Running
@@ -79,6 +80,20 @@ class Ears:
                 host.log.write(NodeEvent(code=Trouble.GATEWAY_DOWN))
                 host.changed.set()
             await asyncio.sleep(GATEWAY_RETRY_SECONDS)
+
+    async def leases(self) -> None:
+        """Tells the gateway of leases that were renewed or have ended; a new one hears of them with its doors."""
+        host = self.host
+        while True:
+            await host.leases.changed.wait()
+            host.leases.changed.clear()
+            news = list(host.leases.doors().items())
+            try:
+                for start in range(0, len(news), MAX_LEASES):
+                    await host.steps.gateway.lease(DoorLeases(until=dict(news[start : start + MAX_LEASES])))
+            except GatewayError:
+                host.leases.changed.set()
+                await asyncio.sleep(GATEWAY_RETRY_SECONDS)
 
     async def _clear(self, name: str) -> None:
         with suppress(StepFailedError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from clawmates.base.clock import stamp
 from clawmates.wire.door import DoorSpec
 from clawmates.wire.gateway_client import GatewayDownError
-from clawmates.wire.gatewayctl import BotEvent, DoorStatus, Events, GatewayStatus
+from clawmates.wire.gatewayctl import BotEvent, DoorLeases, DoorStatus, Events, GatewayStatus
 
 if TYPE_CHECKING:
     from clawmates.wire.codes import Event
@@ -21,6 +21,10 @@ class GatewayControl(Protocol):
 
     async def put(self, spec: DoorSpec) -> None:
         """Opens or updates a bot's door."""
+        ...
+
+    async def lease(self, leases: DoorLeases) -> None:
+        """Says until when doors stay open."""
         ...
 
     async def delete(self, bot: str) -> None:
@@ -44,6 +48,7 @@ class FakeGateway:
     instance: str = "one"
     down: bool = False
     doors: dict[str, DoorSpec] = field(default_factory=dict)
+    until: dict[str, float | None] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     _events: list[BotEvent] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -53,7 +58,13 @@ class FakeGateway:
         self._check()
         self.calls.append(f"put {spec.bot}")
         self.doors[spec.bot] = spec
+        self.until[spec.bot] = spec.until
         self._wake()
+
+    async def lease(self, leases: DoorLeases) -> None:
+        """Remembers until when."""
+        self._check()
+        self.until |= {bot: until for bot, until in leases.until.items() if bot in self.doors}
 
     async def delete(self, bot: str) -> None:
         """Forgets the door."""

@@ -40,6 +40,8 @@ class Host:
     """The newest that was looked at; which bot runs which is the gate's to say."""
     images: set[str] = field(default_factory=set)
     """Config digests of signed images that the engine holds."""
+    hosted: bool = False
+    """Whether every bot here has a lease that ends: on a hosted platform."""
     instance: str = ""
     """The gateway that answers; empty when none does."""
     holds: dict[str, Hold] = field(default_factory=dict)
@@ -51,7 +53,8 @@ class Host:
     leases: Leases = field(init=False)
 
     def __post_init__(self) -> None:
-        self.leases = self.steps.leases = Leases.open(self.folders.node.parent / "leases.json")
+        self.leases = Leases.open(self.folders.node.parent / "leases.json", finite=self.hosted)
+        self.steps.leases = self.leases
 
     @property
     def now(self) -> float:

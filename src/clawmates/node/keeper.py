@@ -114,7 +114,8 @@ class Keeper(Host):
         """Closes the difference until ``stop``; steps under way are finished first, containers run on."""
         ears, acts = Ears(self), Acts(self)
         async with asyncio.TaskGroup() as group:
-            watchers = [group.create_task(part) for part in (ears.exits(group), ears.gateway(), ears.sweep_up())]
+            parts = (ears.exits(group), ears.gateway(), ears.sweep_up(), ears.leases())
+            watchers = [group.create_task(part) for part in parts]
             ending = group.create_task(stop.wait())
             ending.add_done_callback(lambda _: self.changed.set())
             while not stop.is_set():

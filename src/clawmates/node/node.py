@@ -201,6 +201,7 @@ class Node:
             clock=self.clock,
             jitter=self.jitter,
             log=self.log,
+            hosted=self.hosted is not None,
         )
         while not stop.is_set():
             try:

@@ -100,7 +100,7 @@ class Steps:
             return await self._start(order)
 
     async def _start(self, order: Order) -> Started:
-        await self.gateway.put(order.door)
+        await self.open(order.door)
         gid = order.container.user_outside
         self.boot.prepare(self._boot(order, None), gid)
         if order.ticket_first:
@@ -120,6 +120,11 @@ class Steps:
         self.boot.write(self._boot(order, answer), gid)
         self.boot.note(order.bot, Ticketed(generation=order.generation, items=dict(order.items), written=up.written))
         return up
+
+    async def open(self, door: DoorSpec) -> None:
+        """Opens or updates a door, for as long as the bot's lease lasts. Raises ``GatewayError``."""
+        until = self.leases.door(door.bot, self.clock.monotonic()) if self.leases is not None else None
+        await self.gateway.put(replace(door, until=until))
 
     async def check(self, spec: ContainerSpec, running: Running) -> Started:
         """Reads an adopted container back; a weak one is killed. Raises :class:`StepFailedError`."""

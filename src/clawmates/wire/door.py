@@ -1,7 +1,7 @@
 """The door: what a mate can ask of the gateway, over ``/run/door/door.sock``.
 
 ==================== ==============================================================================
-``CONNECT host:443`` 200 and opaque bytes, or 403/502/504 with ``{"error": {"code": Refusal}}``
+``CONNECT host:443`` 200 and opaque bytes, or 403/410/502/504 with ``{"error": {"code": Refusal}}``
 ``POST /turn/begin`` :class:`TurnBegin` → :class:`TurnAnswer`
 ``POST /turn/end``   :class:`TurnEnd` → 204
 ``POST /event``      :class:`~clawmates.wire.codes.Event` → 204, or 429 when there are too many
@@ -10,6 +10,7 @@
 ``POST /park``       with ``Upgrade: clawmates-call``: 101 once somebody calls, else 204 after at most 50 s. The mate
                      says :data:`PARK_READY` when it is ready for the caller's ClientHello, and then TLS. 502 when
                      enough are parked, 404 for a bot that nobody can call
+anything             410 once the bot's lease has ended: :data:`GONE`
 ==================== ==============================================================================
 """
 
@@ -25,6 +26,8 @@ from clawmates.wire.names import ChannelKind, ItemName, check_bot_id, check_host
 
 SOCKET = "/run/door/door.sock"
 CONFIG_WAIT_SECONDS = 50.0
+GONE = 410
+"""There will be no more: the mate forgets everything and ends, whether or not there is a node left to end it."""
 MAX_TURN_ID = 128
 MAX_CHAT_NAME = 128
 MAX_TOKENS = 1 << 40
@@ -54,6 +57,8 @@ class Refusal(StrEnum):
     NOBODY_WAITS = "nobody-waits"
     """A caller from outside named a bot that has no connection parked."""
     DRAINING = "draining"
+    LEASE_ENDED = "lease-ended"
+    """The node's time with this bot is over; whoever still runs it should end."""
 
 
 class Verdict(StrEnum):
@@ -155,6 +160,8 @@ class DoorSpec:
     limits: Limits = field(default_factory=Limits)
     hook: str = ""
     """The random label under which the bot can be called from outside; empty: it cannot."""
+    until: float | None = field(default=None, compare=False)
+    """When the bot's lease ends, in seconds since this machine booted; ``None`` is never. No part of what it is."""
 
     def __post_init__(self) -> None:
         check_bot_id(self.bot)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from clawmates.base.http.client import Connection, HttpError
 from clawmates.base.shape import ShapeError, decode_json, encode_json
-from clawmates.wire.gatewayctl import EVENTS_WAIT_SECONDS, Events, GatewayStatus
+from clawmates.wire.gatewayctl import EVENTS_WAIT_SECONDS, DoorLeases, Events, GatewayStatus
 
 if TYPE_CHECKING:
     from clawmates.wire.door import DoorSpec
@@ -42,6 +42,10 @@ class GatewayClient:
     async def put(self, spec: DoorSpec) -> None:
         """Opens or updates a bot's door."""
         await self._call("PUT", f"/bots/{spec.bot}", encode_json(spec))
+
+    async def lease(self, leases: DoorLeases) -> None:
+        """Says until when doors stay open; a bot without a door is passed over."""
+        await self._call("PUT", "/leases", encode_json(leases))
 
     async def delete(self, bot: str) -> None:
         """Closes a bot's door and forgets it; an unknown bot is no error."""

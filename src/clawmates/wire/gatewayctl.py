@@ -2,6 +2,7 @@
 
 ======================= ===================================================================================
 ``PUT /bots/{bot}``     :class:`~clawmates.wire.door.DoorSpec` → 204; opens or updates the bot's door
+``PUT /leases``         :class:`DoorLeases` → 204; until when doors stay open, those that are there
 ``DELETE /bots/{bot}``  closes the door and its tunnels, forgets the bot → 204
 ``GET /events``         ``?after=N&instance=ID`` → :class:`Events`, at once when there are any, else after ≤ 50 s
 ``GET /status``         :class:`GatewayStatus`
@@ -17,6 +18,10 @@ from clawmates.wire.codes import Event
 from clawmates.wire.door import Refusal
 
 EVENTS_WAIT_SECONDS = 50.0
+LEASE_GRACE_SECONDS = 15.0
+"""Node gives a container 10 s to end when its lease does; then its door closes, whether there is a node or not."""
+MAX_LEASES = 2000
+"""Doors in one call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,13 @@ class Events:
 
     instance: str
     events: tuple[BotEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorLeases:
+    """By bot, as :attr:`clawmates.wire.door.DoorSpec.until`."""
+
+    until: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

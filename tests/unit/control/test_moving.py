@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ from clawmates.control.nodes.hearing import hear, meet
 from clawmates.control.nodes.keeping import NodeKeeper
 from clawmates.control.nodes.tables import BotMove, Node
 from clawmates.control.outbox.worker import Worker
-from clawmates.node.leases import Renewal
+from clawmates.node.leases import UNTOLD_SECONDS, Leases, Renewal
 from clawmates.node.tickets import LeaseEndedError, TicketDeniedError
 from clawmates.vault.catalogue import Catalogue
 from clawmates.vault.service import Vault
@@ -40,6 +40,7 @@ from clawmates.wire.vault_client import VaultError, VaultUnreachableError
 
 LEASE = timedelta(seconds=300)
 TICK = 10.0
+PATIENCE = int((moving.LOST_AFTER + LEASE + moving.MARGIN).total_seconds() / TICK) + 5
 A, B = "node-1", "node-2"
 
 
@@ -78,19 +79,25 @@ class Region:
     """Nodes that do not reach control."""
     mute: set[str] = field(default_factory=set)
     """Nodes that do not reach the vault."""
+    kept: dict[str, AsyncExitStack] = field(default_factory=dict)
+    killed: set[str] = field(default_factory=set)
+    """Nodes whose process is gone for good, while the host is there, its gateway, and its containers."""
     vault_away: bool = False
     numbers: int = 0
     most: int = 0
     """Of containers of the bot that lived at one moment."""
 
     def alive(self) -> list[str]:
-        return [name for name, world in self.nodes.items() if world.machine.containers]
+        """Nodes on which a container of the bot can do anything."""
+        return [name for name, world in self.nodes.items() if world.machine.containers and world.open_door()]
 
     async def tick(self, seconds: float = TICK) -> None:
         """A little time passes, and everybody does what is due."""
         self.clock.seconds += seconds
         now = self.clock.now()
         for name, world in self.nodes.items():
+            if name in self.killed:
+                continue
             if name not in self.deaf:
                 await self._meets_control(name, world, now)
             if name not in self.mute:
@@ -105,6 +112,10 @@ class Region:
             world.keeper.changed.set()
             await world.rest()
             self.most = max(self.most, len(self.alive()))
+
+    async def kill(self, name: str) -> None:
+        self.killed.add(name)
+        await self.kept[name].aclose()
 
     async def ticks(self, count: int) -> None:
         for _ in range(count):
@@ -148,7 +159,7 @@ async def a_region(folder: Path) -> AsyncIterator[Region]:
     nodes = {}
     for name in (A, B):
         (folder / name).mkdir()
-        nodes[name] = World(folder / name, clock=clock, vault=Desk(vault, name))  # type: ignore[arg-type]
+        nodes[name] = World(folder / name, clock=clock, vault=Desk(vault, name), hosted=True)  # type: ignore[arg-type]
     async with a_place(folder) as place:
         region: Region
         line: Any = SimpleNamespace(client=lambda: SimpleNamespace(assign=region.assign))
@@ -159,7 +170,10 @@ async def a_region(folder: Path) -> AsyncIterator[Region]:
             await session.flush()
             session.add(a_bot("anna", node=A, model="gpt-5.4-nano"))
         await region.assign("anna", Assignment(tenant="a-1", node=A, lease_seconds=int(LEASE.total_seconds())))
-        async with nodes[A].kept(), nodes[B].kept():
+        async with AsyncExitStack() as stack:
+            for name, world in nodes.items():
+                region.kept[name] = await stack.enter_async_context(AsyncExitStack())
+                await region.kept[name].enter_async_context(world.kept())
             for world in nodes.values():
                 world.may_run(IMAGE)
             await region.ticks(8)  # long enough for control to call a silent node lost
@@ -177,7 +191,7 @@ NOTHING, ALL = frozenset[str](), frozenset({A})
 async def test_the_bot_of_a_lost_node_moves_and_never_runs_twice(tmp_path: Path, mute: frozenset[str]) -> None:
     async with a_region(tmp_path) as region:
         region.deaf, region.mute = {A}, set(mute)
-        await region.ticks(int((moving.LOST_AFTER + LEASE + moving.MARGIN).total_seconds() / TICK) + 5)
+        await region.ticks(PATIENCE)
         assert region.alive() == [B]
         assert await region.node_of() == B
         assert await region.moves() == []
@@ -185,6 +199,42 @@ async def test_the_bot_of_a_lost_node_moves_and_never_runs_twice(tmp_path: Path,
         await region.ticks(3)
         assert region.alive() == [B], "who comes back does not take it back"
         assert region.most == 1
+
+
+async def test_a_node_that_is_killed_for_good_leaves_a_container_that_can_do_nothing(tmp_path: Path) -> None:
+    async with a_region(tmp_path) as region:
+        await region.kill(A)
+        await region.ticks(PATIENCE)
+        assert region.nodes[A].machine.containers, "nobody was left to end it, and this machine's fakes have no mate"
+        assert (region.alive(), await region.node_of(), region.most) == ([B], B, 1)
+
+
+@pytest.mark.parametrize("defect", ["node says nothing", "a door is open until somebody closes it"])
+async def test_without_the_doors_lease_a_killed_nodes_bot_runs_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: str
+) -> None:
+    """The weakened builds."""
+    if defect == "node says nothing":
+        monkeypatch.setattr(Leases, "door", lambda _self, _bot, _now: None)
+        monkeypatch.setattr(Leases, "doors", lambda _self: {})
+    else:
+        monkeypatch.setattr(World, "open_door", lambda _self: True)
+    async with a_region(tmp_path) as region:
+        await region.kill(A)
+        await region.ticks(PATIENCE)
+        assert region.most == 2
+
+
+async def test_a_node_that_dies_before_the_vault_has_spoken_leaves_no_door_open(tmp_path: Path) -> None:
+    """Nothing is known of the lease yet, or what was known is lost: the door does not stay open for it."""
+    async with a_region(tmp_path) as region:
+        world, region.mute = region.nodes[A], {A}
+        for finite, until in ((True, region.clock.seconds + UNTOLD_SECONDS), (False, None)):  # the latter is weakened
+            world.keeper.leases.forget("anna")
+            world.keeper.leases.finite = finite
+            world.gateway.restart(str(finite))
+            await region.tick(0)
+            assert world.gateway.until["anna"] == until
 
 
 async def test_a_move_before_the_leases_end_runs_it_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

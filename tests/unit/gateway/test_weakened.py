@@ -44,6 +44,7 @@ PAIRS = {
     Refusal.TLS_TOO_OLD: ("test_tunnel.py", "test_weakened_server_rule_would_let_12_through"),
     Refusal.TOO_MANY: ("test_weakened.py", "test_too_many_tunnels"),
     Refusal.DRAINING: ("test_weakened.py", "test_draining"),
+    Refusal.LEASE_ENDED: ("test_lease.py", "test_at_the_end_of_its_lease_a_door_is_cut_and_closed"),
     Refusal.NOBODY_WAITS: ("test_ingress.py", "test_caller_waits_a_moment_for_the_mate"),
 }
 

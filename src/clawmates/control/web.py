@@ -38,10 +38,8 @@ def build_web(context: Context, rooms: Iterable[APIRouter]) -> FastAPI:
     # No schema and no page of FastAPI's own; both would load scripts from elsewhere.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.context = context
-    for room in rooms:
-        app.include_router(room)
-    app.include_router(static.room)
-    app.include_router(language.room)
+    for room in (*rooms, static.room, language.room):
+        app.router.routes.extend(room.routes)  # not included: that costs a search of its own at every request
     app.add_api_route("/", home, methods=["GET"])
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)

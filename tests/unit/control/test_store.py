@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,18 @@ import aiosqlite
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, select, text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError, StatementError
 from tests.support.control import NOON, Place, a_place
 
 from clawmates.base.paths import State
 from clawmates.base.settings import Control
 from clawmates.control.accounts.tables import Account
-from clawmates.control.store.database import DatabaseError, open_database
+from clawmates.control.store.base import Moment
+from clawmates.control.store.database import FILE, DatabaseError, open_database
+from clawmates.control.store.look import Question, rows
 from clawmates.control.store.migrate import SchemaError, migrate
+from clawmates.control.store.sqlite_look import SqliteLooks
 from clawmates.control.store.tables import METADATA
 
 
@@ -137,3 +141,39 @@ async def test_a_statement_and_its_rows_are_one_trip_to_the_thread(
         async with place.database.reading() as session:
             await session.scalars(select(Account))
         assert len(trips) == 2  # with its BEGIN; and COMMIT
+
+
+async def test_a_look_sees_one_moment_and_changes_nothing(tmp_path: Path) -> None:
+    mine = rows(Account, lambda wanted: wanted.where(Account.created_at <= bindparam("now", type_=Moment)))
+    async with a_place(tmp_path) as place:
+        async with place.database.writing() as session:
+            session.add(account())
+        async with place.database.look() as look:
+            (found,) = await look.all(mine, now=NOON)
+            assert (found.id, found.created_at, found.pseudonym_key) == ("a-1", NOON, b"k" * 32)
+            found.email = "eve@example.org"
+            async with place.database.writing() as session:
+                session.add(account(id="a-2", email="b@example.org"))
+            assert await look.all(mine, now=NOON - timedelta(seconds=1)) == []
+        async with place.database.look() as look:
+            assert sorted(one.email for one in await look.all(mine, now=NOON)) == ["ada@example.org", "b@example.org"]
+
+
+@pytest.mark.sqlite_alone
+async def test_a_look_at_sqlite_makes_no_trip_cannot_write_and_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = rows(Account, lambda wanted: wanted)
+    async with a_place(tmp_path) as place:
+        monkeypatch.setattr(aiosqlite.Connection, "_execute", None)
+        async with place.database.look() as look:
+            assert await look.all(every) == []
+        monkeypatch.undo()
+        with pytest.raises(SQLAlchemyError) as failed:
+            async with place.database.look() as look:
+                await look.all(Question(select(text("secret FROM nowhere")), str))
+        assert "secret" not in str(failed.value)
+        inside = SqliteLooks(State(tmp_path).control / FILE, place.database.engine.dialect, 1).take()
+        with pytest.raises(sqlite3.OperationalError):
+            inside.execute("DELETE FROM accounts")
+        inside.close()

@@ -10,14 +10,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete
+from sqlalchemy import bindparam, delete
 
 from clawmates.control.accounts import links, people
 from clawmates.control.accounts.tables import Account, EmailChange
 from clawmates.control.errors import LinkSpent
+from clawmates.control.store.look import first, rows
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
+
+    from clawmates.control.store.look import Look
 
 LIFE = timedelta(hours=1)
 
@@ -44,6 +47,20 @@ async def begin(database: AsyncSession, account_id: str, email: str, now: dateti
 async def cancel(database: AsyncSession, account_id: str) -> None:
     """Wants none."""
     await database.execute(delete(EmailChange).where(EmailChange.account_id == account_id))
+
+
+_SEEN = rows(
+    EmailChange,
+    lambda wanted: wanted.where(
+        EmailChange.account_id == bindparam("account"),
+        EmailChange.ends_at > bindparam("now", type_=EmailChange.ends_at.type),
+    ),
+)
+
+
+async def seen(look: Look, account_id: str, now: datetime) -> EmailChange | None:
+    """What waits to be confirmed, to look at."""
+    return await first(look, _SEEN, account=account_id, now=now)
 
 
 async def open_change(database: AsyncSession, account_id: str, now: datetime) -> EmailChange | None:

@@ -8,4 +8,4 @@ from clawmates.control.accounts import calls, entry, settings
 
 router = APIRouter()
 for _part in (entry, calls, settings):
-    router.include_router(_part.router)
+    router.routes.extend(_part.router.routes)  # FastAPI would look into each part anew at every request

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from webauthn import (
     base64url_to_bytes,
     generate_authentication_options,
@@ -29,6 +29,7 @@ from webauthn.helpers.structs import (
 from clawmates.control.accounts.tables import Challenge, Passkey
 from clawmates.control.audit.chain import note
 from clawmates.control.errors import PasskeyRefused, TooMany
+from clawmates.control.store.look import rows
 from clawmates.wire.deeds import Deed, Plain
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from clawmates.control.accounts.person import Person
     from clawmates.control.context import Context
+    from clawmates.control.store.look import Look
 
 LIFE = timedelta(minutes=5)
 MOST = 20
@@ -60,13 +62,20 @@ def name_of(text: str) -> str:
     return name if len(name) <= MOST_NAME and name.isprintable() else ""
 
 
+_OF_ACCOUNT = rows(
+    Passkey,
+    lambda wanted: wanted.where(Passkey.account_id == bindparam("account")).order_by(Passkey.created_at, Passkey.id),
+)
+
+
+async def seen(look: Look, account_id: str) -> list[Passkey]:
+    """The oldest first, to look at."""
+    return await look.all(_OF_ACCOUNT, account=account_id)
+
+
 async def of_account(database: AsyncSession, account_id: str) -> Sequence[Passkey]:
-    """The oldest first."""
-    return (
-        await database.scalars(
-            select(Passkey).where(Passkey.account_id == account_id).order_by(Passkey.created_at, Passkey.id)
-        )
-    ).all()
+    """All, in no order."""
+    return (await database.scalars(select(Passkey).where(Passkey.account_id == account_id))).all()
 
 
 async def adding(context: Context, account_id: str, email: str) -> str:

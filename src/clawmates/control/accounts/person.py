@@ -50,20 +50,19 @@ async def visitor(request: Request, background: BackgroundTasks) -> Person | Non
     now = context.clock.now()
     person = None
     if token:
-        async with context.database.reading() as database:
-            found = await sessions.find(database, token, now)
+        async with context.database.look() as look:
+            found = await sessions.find(look, token, now)
         if found is not None:
-            session, account = found
             person = Person(
-                account_id=account.id,
-                email=account.email,
-                language=account.language,
-                proved_at=session.proved_at,
-                session=session.proof,
-                subject=pseudonym(account.id, account.pseudonym_key),
+                account_id=found.account_id,
+                email=found.email,
+                language=found.language,
+                proved_at=found.proved_at,
+                session=found.proof,
+                subject=pseudonym(found.account_id, found.pseudonym_key),
             )
-            if session.seen_at <= now - sessions.SEEN_EVERY:
-                background.add_task(_see, context, session.proof, now)
+            if found.seen_at <= now - sessions.SEEN_EVERY:
+                background.add_task(_see, context, found.proof, now)
     request.state.person = person
     return person
 

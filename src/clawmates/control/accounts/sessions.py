@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import and_, bindparam, delete, select, update
 
 from clawmates.control.accounts.tables import Account, Session
+from clawmates.control.store.look import Question, first, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sqlalchemy.ext.asyncio import AsyncSession
     from starlette.responses import Response
+
+    from clawmates.control.store.look import Look
 
 COOKIE = "__Host-session"
 """A browser takes a cookie of such a name only from its own host, with Secure and for every path (RFC 6265bis)."""
@@ -51,23 +55,42 @@ async def start(
     return token
 
 
-async def find(database: AsyncSession, token: str, now: datetime) -> tuple[Session, Account] | None:
+@dataclass(frozen=True, slots=True)
+class Living:
+    """A session and whose it is, as every request asks for it."""
+
+    proof: str
+    proved_at: datetime
+    seen_at: datetime
+    account_id: str
+    email: str
+    language: str
+    pseudonym_key: bytes = field(repr=False)
+
+
+_ALIVE = and_(
+    Session.ends_at > bindparam("now", type_=Session.ends_at.type),
+    Session.seen_at > bindparam("idle", type_=Session.seen_at.type),
+)
+"""Neither at its end nor idle for too long."""
+_LIVING = Question(
+    select(Session.proof, Session.proved_at, Session.seen_at)
+    .add_columns(Account.id, Account.email, Account.language, Account.pseudonym_key)
+    .join(Account, Account.id == Session.account_id)
+    .where(Session.proof == bindparam("proof"), _ALIVE),
+    Living,
+)
+_OF_ACCOUNT = rows(
+    Session,
+    lambda wanted: wanted.where(Session.account_id == bindparam("account"), _ALIVE).order_by(Session.seen_at.desc()),
+)
+
+
+async def find(look: Look, token: str, now: datetime) -> Living | None:
     """The living session of a cookie, and whose it is."""
     if not _TOKEN.fullmatch(token):
         return None
-    row = (
-        await database.execute(
-            select(Session, Account)
-            .join(Account, Account.id == Session.account_id)
-            .where(Session.proof == proof_of(token), alive(now))
-        )
-    ).one_or_none()
-    return (row[0], row[1]) if row is not None else None
-
-
-def alive(now: datetime) -> ColumnElement[bool]:
-    """Neither at its end nor idle for too long."""
-    return and_(Session.ends_at > now, Session.seen_at > now - IDLE)
+    return await first(look, _LIVING, proof=proof_of(token), now=now, idle=now - IDLE)
 
 
 async def see(database: AsyncSession, proof: str, now: datetime) -> None:
@@ -82,10 +105,9 @@ async def prove(database: AsyncSession, proof: str, now: datetime) -> None:
     await database.execute(update(Session).where(Session.proof == proof).values(proved_at=now, seen_at=now))
 
 
-async def of_account(database: AsyncSession, account_id: str, now: datetime) -> Sequence[Session]:
+async def of_account(look: Look, account_id: str, now: datetime) -> list[Session]:
     """Where a person is signed in, the last used first."""
-    wanted = select(Session).where(Session.account_id == account_id, alive(now)).order_by(Session.seen_at.desc())
-    return (await database.scalars(wanted)).all()
+    return await look.all(_OF_ACCOUNT, account=account_id, now=now, idle=now - IDLE)
 
 
 async def end(database: AsyncSession, account_id: str, proof: str) -> bool:

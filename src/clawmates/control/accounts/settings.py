@@ -132,10 +132,10 @@ async def cancel_email(_form: Form, person: SignedIn, database: Writing) -> Resp
 async def _page(request: Request, person: Person, *, status: int = 200, email: str = "", error: str = "") -> Response:
     context = context_of(request)
     now = context.clock.now()
-    async with context.database.reading() as database:
-        signed_in = await sessions.of_account(database, person.account_id, now)
-        keys = await passkeys.of_account(database, person.account_id)
-        change = await changes.open_change(database, person.account_id, now)
+    async with context.database.look() as look:
+        signed_in = await sessions.of_account(look, person.account_id, now)
+        keys = await passkeys.seen(look, person.account_id)
+        change = await changes.seen(look, person.account_id, now)
     return page(
         request,
         "accounts/account.html",

@@ -12,20 +12,23 @@ WIDTH, HEIGHT, STEP, BAR = 720, 96, 8, 6
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """One day; numbers are units of the picture."""
+class Chart:
+    """``path`` is what an SVG's ``path`` element draws (SVG 2, section 9.3), in a picture of that size."""
 
-    x: int
-    y: float
-    height: float
+    width: int
+    height: int
+    path: str
 
 
-def bars(counts: Sequence[int]) -> list[Bar]:
-    """A bar a day, the tallest as tall as the picture; a day with any message is seen. No bar for a day without."""
+def chart(counts: Sequence[int]) -> Chart:
+    """A bar a day, the tallest as tall as the picture; a day with any message is seen. No bar for a day without.
+
+    One path, not one element a day: a page has ninety of them.
+    """
     tallest = max(counts, default=0)
-    found = []
+    path = ""
     for number, count in enumerate(counts):
         if count:
             height = round(max(2.0, HEIGHT * count / tallest), 1)
-            found.append(Bar(number * STEP, round(HEIGHT - height, 1), height))
-    return found
+            path += f"M{number * STEP} {HEIGHT}v-{height:g}h{BAR}v{height:g}z"
+    return Chart(WIDTH, HEIGHT, path)

@@ -17,7 +17,7 @@ from clawmates.control.bots.forms import Errors, Manner, read_manner, read_wish
 from clawmates.control.bots.offers import offers
 from clawmates.control.bots.tables import Bot
 from clawmates.control.errors import NotFound, TooMany, Unavailable
-from clawmates.control.frame import Form, Reading, Writing, context_of
+from clawmates.control.frame import Form, Writing, context_of
 from clawmates.control.pages.render import page
 from clawmates.wire.audit import OfBot
 from clawmates.wire.deeds import Deed
@@ -26,8 +26,6 @@ from clawmates.wire.names import ChannelKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from sqlalchemy.ext.asyncio import AsyncSession
 
     from clawmates.wire.release import Release
 
@@ -44,16 +42,18 @@ def release_of(request: Request) -> Release:
 
 
 @room.get("/bots")
-async def show_all(request: Request, person: SignedIn, session: Reading) -> Response:
+async def show_all(request: Request, person: SignedIn) -> Response:
     """A person's bots."""
-    found = await queries.all_of(session, person, context_of(request).clock.now())
+    context = context_of(request)
+    async with context.database.look() as look:
+        found = await queries.all_of(look, person, context.clock.now())
     return page(request, "bots/list.html", bots=found)
 
 
 @room.get("/bots/new")
-async def ask(request: Request, _person: SignedIn, session: Reading) -> Response:
+async def ask(request: Request, _person: SignedIn) -> Response:
     """The first step: what it is called and who answers."""
-    return await _ask(request, session, {}, Errors())
+    return _ask(request, await _regions(request), {}, Errors())
 
 
 @room.post("/bots/new")
@@ -61,11 +61,11 @@ async def make(request: Request, person: Proved, session: Writing, form: Form) -
     """Makes the draft: its id is there before anything is sealed to it."""
     context, release = context_of(request), release_of(request)
     now = context.clock.now()
-    where = await queries.regions(session, context.settings.platform.region)
+    where = await _regions(request)
     wish = read_wish(form, release, where, now.date())
     if isinstance(wish, Errors):
-        return await _ask(request, session, form, wish)
-    if len(await queries.all_of(session, person, now)) >= MOST_BOTS:
+        return _ask(request, where, form, wish)
+    if await queries.count_of(session, person) >= MOST_BOTS:
         raise TooMany
     provider = release.provider(wish.provider)
     bot = Bot(
@@ -91,16 +91,17 @@ async def make(request: Request, person: Proved, session: Writing, form: Form) -
 
 
 @room.get("/bots/{bot}/setup")
-async def ask_manner(request: Request, bot: str, person: SignedIn, session: Reading) -> Response:
+async def ask_manner(request: Request, bot: str, person: SignedIn) -> Response:
     """The second step: which model, and who may talk to it."""
-    found = await _draft(session, person, bot)
+    async with context_of(request).database.look() as look:
+        found = _draft(await queries.seen(look, person, bot))
     return manner_page(request, "bots/setup.html", found, manner_fields(found), Errors())
 
 
 @room.post("/bots/{bot}/setup")
 async def take_manner(request: Request, bot: str, person: Proved, session: Writing, form: Form) -> Response:
     """Into the draft; then the secrets."""
-    found = await _draft(session, person, bot)
+    found = _draft(await queries.own(session, person, bot))
     queries.check_version(found, form)
     manner = read_manner({"name": found.name, **form}, release_of(request), found.provider)
     if isinstance(manner, Errors):
@@ -148,9 +149,14 @@ def manner_page(request: Request, template: str, bot: Bot, form: Mapping[str, st
     )
 
 
-async def _ask(request: Request, session: AsyncSession, form: Mapping[str, str], errors: Errors) -> Response:
+async def _regions(request: Request) -> tuple[str, ...]:
     context = context_of(request)
-    today = context.clock.now().date()
+    async with context.database.look() as look:
+        return await queries.regions(look, context.settings.platform.region)
+
+
+def _ask(request: Request, regions: tuple[str, ...], form: Mapping[str, str], errors: Errors) -> Response:
+    today = context_of(request).clock.now().date()
     return page(
         request,
         "bots/new.html",
@@ -158,12 +164,11 @@ async def _ask(request: Request, session: AsyncSession, form: Mapping[str, str],
         form={"name": "", "provider": "", "region": ""} | dict(form),
         errors=defaultdict(str, errors.found),
         offers=offers(release_of(request), today),
-        regions=await queries.regions(session, context.settings.platform.region),
+        regions=regions,
     )
 
 
-async def _draft(session: AsyncSession, person: SignedIn, bot: str) -> Bot:
-    found = await queries.own(session, person, bot)
-    if found.stage != DRAFT:
+def _draft(bot: Bot) -> Bot:
+    if bot.stage != DRAFT:
         raise NotFound
-    return found
+    return bot

@@ -70,10 +70,10 @@ async def _events(context: Context, person: Person, bot: str, texts: Words, firs
 async def snapshot(context: Context, person: Person, bot: str, texts: Words) -> str:
     """What the page shows, in the reader's words; raises :class:`NotFound`."""
     now = context.clock.now()
-    async with context.database.reading() as session:
-        found = await queries.own(session, person, bot)
-        known = await queries.known(session, found, now)
-        counted = await queries.counts(session, found.id, now.date())
+    async with context.database.look() as look:
+        found = await queries.seen(look, person, bot)
+        known = await queries.known(look, found, now)
+        counted = await queries.counts(look, found.id, now.date())
     return json.dumps(
         {
             "kind": known.standing.kind,

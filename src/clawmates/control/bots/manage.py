@@ -12,7 +12,7 @@ from clawmates.base.shape import decode_json
 from clawmates.control.accounts.person import Person, Proved, SignedIn  # noqa: TC001 - FastAPI reads it
 from clawmates.control.audit.chain import note
 from clawmates.control.bots import errands, pairing, queries
-from clawmates.control.bots.chart import HEIGHT, WIDTH, bars
+from clawmates.control.bots.chart import chart
 from clawmates.control.bots.errands import ACTIVE, DELETING, DRAFT
 from clawmates.control.bots.forms import Errors, read_manner
 from clawmates.control.bots.launch import apply, manner_fields, manner_page, release_of
@@ -20,7 +20,7 @@ from clawmates.control.bots.offers import offer
 from clawmates.control.bots.standing import sentence
 from clawmates.control.bots.tables import Bot, BotReceipt
 from clawmates.control.errors import NotFound
-from clawmates.control.frame import Form, Reading, Writing, context_of
+from clawmates.control.frame import Form, Writing, context_of
 from clawmates.control.hub import account_topic, node_topic
 from clawmates.control.nodes.moving import abandon
 from clawmates.control.nodes.revisions import touch
@@ -40,16 +40,16 @@ room = APIRouter()
 
 
 @room.get("/bots/{bot}")
-async def show(request: Request, bot: str, person: SignedIn, session: Reading) -> Response:
+async def show(request: Request, bot: str, person: SignedIn) -> Response:
     """How it is; a bot that was deleted shows its receipt."""
     context = context_of(request)
     now = context.clock.now()
-    found = await session.get(Bot, bot)
-    if found is None:
-        return await _receipt(request, session, person, bot)
-    found = await queries.own(session, person, bot)
-    known = await queries.known(session, found, now)
-    counted = await queries.counts(session, found.id, now.date())
+    async with context.database.look() as look:
+        found = await queries.find(look, person, bot)
+        if found is None:
+            return _gone(request, await queries.receipt(look, person, bot))
+        known = await queries.known(look, found, now)
+        counted = await queries.counts(look, found.id, now.date())
     release = context.release()
     return page(
         request,
@@ -60,34 +60,30 @@ async def show(request: Request, bot: str, person: SignedIn, session: Reading) -
         why=sentence(words(language_of(request)), known.standing.why),
         refused=[item for item in known.items if item.trouble],
         counts=counted,
-        bars=bars(counted),
-        chart=(WIDTH, HEIGHT),
+        chart=chart(counted),
         offer=offer(release, found.provider, now.date()) if release is not None else None,
     )
 
 
-async def _receipt(request: Request, session: AsyncSession, person: Person, bot: str) -> Response:
-    kept = await session.get(BotReceipt, bot)
-    if kept is None or kept.account_id != person.account_id:
-        raise NotFound
+def _gone(request: Request, kept: BotReceipt) -> Response:
     signed = decode_json(SignedReceipt, kept.body.encode())
     return page(request, "bots/gone.html", receipt=signed.receipt, body=kept.body)
 
 
 @room.get("/bots/{bot}/receipt")
-async def take_receipt(bot: str, person: SignedIn, session: Reading) -> Response:
+async def take_receipt(request: Request, bot: str, person: SignedIn) -> Response:
     """The receipt as a file: `clawmates receipt verify` checks it."""
-    kept = await session.get(BotReceipt, bot)
-    if kept is None or kept.account_id != person.account_id:
-        raise NotFound
+    async with context_of(request).database.look() as look:
+        kept = await queries.receipt(look, person, bot)
     headers = {"Content-Disposition": f'attachment; filename="receipt-{kept.bot_id}.json"'}
     return Response(kept.body, media_type="application/json", headers=headers)
 
 
 @room.get("/bots/{bot}/edit")
-async def ask_edit(request: Request, bot: str, person: SignedIn, session: Reading) -> Response:
+async def ask_edit(request: Request, bot: str, person: SignedIn) -> Response:
     """What can be changed without a secret."""
-    found = await _living(session, person, bot)
+    async with context_of(request).database.look() as look:
+        found = _alive(await queries.seen(look, person, bot))
     return manner_page(request, "bots/edit.html", found, manner_fields(found), Errors())
 
 
@@ -153,17 +149,18 @@ async def pair(request: Request, bot: str, person: Proved, session: Writing, _fo
     found = await _living(session, person, bot)
     if found.access == Access.LIST.value:
         raise NotFound
-    known = await queries.known(session, found, context.clock.now())
-    shown = await pairing.issue(session, found.id, known.username, context.clock.now(), context.random)
+    username = await queries.username_of(session, found.id)
+    shown = await pairing.issue(session, found.id, username, context.clock.now(), context.random)
     await touch(session, found.node)
     _note(context, session, person, Deed.BOT_OPENED, found)
-    return page(request, "bots/pair.html", bot=found, shown=shown, username=known.username)
+    return page(request, "bots/pair.html", bot=found, shown=shown, username=username)
 
 
 @room.get("/bots/{bot}/delete")
-async def ask_delete(request: Request, bot: str, person: SignedIn, session: Reading) -> Response:
+async def ask_delete(request: Request, bot: str, person: SignedIn) -> Response:
     """What goes with it."""
-    found = await queries.own(session, person, bot)
+    async with context_of(request).database.look() as look:
+        found = await queries.seen(look, person, bot)
     return page(request, "bots/delete.html", bot=found)
 
 
@@ -188,10 +185,13 @@ async def delete(
 
 
 async def _living(session: AsyncSession, person: Person, bot: str) -> Bot:
-    found = await queries.own(session, person, bot)
-    if found.stage != ACTIVE:
+    return _alive(await queries.own(session, person, bot))
+
+
+def _alive(bot: Bot) -> Bot:
+    if bot.stage != ACTIVE:
         raise NotFound
-    return found
+    return bot
 
 
 def _note(context: Context, session: AsyncSession, person: Person, deed: Deed, bot: Bot) -> None:

@@ -7,22 +7,25 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, func, literal, select
 from sqlalchemy.orm.exc import StaleDataError
 
-from clawmates.control.bots.standing import Standing, standing
-from clawmates.control.bots.tables import Bot, BotDay, BotItem, BotState
+from clawmates.control.bots.standing import Said, Standing, standing
+from clawmates.control.bots.tables import Bot, BotDay, BotItem, BotReceipt, BotState
 from clawmates.control.errors import Changed, NotFound
 from clawmates.control.nodes.revisions import touch
 from clawmates.control.nodes.tables import Node
-from clawmates.control.outbox.worker import waiting
+from clawmates.control.outbox.tables import Errand
+from clawmates.control.store.look import Question, first, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from clawmates.control.accounts.person import Person
+    from clawmates.control.store.look import Look
 
 DAYS = 90
 
@@ -33,13 +36,74 @@ class Known:
 
     bot: Bot
     items: tuple[BotItem, ...]
-    said: BotState | None
+    said: Said | None
     standing: Standing
 
     @property
     def username(self) -> str:
         """Its own name at the messenger, once its container has found it out."""
         return self.said.username if self.said is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """Questions about bots: their rows, their items, what their nodes said, and their errands."""
+
+    bots: Question[Bot]
+    items: Question[BotItem]
+    said: Question[tuple[str, Said]]
+    errands: Question[tuple[str, str]]
+    """(bot, the code that it has met)."""
+
+    @classmethod
+    def those(cls, mine: ColumnElement[bool]) -> _About:
+        """About all bots for which ``mine`` holds."""
+        said = (
+            # A node says how a bot is when that has changed. That it is there at all it says every few seconds.
+            select(BotState.bot_id, BotState.node, BotState.state, BotState.code, BotState.username)
+            .add_columns(func.coalesce(Node.seen_at, BotState.reported_at, type_=BotState.reported_at.type))
+            .join(Bot, Bot.id == BotState.bot_id)
+            .outerjoin(Node, Node.name == BotState.node)
+            .where(mine)
+        )
+        errands = (
+            select(Bot.id, Errand.trouble).join(Errand, Errand.lane == literal("bot/").concat(Bot.id)).where(mine)
+        ).order_by(Errand.number)
+        return cls(
+            rows(Bot, lambda wanted: wanted.where(mine).order_by(Bot.created_at, Bot.id)),
+            rows(BotItem, lambda wanted: wanted.join(Bot, Bot.id == BotItem.bot_id).where(mine).order_by(BotItem.name)),
+            Question(said, lambda bot, *rest: (bot, Said(*rest))),
+            Question(errands, lambda bot, code: (bot, code)),
+        )
+
+
+_MINE = Bot.account_id == bindparam("account")
+_ALL = _About.those(_MINE)
+_ONE = _About.those(_MINE & (Bot.id == bindparam("bot")))
+_RECEIPT = rows(
+    BotReceipt,
+    lambda wanted: wanted.where(BotReceipt.account_id == bindparam("account"), BotReceipt.bot_id == bindparam("bot")),
+)
+_COUNTS = Question(
+    select(BotDay.day, BotDay.messages).where(
+        BotDay.bot_id == bindparam("bot"), BotDay.day >= bindparam("first", type_=BotDay.day.type)
+    ),
+    lambda day, messages: (day, messages),
+)
+_REGIONS = Question(select(Node.region).distinct().order_by(Node.region), str)
+
+
+async def find(look: Look, person: Person, bot: str) -> Bot | None:
+    """A bot of this person's, to look at."""
+    return await first(look, _ONE.bots, account=person.account_id, bot=bot)
+
+
+async def seen(look: Look, person: Person, bot: str) -> Bot:
+    """The same; raises :class:`NotFound`."""
+    found = await find(look, person, bot)
+    if found is None:
+        raise NotFound
+    return found
 
 
 async def own(session: AsyncSession, person: Person, bot: str) -> Bot:
@@ -50,47 +114,62 @@ async def own(session: AsyncSession, person: Person, bot: str) -> Bot:
     return found
 
 
-async def known(session: AsyncSession, bot: Bot, now: datetime) -> Known:
+async def known(look: Look, bot: Bot, now: datetime) -> Known:
     """What is known of it."""
-    (found,) = await known_of(session, [bot], now)
+    (found,) = await _known(look, _ONE, [bot], {"account": bot.account_id, "bot": bot.id}, now)
     return found
 
 
-async def known_of(session: AsyncSession, bots: Sequence[Bot], now: datetime) -> list[Known]:
-    """What is known of each: three statements, however many there are."""
-    ids = [bot.id for bot in bots]
+async def all_of(look: Look, person: Person, now: datetime) -> list[Known]:
+    """A person's bots, the oldest first: four questions, however many there are."""
+    whose = {"account": person.account_id}
+    return await _known(look, _ALL, await look.all(_ALL.bots, **whose), whose, now)
+
+
+async def _known(look: Look, about: _About, bots: list[Bot], which: dict[str, str], now: datetime) -> list[Known]:
     items: dict[str, list[BotItem]] = defaultdict(list)
-    for item in await session.scalars(select(BotItem).where(BotItem.bot_id.in_(ids)).order_by(BotItem.name)):
+    for item in await look.all(about.items, **which):
         items[item.bot_id].append(item)
-    said = {one.bot_id: one for one in await session.scalars(select(BotState).where(BotState.bot_id.in_(ids)))}
-    left = await waiting(session, [f"bot/{bot}" for bot in ids])
-    return [
-        _known(bot, tuple(items[bot.id]), said.get(bot.id), left.get(f"bot/{bot.id}", (0, "")), now) for bot in bots
-    ]
+    said = dict(await look.all(about.said, **which))
+    left: dict[str, list[str]] = defaultdict(list)
+    for bot, code in await look.all(about.errands, **which):
+        left[bot].append(code)
+    found = []
+    for one in bots:
+        kept, word, codes = tuple(items[one.id]), said.get(one.id), left[one.id]
+        waiting = len(codes), codes[0] if codes else ""
+        found.append(Known(one, kept, word, standing(one, kept, word, waiting, now)))
+    return found
 
 
-def _known(bot: Bot, items: tuple[BotItem, ...], said: BotState | None, left: tuple[int, str], now: datetime) -> Known:
-    return Known(bot, items, said, standing(bot, items, said, left, now))
+async def count_of(session: AsyncSession, person: Person) -> int:
+    """How many bots a person has."""
+    return await session.scalar(select(func.count()).where(Bot.account_id == person.account_id)) or 0
 
 
-async def all_of(session: AsyncSession, person: Person, now: datetime) -> list[Known]:
-    """A person's bots, the oldest first."""
-    mine = select(Bot).filter_by(account_id=person.account_id).order_by(Bot.created_at, Bot.id)
-    return await known_of(session, (await session.scalars(mine)).all(), now)
+async def username_of(session: AsyncSession, bot: str) -> str:
+    """The bot's own name at the messenger, or empty."""
+    return await session.scalar(select(BotState.username).where(BotState.bot_id == bot)) or ""
 
 
-async def counts(session: AsyncSession, bot: str, today: date) -> list[int]:
+async def receipt(look: Look, person: Person, bot: str) -> BotReceipt:
+    """What the vault signed when this person's bot was destroyed; raises :class:`NotFound`."""
+    found = await first(look, _RECEIPT, account=person.account_id, bot=bot)
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def counts(look: Look, bot: str, today: date) -> list[int]:
     """Messages of each of the last 90 days, today's last."""
-    first = today - timedelta(days=DAYS - 1)
-    rows = await session.execute(select(BotDay.day, BotDay.messages).where(BotDay.bot_id == bot, BotDay.day >= first))
-    found = {row.day: row.messages for row in rows}
-    return [found.get(first + timedelta(days=number), 0) for number in range(DAYS)]
+    first_day = today - timedelta(days=DAYS - 1)
+    found = dict(await look.all(_COUNTS, bot=bot, first=first_day))
+    return [found.get(first_day + timedelta(days=number), 0) for number in range(DAYS)]
 
 
-async def regions(session: AsyncSession, here: str) -> tuple[str, ...]:
+async def regions(look: Look, here: str) -> tuple[str, ...]:
     """Where bots can run: the regions of the nodes there are, or the platform's own while there is none."""
-    found = await session.scalars(select(Node.region).distinct().order_by(Node.region))
-    return tuple(found) or (here,)
+    return tuple(await look.all(_REGIONS)) or (here,)
 
 
 def check_version(bot: Bot, form: Mapping[str, str]) -> None:

@@ -8,4 +8,4 @@ from clawmates.control.bots import launch, live, manage, secrets
 
 room = APIRouter()
 for _part in (launch, secrets, live, manage):  # /bots/new before /bots/{bot}
-    room.include_router(_part.room)
+    room.routes.extend(_part.room.routes)  # FastAPI would look into each part anew at every request

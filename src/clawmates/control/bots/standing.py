@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from clawmates.control.bots.errands import DELETING, DRAFT, NO_NODE
@@ -12,13 +12,12 @@ from clawmates.wire.status import BotState as State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
-    from clawmates.control.bots.tables import Bot, BotItem, BotState
+    from clawmates.control.bots.tables import Bot, BotItem
     from clawmates.control.texts.catalogue import Words
 
 SILENT_FOR = timedelta(minutes=3)
-"""A node that runs bots says something more often than that."""
+"""A node that is there says so every few seconds."""
 KINDS = {
     State.STARTING: "busy",
     State.LIVE: "live",
@@ -27,6 +26,17 @@ KINDS = {
     State.REFUSED: "bad",
     State.PAUSED: "paused",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a node said last of a bot, and when that node was last heard of."""
+
+    node: str
+    state: str
+    code: str
+    username: str
+    heard_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,7 @@ class Standing:
 
 
 def standing(  # noqa: PLR0911 - one line a stage of life
-    bot: Bot, items: Sequence[BotItem], said: BotState | None, waiting: tuple[int, str], now: datetime
+    bot: Bot, items: Sequence[BotItem], said: Said | None, waiting: tuple[int, str], now: datetime
 ) -> Standing:
     """``waiting``: how many errands of the bot are left, and the code that the first has met."""
     if bot.stage == DELETING:
@@ -55,7 +65,7 @@ def standing(  # noqa: PLR0911 - one line a stage of life
         return Standing("paused", "bots.state.paused")
     if said is None or said.node != bot.node:
         return Standing("busy", "bots.state.starting", _trouble(waiting[1]))
-    if now - said.reported_at > SILENT_FOR:
+    if now - said.heard_at > SILENT_FOR:
         return Standing("bad", "bots.state.silent", "bots.why.silent")
     state = State(said.state)
     if state is State.PAUSED:  # it was, and is being started
@@ -70,7 +80,7 @@ def sentence(texts: Words, key: str) -> str:
     return texts("bots.refusal.other") if key.startswith("bots.refusal.") else ""
 
 
-def _tells(state: State, said: BotState) -> bool:
+def _tells(state: State, said: Said) -> bool:
     return bool(said.code) and said.code != state.value and state is not State.LIVE
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Select
-    from sqlalchemy.ext.asyncio import AsyncSession
 
 
 DO_SECONDS = 20.0
@@ -130,13 +129,3 @@ def _due(now: datetime, lane: str) -> Select[Errand]:
     first = ~exists().where(earlier.lane == Errand.lane, earlier.number < Errand.number)
     wanted = select(Errand).where(Errand.due_at <= now, first)
     return wanted.where(Errand.lane == lane) if lane else wanted
-
-
-async def waiting(session: AsyncSession, lanes: Iterable[str]) -> dict[str, tuple[int, str]]:
-    """By lane: how many errands wait, and the code that the first has met, or empty. Idle lanes are not there."""
-    wanted = select(Errand.lane, Errand.trouble).where(Errand.lane.in_(tuple(lanes))).order_by(Errand.number)
-    found: dict[str, tuple[int, str]] = {}
-    for lane, trouble in await session.execute(wanted):
-        count, first = found.get(lane, (0, trouble))
-        found[lane] = (count + 1, first)
-    return found

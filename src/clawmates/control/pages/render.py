@@ -29,6 +29,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,  # templates change with the software, and nobody looks at files for every page
     )
     environment.globals.update({"asset": asset, "languages": NAMES})
     return environment

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from tests.support.control import database_bytes, signed_in
+from tests.support.control import NOON, database_bytes, signed_in
 from tests.support.launching import KEY, PROMPT, SECRETS, TOKEN, Bench, a_bench, about, draft, launch, press, sealed
 from tests.support.vault import refusal, running
 
@@ -17,6 +17,7 @@ from clawmates.control.bots.tables import Bot, BotItem, BotPairing, BotState
 from clawmates.control.nodes.desired import desired_of
 from clawmates.control.nodes.tables import Node
 from clawmates.control.outbox.tables import Errand
+from clawmates.control.store.look import Look, rows
 from clawmates.wire import pairing as codes
 from clawmates.wire.desired import DesiredState
 from clawmates.wire.documents import SealedDocument
@@ -211,13 +212,20 @@ async def test_a_build_that_does_not_ask_whose_bot_it_is_is_found_out(
     async def anybodys(session: AsyncSession, _person: object, bot: str) -> Bot:
         return await session.get_one(Bot, bot)
 
+    async def seen_by_anybody(look: Look, _person: object, bot: str) -> Bot:
+        (found,) = await look.all(rows(Bot, lambda wanted: wanted.where(Bot.id == bot)))
+        return found
+
     async with a_bench(tmp_path) as bench, bench.place.browser() as browser, bench.place.browser() as other:
         await signed_in(bench.place, browser)
         await signed_in(bench.place, other, "bob@example.org")
         bot = await draft(browser)
         assert (await other.get(f"/bots/{bot}/delete")).status_code == 404
-        monkeypatch.setattr(queries, "own", anybodys)
+        assert (await other.post(f"/bots/{bot}/delete", data={"version": "1"})).status_code == 404
+        monkeypatch.setattr(queries, "seen", seen_by_anybody)
         assert (await other.get(f"/bots/{bot}/delete")).status_code == 200
+        monkeypatch.setattr(queries, "own", anybodys)
+        assert (await other.post(f"/bots/{bot}/delete", data={"version": "1"})).status_code == 303
 
 
 async def test_a_document_comes_back_for_the_one_key_that_asked(tmp_path: Path) -> None:
@@ -306,3 +314,19 @@ async def test_the_page_says_why_it_is_not_live(tmp_path: Path) -> None:
         assert "Telegram hat das Bot-Token abgelehnt" in german.text
         bench.place.clock.forward(minutes=4)
         assert "No word from its host" in (await browser.get(f"/bots/{bot}")).text
+
+
+async def test_a_bot_of_which_there_is_no_news_is_live_as_long_as_its_node_speaks(tmp_path: Path) -> None:
+    async with a_bench(tmp_path) as bench, bench.place.browser() as browser:
+        await signed_in(bench.place, browser)
+        bot = await draft(browser)
+        await launch(browser, bot)
+        await bench.worker.round()
+        async with bench.place.database.writing() as session:
+            said = {"state": "live", "code": "", "username": "", "since": NOON, "reported_at": NOON}
+            session.add(BotState(bot_id=bot, node="node-1", **said))
+        bench.place.clock.forward(minutes=4)
+        assert "No word from its host" in (await browser.get(f"/bots/{bot}")).text
+        async with bench.place.database.writing() as session:
+            (await session.get_one(Node, "node-1")).seen_at = bench.place.clock.now()
+        assert "No word from its host" not in (await browser.get(f"/bots/{bot}")).text

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from tests.support import catalogue
 from tests.support.control import NOON, a_bot
 
 from clawmates.base.secret import Secret
-from clawmates.control.bots.chart import HEIGHT, bars
+from clawmates.control.bots.chart import HEIGHT, chart
 from clawmates.control.bots.errands import NO_NODE, PASSES
 from clawmates.control.bots.forms import Errors, read_manner, read_wish
 from clawmates.control.bots.offers import hosts, is_verified, offers
 from clawmates.control.bots.pairing import Shown
-from clawmates.control.bots.standing import KINDS, sentence, standing
-from clawmates.control.bots.tables import BotItem, BotState
+from clawmates.control.bots.standing import KINDS, Said, sentence, standing
+from clawmates.control.bots.tables import BotItem
 from clawmates.control.texts.catalogue import LANGUAGES, words
 from clawmates.wire.codes import Code, Trouble
 from clawmates.wire.desired import Access
@@ -50,9 +50,8 @@ def item(name: str = "channel-token", **fields: object) -> BotItem:
     return BotItem(**(known | fields))
 
 
-def said(state: str, code: str = "", **fields: object) -> BotState:
-    known: dict[str, object] = {"bot_id": "b-1", "node": "node-1", "state": state, "code": code, "username": ""}
-    return BotState(**(known | {"since": NOON, "reported_at": NOON} | fields))
+def said(state: str, code: str = "", node: str = "node-1", heard_at: datetime = NOON) -> Said:
+    return Said(node, state, code, "", heard_at)
 
 
 def test_how_a_bot_is_in_one_word() -> None:
@@ -73,7 +72,7 @@ def test_how_a_bot_is_in_one_word() -> None:
         (
             here,
             [item()],
-            said("live", reported_at=long_ago),
+            said("live", heard_at=long_ago),
             (0, ""),
             "bad",
             "silent",
@@ -134,10 +133,8 @@ def test_a_manner_fits_its_model() -> None:
 
 
 def test_bars_are_as_tall_as_their_days() -> None:
-    assert bars([0] * 90) == []
-    tall, short = bars([100, 0, 1])
-    assert (tall.height, tall.y, short.height) == (HEIGHT, 0, 2.0)
-    assert short.x > tall.x
+    assert chart([0] * 90).path == ""
+    assert chart([100, 0, 1]).path == f"M0 {HEIGHT}v-{HEIGHT}h6v{HEIGHT}zM16 {HEIGHT}v-2h6v2z"
 
 
 def test_a_code_is_drawn_without_a_style_and_printed_nowhere() -> None:

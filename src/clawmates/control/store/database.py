@@ -17,7 +17,7 @@ from clawmates.control.store.sqlite import Connection, Driver
 from clawmates.control.store.sqlite_look import SqliteLooks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable
 
     import sqlalchemy
 

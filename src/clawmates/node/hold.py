@@ -12,12 +12,12 @@ from clawmates.node.gate import Seen
 from clawmates.node.reconcile import Actual, Next
 from clawmates.node.spec import LABEL_BOT, LABEL_CHANNEL, LABEL_GENERATION, LABEL_SHAPE, LABEL_SLOT, SLOTS
 from clawmates.wire.codes import LASTING, PASSING, Code, Event, Trouble
+from clawmates.wire.desired import BotSpec
 from clawmates.wire.door import DoorSpec
 from clawmates.wire.names import BOT_ID, ItemName
 from clawmates.wire.status import BotState, BotStatus, Finding
 
 if TYPE_CHECKING:
-    from clawmates.wire.desired import BotSpec
     from clawmates.wire.release import Release
 
 NEW_TICKET = frozenset({Code.TICKET_REFUSED, Code.VAULT_UNREACHABLE, Code.BOOT_INVALID})
@@ -59,6 +59,19 @@ READY_SECONDS = 60.0
 """How long a next life has until it could take over; then the one that runs goes on without it."""
 HANDOVER_SECONDS = 120.0
 """How long the life that runs has to hand over to one that is ready; then it is ended."""
+
+
+_NOTES = frozenset({"calm", "told"})
+
+
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """There is nothing to do for a bot as long as its wish and all that is around it are these very ones."""
+
+    spec: BotSpec | None
+    around: object
+    until: float
+    """Monotonic seconds."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,6 +135,17 @@ class Hold:
     written: int = 0
     """Bytes that the container's first process had written when it was read back."""
     findings: tuple[Finding, ...] = ()
+    calm: Calm | None = None
+    """What the keeper found when it looked last and there was nothing to do; none as soon as anything here is set."""
+    told: BotSpec | None = None
+    """With what wish control's reporter has looked at this; none as soon as anything here is set."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Whatever is set here may matter to whom looks: of ten thousand bots only those are looked at again."""
+        object.__setattr__(self, name, value)
+        if name not in _NOTES:
+            object.__setattr__(self, "calm", None)
+            object.__setattr__(self, "told", None)
 
     def actual(self) -> Actual:
         """As :func:`clawmates.node.reconcile.decide` wants to see it."""

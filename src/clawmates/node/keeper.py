@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clawmates.node import adopt
@@ -14,18 +14,17 @@ from clawmates.node.acts import Acts
 from clawmates.node.ears import Ears
 from clawmates.node.events import Happening, NodeEvent
 from clawmates.node.gate import Gate, News
-from clawmates.node.hold import Hold, trouble_state
+from clawmates.node.hold import Calm, Hold, trouble_state
 from clawmates.node.host import Host
 from clawmates.node.reconcile import Wanted, decide
 from clawmates.node.spec import LABEL_SHAPE, door_spec, settled
 from clawmates.wire.codes import Trouble
-from clawmates.wire.desired import DesiredState
+from clawmates.wire.desired import BotSpec, DesiredState
 from clawmates.wire.release import Release
 from clawmates.wire.status import BotState
 
 if TYPE_CHECKING:
     from clawmates.node.leases import Renewal
-    from clawmates.wire.desired import BotSpec
 
 GATE_SECONDS = 1.0
 """How often the bots are looked at while a release is tried, when nothing else happens."""
@@ -47,6 +46,8 @@ class Keeper(Host):
     _halting: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _wanted: dict[str, tuple[tuple[object, ...], Wanted | Trouble]] = field(default_factory=dict)
+    _specs: tuple[DesiredState, dict[str, BotSpec]] | None = None
+    _around: tuple[object, ...] = ()
 
     def wants(self, desired: DesiredState | Trouble) -> None:
         """A new desired state; an invalid one leaves the last good one in force."""
@@ -54,7 +55,7 @@ class Keeper(Host):
             self.desired_trouble = desired
             self.log.write(NodeEvent(code=desired))
         else:
-            self.desired, self.desired_trouble = desired, None
+            self.desired, self.desired_trouble = _as_before(desired, self.desired), None
             self.log.write(NodeEvent(code=Happening.DESIRED, number=desired.revision))
         self.changed.set()
 
@@ -140,7 +141,9 @@ class Keeper(Host):
         """The bots of the desired state, by id."""
         if self._halting or self.desired is None:
             return {}
-        return {bot.id: bot for bot in self.desired.bots}
+        if self._specs is None or self._specs[0] is not self.desired:
+            self._specs = (self.desired, {bot.id: bot for bot in self.desired.bots})
+        return self._specs[1]
 
     def _look(self, group: asyncio.TaskGroup, acts: Acts) -> float:
         """One look at every bot: begins the steps that are due and returns when the next one will be."""
@@ -151,9 +154,15 @@ class Keeper(Host):
             for bot, slot in zip(newcomers, self.free_slots(), strict=False):
                 self.fresh_hold(bot, slot=slot)
         soonest = self._try_release(specs)
+        around, now = self._what_is_around(), self.now
         for hold in tuple(self.holds.values()):
-            spec = specs.get(hold.bot)
-            soonest = min(soonest, self._look_at(hold, spec, group, acts))
+            spec, calm, until = specs.get(hold.bot), hold.calm, self.leases.ends(hold.bot)
+            if calm is not None and calm.until < until:
+                until = calm.until
+            # With ten thousand bots this is all that most of them cost.
+            if calm is None or calm.spec is not spec or calm.around is not around or until <= now:
+                until = self._look_at(hold, spec, around, group, acts)
+            soonest = min(soonest, until)
         if self._halting and not self.holds:
             self._idle.set()
         return soonest
@@ -167,7 +176,15 @@ class Keeper(Host):
         self._hear_of_release(self.gate.step([hold.seen(fresh, self.now) for hold in should_run]))
         return self.now + GATE_SECONDS if self.gate.fresh is not None else math.inf
 
-    def _look_at(self, hold: Hold, spec: BotSpec | None, group: asyncio.TaskGroup, acts: Acts) -> float:
+    def _what_is_around(self) -> object:
+        """The same object as long as nothing has changed that concerns more than one bot."""
+        images = frozenset(self.images)
+        around = (self.release, self.release_known, self.gate.good, images, self.instance, self._halting)
+        if around != self._around or self.gate.fresh is not None:  # while a release is tried, who is next may change
+            self._around = around
+        return self._around
+
+    def _look_at(self, hold: Hold, spec: BotSpec | None, around: object, group: asyncio.TaskGroup, acts: Acts) -> float:
         """Begins the step that is due for one bot, and returns when the next one will be."""
         now = self.now
         wanted = self._wants(spec, hold)
@@ -183,6 +200,8 @@ class Keeper(Host):
                 self.leases.forget(hold.bot)
         else:
             self._show_waiting(hold, wanted)
+            if hold.heir is None and wanted is not Trouble.LEASE_ENDED:  # of either the end is not for the hold to say
+                hold.calm = Calm(spec, around, step.look_again)
         lease = self.leases.ends(hold.bot)
         return min(step.look_again, lease) if lease > now else step.look_again
 
@@ -218,3 +237,10 @@ class Keeper(Host):
                 hold.becomes(trouble_state(wanted), wanted, self.at)
         elif wanted.release.image.config in self.images and not self.instance:
             hold.becomes(BotState.BACKING_OFF, Trouble.GATEWAY_DOWN, self.at)
+
+
+def _as_before(desired: DesiredState, before: DesiredState | None) -> DesiredState:
+    """The same wishes; who is wished for as before is the very same value, so that nobody looks at it anew."""
+    known = {bot.id: bot for bot in before.bots} if before is not None else {}
+    bots = tuple(known[bot.id] if known.get(bot.id) == bot else bot for bot in desired.bots)
+    return replace(desired, bots=bots)

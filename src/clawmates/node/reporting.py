@@ -13,12 +13,12 @@ from clawmates.node.keeper import Keeper
 from clawmates.node.spec import SLOTS
 from clawmates.node.telling import Seen, Teller
 from clawmates.wire.control_client import ControlError
+from clawmates.wire.desired import BotSpec
 from clawmates.wire.gateway_client import GatewayError
 from clawmates.wire.status import BotState
 
 if TYPE_CHECKING:
     from pathlib import Path
-
 
 REPORT_SECONDS = 5.0
 SHORTEST_GAP = 0.2
@@ -50,6 +50,7 @@ class Reporter:
     capacity: int
     release: Callable[[], str]
     _count_at: float = 0.0
+    _specs: dict[str, BotSpec] | None = None
 
     async def tell(self) -> None:
         """For ever; what cannot be said now is said later."""
@@ -73,19 +74,22 @@ class Reporter:
         self.teller.heard()
 
     def look(self) -> bool:
-        """Shows the teller all bots; whether there is anything new."""
+        """Shows the teller all bots that anything has happened to; whether there is anything new."""
         keeper = self.keeper
         specs, holds = keeper.specs(), keeper.holds
         shown = []
         for bot, spec in specs.items():
             hold = holds.get(bot)
-            if hold is None:
+            if hold is None or hold.told is spec:
                 continue
+            hold.told = spec
             if spec.paused and hold.running is None:
                 shown.append(Seen(bot, BotState.PAUSED, "", hold.username, hold.last, hold.last_at))
             else:
                 shown.append(Seen(bot, hold.state, hold.code, hold.username, hold.last, hold.last_at))
-        self.teller.forget(self.teller.known - specs.keys())
+        if specs is not self._specs:
+            self.teller.forget(self.teller.known - specs.keys())
+            self._specs = specs
         return self.teller.bots(shown)
 
     async def _count(self) -> None:

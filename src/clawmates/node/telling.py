@@ -7,6 +7,7 @@ node that restarts say its last counts again under the number they had, and know
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -73,8 +74,10 @@ class Teller:
     """As control has heard it."""
     _seen: dict[str, Seen] = field(default_factory=dict)
     """As it was last shown."""
+    _pending: dict[str, Seen] = field(default_factory=dict)
+    """What control has not heard."""
     _fresh: dict[str, Seen] = field(default_factory=dict)
-    """What the report under way says."""
+    """What of that the report under way says."""
     _counted: dict[str, Counted] = field(default_factory=dict)
     _counts: tuple[Count, ...] = ()
     _troubles: list[BotTrouble] = field(default_factory=list)
@@ -96,20 +99,21 @@ class Teller:
         return teller
 
     def bots(self, shown: Iterable[Seen]) -> bool:
-        """Shows all bots that should run; whether there is anything new to tell of them."""
-        told, seen = self._told, self._seen
-        fresh: dict[str, Seen] = {}
+        """Shows bots that should run, those at least that have changed; whether there is anything new to tell."""
+        told, seen, pending = self._told, self._seen, self._pending
         for one in shown:
             bot = one[0]
             if told.get(bot) != one:
-                fresh[bot] = one
+                pending[bot] = one
+            else:
+                pending.pop(bot, None)
             before = seen.get(bot)
             if before != one:
                 seen[bot] = one
                 if self._began:
                     self._note_trouble(before, one)
-        self._fresh = dict(islice(fresh.items(), MOST_ENTRIES))
-        return bool(fresh) or bool(self._troubles)
+        self._fresh = dict(islice(pending.items(), MOST_ENTRIES))
+        return bool(pending) or bool(self._troubles)
 
     def _note_trouble(self, before: Seen | None, now: Seen) -> None:
         if now.code in _WORDS and (before is None or before.code != now.code):
@@ -172,6 +176,9 @@ class Teller:
             return
         self._began, self._waits = True, False
         self._told |= self._fresh
+        for bot, one in self._fresh.items():
+            if self._pending.get(bot) is one:
+                del self._pending[bot]
         self._fresh = {}
         self._counts = ()
         del self._troubles[: self._said]
@@ -181,12 +188,13 @@ class Teller:
         for bot in bots:
             self._told.pop(bot, None)
             self._seen.pop(bot, None)
+            self._pending.pop(bot, None)
             self._counted.pop(bot, None)
 
     @property
-    def known(self) -> frozenset[str]:
-        """The bots that were told of."""
-        return frozenset(self._told)
+    def known(self) -> AbstractSet[str]:
+        """The bots that were or will be told of."""
+        return self._told.keys() | self._pending.keys()
 
     def _keep(self) -> None:
         """Before counts are said for the first time, so that nobody can say them under another number."""

@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.engines import bot
 from tests.support.keeper import World
 from tests.support.node import IMAGE, release
 
+from clawmates.node import hold, keeper
 from clawmates.node.engines.base import EngineError
 from clawmates.node.events import Happening
 from clawmates.node.leases import Leases
+from clawmates.node.reconcile import Actual, Step, Wanted, decide
 from clawmates.node.tickets import BotFrozenError, TicketDeniedError, VaultDownError
 from clawmates.wire.codes import LASTING, PASSING, REMEDY, Code, Event, Trouble
 from clawmates.wire.desired import Limits
@@ -688,3 +690,52 @@ async def test_every_line_of_the_log_says_what_happened(world: World) -> None:
     assert all(codes)
     assert {Trouble.RELEASE_MISSING, Trouble.GATEWAY_DOWN, Happening.RELEASE, Happening.GATEWAY} <= set(codes)
     assert not set(Happening) & {*Trouble, *Code}
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Grows with every bot that is looked at: whether it runs."""
+    found: list[bool] = []
+
+    def counted(wanted: Wanted | Trouble | None, actual: Actual, **known: Any) -> Step:
+        found.append(actual.shape is not None)
+        return decide(wanted, actual, **known)
+
+    monkeypatch.setattr(keeper, "decide", counted)
+    return found
+
+
+async def test_only_a_bot_that_something_has_happened_to_is_looked_at_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.kept():
+        await world.running(bot("anna"), bot("ben"))
+        await world.rest()
+        found = looked_at(monkeypatch)
+        world.keeper.changed.set()
+        world.want(bot("anna"), bot("ben"))
+        await world.rest()
+        assert found == []
+        world.kill(world.hold("anna").generation)
+        await world.until(lambda: len(world.engine.started) == 3 and world.hold("anna").ticketed is not None)
+        await world.rest()
+        assert found[0] is False
+        assert found.count(True) <= 2, "anna alone, once its container is up again"
+        found.clear()
+        world.renewed(Lease(bot="anna", seconds=60, frozen=False), bots=("anna", "ben"))
+        await world.until(lambda: world.hold("ben").code == Trouble.LEASE_ENDED)
+        assert world.hold("anna").state is not BotState.REFUSED
+        await world.after(61.0)
+        assert world.hold("anna").code == Trouble.LEASE_ENDED
+
+
+async def test_a_build_that_does_not_see_what_is_set_would_leave_a_dead_bot_dead(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weakened twin."""
+    async with world.kept():
+        await world.running()
+        await world.rest()
+        monkeypatch.setattr(hold, "_NOTES", frozenset(field.name for field in fields(hold.Hold)))
+        world.kill(world.hold().generation)
+        await world.rest()
+        assert len(world.engine.started) == 1

@@ -15,12 +15,14 @@ from clawmates.control.nodes.tables import Node
 from clawmates.wire.deeds import Deed, OfNode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from clawmates.wire.control import BotReport, BotTrouble, Count, Report
 
+AT_ONCE = 500
+"""Bots in one statement."""
 DAYS_OFF = timedelta(days=2)
 """A node's clock may be wrong by so much; what it counts on a day further away is counted today."""
 
@@ -73,16 +75,22 @@ async def hear(session: AsyncSession, node: Node, report: Report, now: datetime)
 async def _owners(session: AsyncSession, node: str, bots: Collection[str]) -> dict[str, str]:
     """The account of each of these bots that is this node's."""
     found: dict[str, str] = {}
-    ids = sorted(bots)
-    for start in range(0, len(ids), 500):
-        wanted = select(Bot.id, Bot.account_id).where(Bot.node == node, Bot.id.in_(ids[start : start + 500]))
+    for some in _chunks(sorted(bots)):
+        wanted = select(Bot.id, Bot.account_id).where(Bot.node == node, Bot.id.in_(some))
         found.update((await session.execute(wanted)).all())
     return found
 
 
+def _chunks(bots: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (bots[start : start + AT_ONCE] for start in range(0, len(bots), AT_ONCE))
+
+
 async def _states(session: AsyncSession, node: str, reports: list[BotReport], now: datetime) -> None:
+    before: dict[str, BotState] = {}
+    for some in _chunks([one.bot for one in reports]):
+        before |= {one.bot_id: one for one in await session.scalars(select(BotState).where(BotState.bot_id.in_(some)))}
     for one in reports:
-        known = await session.get(BotState, one.bot)
+        known = before.get(one.bot)
         if known is None:
             session.add(
                 BotState(
@@ -108,9 +116,14 @@ async def _counts(session: AsyncSession, counts: list[Count], today: date) -> No
         total = sums[one.bot, _day(one.day, today)]
         total[0] += one.messages
         total[1] += one.tokens
+    before: dict[tuple[str, date], BotDay] = {}
+    days = {day for _, day in sums}
+    for some in _chunks(sorted({bot for bot, _ in sums})):
+        there = select(BotDay).where(BotDay.bot_id.in_(some), BotDay.day.in_(days))
+        before |= {(one.bot_id, one.day): one for one in await session.scalars(there)}
     for (bot, day), (messages, tokens) in sums.items():
         # Only the bot's own node writes here, and that node's row is locked: nobody else adds the same row.
-        known = await session.get(BotDay, (bot, day))
+        known = before.get((bot, day))
         if known is None:
             session.add(BotDay(bot_id=bot, day=day, messages=messages, tokens=tokens))
         else:

@@ -1,7 +1,7 @@
 """Control taken over, at a vault that really runs: what it tries with its identity and with what passes through it.
 
 Each attempt ends in the refusal that it should end in, and each gets what it wants from a build in which the one check
-that stands in its way was taken out. What follows from it at a node and in a container is in ``test_compromised_node.py``.
+that stands in its way was taken out. What follows at a node and in a container is in ``test_compromised_node.py``.
 """
 
 from __future__ import annotations

@@ -75,9 +75,10 @@ class Server:
         return self.settings(self._made[folder])
 
     def kept(self) -> bytes:
-        """What is on the disk, of all databases, with the write-ahead log."""
+        """What is on the disk, of all databases, with the write-ahead log, and what the server has said."""
         self.tell("CHECKPOINT")
-        return b"".join(path.read_bytes() for path in (self.folder / "data").rglob("*") if path.is_file())
+        files = [self.folder / "log", *(self.folder / "data").rglob("*")]
+        return b"".join(path.read_bytes() for path in files if path.is_file())
 
     def sweep(self) -> None:
         for name in self._made.values():

@@ -14,7 +14,9 @@ from tests.support import control
 from tests.support.postgresql import Server, postgresql
 
 WISH = "CLAWMATES_TEST_DATABASES"
-ALWAYS = frozenset({"test_audit_chain", "test_accounts_settings", "test_nodes", "test_outbox", "test_store"})
+ALWAYS = frozenset(
+    {"test_audit_chain", "test_accounts_settings", "test_canaries", "test_nodes", "test_outbox", "test_store"}
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -30,6 +30,7 @@ from tests.support.walk import Canaries, Walk, Watched, planted, routes
 from clawmates.base.shape import encode
 from clawmates.control import frame
 from clawmates.control.accounts import entry, links, sessions
+from clawmates.control.accounts.tables import Session
 from clawmates.control.bots import secrets
 from clawmates.control.bots.tables import Bot
 from clawmates.control.jobs import handlers
@@ -70,9 +71,10 @@ class Stage:
         place = self.bench.place
         place.clock.forward(minutes=16)
         async with place.database.writing() as session:
-            found = await sessions.find(session, str(self.browser.cookies.get(sessions.COOKIE)), place.clock.now())
+            proof = sessions.proof_of(str(self.browser.cookies.get(sessions.COOKIE)))
+            found = await session.get(Session, proof)
             if found is not None:
-                await sessions.prove(session, found[0].proof, place.clock.now())
+                await sessions.prove(session, proof, place.clock.now())
         if found is None:
             await signed_in(place, self.browser)
             self.ours.append(str(self.browser.cookies.get(sessions.COOKIE)))

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from clawmates.control.bots.tables import Bot, BotDay, BotState
+from clawmates.control.bots.tables import Bot, BotDay, BotItem, BotState
 from clawmates.control.errors import TooOften
 from clawmates.control.nodes.tables import Node
+from clawmates.control.outbox.tables import Errand
 from clawmates.control.store.database import Database
 
 if TYPE_CHECKING:
@@ -187,6 +188,22 @@ async def _accounts(session: AsyncSession, ids: Sequence[str]) -> dict[str, Prin
         .where(Bot.account_id.in_(ids))
         .group_by(Bot.account_id)
     )
-    sums = {account: tuple(rest) for account, *rest in (await session.execute(counted))}
+    kept = (
+        select(Bot.account_id, func.sum(BotItem.version), func.sum(BotItem.kept), func.max(BotItem.changed_at))
+        .join(BotItem, BotItem.bot_id == Bot.id)
+        .where(Bot.account_id.in_(ids))
+        .group_by(Bot.account_id)
+    )
+    # What still has to be said at the vault, and what it has met: a page shows it as "waiting", and why.
+    waiting = (
+        select(Bot.account_id, func.max(Errand.number), func.count(), func.max(Errand.trouble))
+        .join(Errand, Errand.lane == "bot/" + Bot.id)
+        .where(Bot.account_id.in_(ids))
+        .group_by(Bot.account_id)
+    )
+    more: dict[str, list[Print]] = {account: [] for account in ids}
+    for query in (counted, kept, waiting):
+        for account, *rest in await session.execute(query):
+            more[account].append((query is counted, query is kept, *rest))
     rows = await session.execute(said)
-    return {account_topic(account): (*rest, sums.get(account)) for account, *rest in rows}
+    return {account_topic(account): (*rest, *more[account]) for account, *rest in rows}

@@ -14,10 +14,20 @@ from clawmates.base.hardening import place_of
 from clawmates.control import static
 from clawmates.control.accounts import way
 from clawmates.control.accounts.person import Visitor  # noqa: TC001 - FastAPI reads it
-from clawmates.control.errors import Malformed, MethodNotAllowed, NotFound, Problem, ProofWanted, SignInWanted, TooLarge
+from clawmates.control.errors import (
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    ProofWanted,
+    SignInWanted,
+    TooLarge,
+    Unavailable,
+)
 from clawmates.control.headers import Headers
 from clawmates.control.pages import language
 from clawmates.control.pages.render import page
+from clawmates.control.store.database import AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +38,7 @@ if TYPE_CHECKING:
 
 CALLS = "/call/"
 """Below it live the calls of our own scripts: they are answered with JSON, also when they fail."""
+AWAY_SECONDS = 5
 _KNOWN: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
 _AGAIN = frozenset({"internal", "unavailable", "too-often", "malformed", "forged", "changed"})
 """Problems that the same address may not have a moment later."""
@@ -44,6 +55,8 @@ def build_web(context: Context, rooms: Iterable[APIRouter]) -> FastAPI:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    for error in AWAY:
+        app.add_exception_handler(error, _away)
     app.add_exception_handler(Exception, _unexpected)
     app.add_middleware(Headers)
     return app
@@ -80,6 +93,11 @@ async def _invalid(request: Request, _error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     return answer(request, _KNOWN.get(status, Malformed if status < 500 else Problem)())
+
+
+async def _away(request: Request, error: Exception) -> Response:
+    sys.stderr.write(f"database away: {place_of(error)}\n")
+    return answer(request, Unavailable(retry_after=AWAY_SECONDS))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -16,7 +16,7 @@ from clawmates.control.bots.errands import DRAFT
 from clawmates.control.bots.forms import Errors, Manner, read_manner, read_wish
 from clawmates.control.bots.offers import offers
 from clawmates.control.bots.tables import Bot
-from clawmates.control.errors import NotFound, TooMany, Unavailable
+from clawmates.control.errors import Changed, NotFound, TooMany, Unavailable
 from clawmates.control.frame import Form, Writing, context_of
 from clawmates.control.pages.render import page
 from clawmates.wire.audit import OfBot
@@ -101,8 +101,9 @@ async def ask_manner(request: Request, bot: str, person: SignedIn) -> Response:
 @room.post("/bots/{bot}/setup")
 async def take_manner(request: Request, bot: str, person: Proved, session: Writing, form: Form) -> Response:
     """Into the draft; then the secrets."""
-    found = _draft(await queries.own(session, person, bot))
-    queries.check_version(found, form)
+    found = _draft(await queries.own_locked(session, person, bot))
+    if not queries.is_current(found, form):
+        return manner_page(request, "bots/setup.html", found, form, Errors(), status=Changed.status)
     manner = read_manner({"name": found.name, **form}, release_of(request), found.provider)
     if isinstance(manner, Errors):
         return manner_page(request, "bots/setup.html", found, form, manner)
@@ -133,13 +134,26 @@ def manner_fields(bot: Bot) -> dict[str, str]:
     return {"name": bot.name, "model": bot.model, "access": bot.access, **shown}
 
 
-def manner_page(request: Request, template: str, bot: Bot, form: Mapping[str, str], errors: Errors) -> Response:
-    """The second step, or the same as an edit."""
+def differences(now: Mapping[str, str], mine: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """(field, as it is now, as the person wrote it) of every field in which the two differ."""
+    return [(name, text, mine[name]) for name, text in now.items() if name in mine and mine[name].strip() != text]
+
+
+def manner_page(
+    request: Request, template: str, bot: Bot, form: Mapping[str, str], errors: Errors, *, status: int = 200
+) -> Response:
+    """The second step, or the same as an edit.
+
+    With the status of :class:`Changed` it holds what the person wrote, and says what else was written meanwhile; sent
+    again, it counts.
+    """
     provider = release_of(request).provider(bot.provider)
+    changed = differences(manner_fields(bot), form) if status == Changed.status else None
     return page(
         request,
         template,
-        status=422 if errors.found else 200,
+        status=422 if errors.found else status,
+        changed=changed,
         bot=bot,
         form=manner_fields(bot) | dict(form),
         errors=defaultdict(str, errors.found),

@@ -15,6 +15,7 @@ from clawmates.control.errors import NotFound
 from clawmates.control.frame import context_of
 from clawmates.control.hub import HubClosedError, account_topic
 from clawmates.control.pages.render import language_of
+from clawmates.control.store.database import AWAY
 from clawmates.control.texts.catalogue import words
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ async def _events(context: Context, person: Person, bot: str, texts: Words, firs
             except NotFound:
                 yield "event: gone\ndata: {}\n\n"
                 return
+            except AWAY:
+                fresh = json.dumps(json.loads(told) | {"why": texts("bots.why.database")}, ensure_ascii=False)
             quiet += 1
             if fresh != told:
                 told, quiet = fresh, 0

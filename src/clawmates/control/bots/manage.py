@@ -19,7 +19,7 @@ from clawmates.control.bots.launch import apply, manner_fields, manner_page, rel
 from clawmates.control.bots.offers import offer
 from clawmates.control.bots.standing import sentence
 from clawmates.control.bots.tables import Bot, BotReceipt
-from clawmates.control.errors import NotFound
+from clawmates.control.errors import Changed, NotFound
 from clawmates.control.frame import Form, Writing, context_of
 from clawmates.control.hub import account_topic, node_topic
 from clawmates.control.nodes.moving import abandon
@@ -92,8 +92,9 @@ async def edit(
     request: Request, bot: str, person: SignedIn, session: Writing, form: Form, later: BackgroundTasks
 ) -> Response:
     """Changes it where nobody was quicker."""
-    found = await _living(session, person, bot)
-    queries.check_version(found, form)
+    found = await _changing(session, person, bot)
+    if not queries.is_current(found, form):
+        return manner_page(request, "bots/edit.html", found, form, Errors(), status=Changed.status)
     manner = read_manner(form, release_of(request), found.provider)
     if isinstance(manner, Errors):
         return manner_page(request, "bots/edit.html", found, form, manner)
@@ -107,7 +108,7 @@ async def pause(
     request: Request, bot: str, person: SignedIn, session: Writing, form: Form, later: BackgroundTasks
 ) -> Response:
     """Its container stops; what the vault keeps stays."""
-    found = await _living(session, person, bot)
+    found = await _changing(session, person, bot)
     queries.check_version(found, form)
     found.paused = True
     _note(context_of(request), session, person, Deed.BOT_PAUSED, found)
@@ -120,7 +121,7 @@ async def resume(
 ) -> Response:
     """It runs again. Its lease may have ended meanwhile, so the vault is asked for a new one first."""
     context = context_of(request)
-    found = await _living(session, person, bot)
+    found = await _changing(session, person, bot)
     queries.check_version(found, form)
     found.paused = False
     await errands.assign(session, found.id, context.clock.now())
@@ -134,7 +135,7 @@ async def restart(
 ) -> Response:
     """A new container in place of this one."""
     context = context_of(request)
-    found = await _living(session, person, bot)
+    found = await _changing(session, person, bot)
     queries.check_version(found, form)
     found.restarts += 1
     await errands.assign(session, found.id, context.clock.now())
@@ -146,7 +147,7 @@ async def restart(
 async def pair(request: Request, bot: str, person: Proved, session: Writing, _form: Form) -> Response:
     """A code for one person. It is on this page and nowhere else."""
     context = context_of(request)
-    found = await _living(session, person, bot)
+    found = await _changing(session, person, bot)
     if found.access == Access.LIST.value:
         raise NotFound
     username = await queries.username_of(session, found.id)
@@ -170,7 +171,7 @@ async def delete(
 ) -> Response:
     """Its node stops it, the vault destroys its keys, and then its rows go."""
     context = context_of(request)
-    found = await queries.own(session, person, bot)
+    found = await queries.own_locked(session, person, bot)
     if found.stage == DELETING:
         return RedirectResponse(f"/bots/{bot}", status_code=303)
     queries.check_version(found, form)
@@ -184,10 +185,6 @@ async def delete(
     return await _saved(context, session, found, later)
 
 
-async def _living(session: AsyncSession, person: Person, bot: str) -> Bot:
-    return _alive(await queries.own(session, person, bot))
-
-
 def _alive(bot: Bot) -> Bot:
     if bot.stage != ACTIVE:
         raise NotFound
@@ -196,6 +193,13 @@ def _alive(bot: Bot) -> Bot:
 
 def _note(context: Context, session: AsyncSession, person: Person, deed: Deed, bot: Bot) -> None:
     note(session, context.clock.now(), deed, OfBot(bot=bot.id), person.subject)
+
+
+async def _changing(session: AsyncSession, person: Person, bot: str) -> Bot:
+    found = await queries.own_locked(session, person, bot)
+    if found.stage != ACTIVE:
+        raise NotFound
+    return found
 
 
 async def _saved(context: Context, session: AsyncSession, bot: Bot, later: BackgroundTasks) -> Response:

@@ -114,6 +114,18 @@ async def own(session: AsyncSession, person: Person, bot: str) -> Bot:
     return found
 
 
+async def own_locked(session: AsyncSession, person: Person, bot: str) -> Bot:
+    """The same, and nobody else changes it until this transaction is over; raises :class:`NotFound`.
+
+    Not as strong a lock as a deletion's: what a node reports of the bot meanwhile need not wait (PostgreSQL, "Row-Level
+    Locks"), and must not, because it holds its node's row, which whoever changes a bot wants next.
+    """
+    found = await session.get(Bot, bot, with_for_update={"key_share": True})
+    if found is None or found.account_id != person.account_id:
+        raise NotFound
+    return found
+
+
 async def known(look: Look, bot: Bot, now: datetime) -> Known:
     """What is known of it."""
     (found,) = await _known(look, _ONE, [bot], {"account": bot.account_id, "bot": bot.id}, now)
@@ -172,9 +184,14 @@ async def regions(look: Look, here: str) -> tuple[str, ...]:
     return tuple(await look.all(_REGIONS)) or (here,)
 
 
+def is_current(bot: Bot, form: Mapping[str, str]) -> bool:
+    """Whether the form was made from the bot as it is now."""
+    return form.get("version") == str(bot.version)
+
+
 def check_version(bot: Bot, form: Mapping[str, str]) -> None:
     """Raises :class:`Changed` unless the form was made from the bot as it is now."""
-    if form.get("version") != str(bot.version):
+    if not is_current(bot, form):
         raise Changed
 
 

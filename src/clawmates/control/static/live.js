@@ -24,13 +24,20 @@ const show = (told) => {
   // Forms of this page carry the version that it was made from; only what another window changed makes it old.
 };
 
+// Nothing is gained by showing an error in place of what was known: whoever is away is asked again.
+const again = async () => {
+  const answer = await fetch(location.href).catch(() => null);
+  if (answer && answer.status < 500 && answer.status !== 429) location.reload();
+  else setTimeout(again, 3000);
+};
+
 if (page) {
   const source = new EventSource(page.dataset.live);
   source.addEventListener("message", (event) => show(JSON.parse(event.data)));
   source.addEventListener("gone", () => { source.close(); location.reload(); });
   // A connection that broke is made again by itself; one that was refused is not: the bot is gone, or the session is.
   source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 1000);
+    if (source.readyState === EventSource.CLOSED) setTimeout(again, 1000);
   });
   addEventListener("pagehide", () => source.close());
 }

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from sqlalchemy import URL, event
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as QueryTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from clawmates.control.store.look import Looking, engine_looks
 from clawmates.control.store.sqlite import Connection, Driver
-from clawmates.control.store.sqlite_look import SqliteLooks
+from clawmates.control.store.sqlite_look import LookFailedError, SqliteLooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -28,6 +30,11 @@ FILE = "control.db"
 BUSY_SECONDS = 5.0
 """How long a replica waits for another one's transaction on SQLite."""
 POOL = 10
+AWAY = (OperationalError, InterfaceError, QueryTimeout, LookFailedError)
+"""What a database raises that is not there, is full, or is kept busy by others; what was asked has not been done.
+
+But for a commit whose answer was lost: then nobody knows, and what is done again must be seen to be done already.
+"""
 WRITES = "clawmates_writes"
 _LAST = "last"
 
@@ -111,6 +118,7 @@ def _sqlite(path: Path) -> AsyncEngine:
         connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
         hide_parameters=True,
         pool_size=POOL,
+        pool_timeout=BUSY_SECONDS,
         module=Driver(),
     )
 
@@ -141,12 +149,26 @@ def _postgresql(url: URL, settings: Control, state: State) -> AsyncEngine:
         # A file that is not there is no file; of /dev/null libpq complains aloud.
         "passfile": str(state.control / "no-passwords"),
         "connect_timeout": 5,
+        # A server that is cut off without a word is given up on in seconds, not after the kernel's quarter of an hour.
+        "tcp_user_timeout": 10_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+        # A replica that stands still in a transaction keeps nobody waiting for longer than this (milliseconds).
+        "options": "-c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000",
         "application_name": "clawmates-control",
     }
     certificate, key = state.identity("control")
     if certificate.exists():
         arguments |= {"sslcert": str(certificate), "sslkey": str(key)}
-    engine = create_async_engine(url, connect_args=arguments, hide_parameters=True, pool_size=POOL, pool_pre_ping=True)
+    engine = create_async_engine(
+        url,
+        connect_args=arguments,
+        hide_parameters=True,
+        pool_size=POOL,
+        pool_timeout=BUSY_SECONDS,
+        pool_pre_ping=True,
+    )
     if settings.database_password_file:
         path = Path(settings.database_password_file)
 

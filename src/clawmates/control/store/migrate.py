@@ -31,6 +31,7 @@ async def migrate(database: Database) -> None:
     """To the newest schema; does nothing where it is. Raises :class:`SchemaError`."""
     async with database.engine.execution_options(**{WRITES: True}).begin() as connection:
         if connection.dialect.name == "postgresql":
+            await connection.execute(text("SET LOCAL lock_timeout = 0"))
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         await connection.run_sync(_upgrade)
 

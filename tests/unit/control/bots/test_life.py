@@ -224,7 +224,7 @@ async def test_a_build_that_does_not_ask_whose_bot_it_is_is_found_out(
         assert (await other.post(f"/bots/{bot}/delete", data={"version": "1"})).status_code == 404
         monkeypatch.setattr(queries, "seen", seen_by_anybody)
         assert (await other.get(f"/bots/{bot}/delete")).status_code == 200
-        monkeypatch.setattr(queries, "own", anybodys)
+        monkeypatch.setattr(queries, "own_locked", anybodys)
         assert (await other.post(f"/bots/{bot}/delete", data={"version": "1"})).status_code == 303
 
 

@@ -33,8 +33,9 @@ full_page_writes = off
 shared_buffers = '16MB'
 max_connections = 60
 timezone = 'Asia/Kathmandu'
+log_error_verbosity = terse
 """
-# The last line: whoever forgets that moments have a zone is found out.
+# The last but one: whoever forgets that moments have a zone is found out.
 
 
 @dataclass

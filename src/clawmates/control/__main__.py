@@ -31,7 +31,7 @@ from clawmates.control.outbox.worker import Worker
 from clawmates.control.pepper import PepperError, read_pepper
 from clawmates.control.releases import SignedRelease
 from clawmates.control.rooms import ROOMS
-from clawmates.control.store.database import DatabaseError, open_database
+from clawmates.control.store.database import DatabaseError, check_logs, open_database
 from clawmates.control.store.migrate import SchemaError, migrate
 from clawmates.control.vault import vault_line
 from clawmates.control.web import build_web
@@ -88,6 +88,7 @@ async def _serve(settings: Settings, state: State, terminal: int) -> None:
         sockets += notify.inherited_sockets() or [
             listen(where) for where in (settings.control.listen, settings.control.nodes)
         ]
+        await check_logs(database)
         await migrate(database)
         context = Context(
             settings=settings,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import URL, event
+from sqlalchemy import URL, event, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as QueryTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -83,6 +83,24 @@ def last_of(session: AsyncSession) -> list[Callable[[AsyncSession], Awaitable[No
     """What is done just before the commit; raises ``LookupError`` for a session that only reads."""
     last: list[Callable[[AsyncSession], Awaitable[None]]] = session.info[_LAST]
     return last
+
+
+async def check_logs(database: Database) -> None:
+    """Raises :class:`DatabaseError` where the server's log may hold what is written into its tables.
+
+    By default PostgreSQL logs the values of a row that violates a constraint as DETAIL, and, where it logs statements,
+    their parameters in the same way; TERSE leaves DETAIL out (PostgreSQL 15, "log_error_verbosity"). Ours are in no
+    statement's text.
+    """
+    if database.engine.dialect.name != "postgresql":
+        return
+    async with database.reading() as session:
+        found = await session.scalar(text("SHOW log_error_verbosity"))
+    if found != "terse":
+        raise DatabaseError(
+            "PostgreSQL may write what is in its tables into its log: as its administrator,"
+            " ALTER ROLE … SET log_error_verbosity = terse, for the role in [control] database"
+        )
 
 
 def open_database(settings: Control, state: State) -> Database:
@@ -161,14 +179,17 @@ def _postgresql(url: URL, settings: Control, state: State) -> AsyncEngine:
     certificate, key = state.identity("control")
     if certificate.exists():
         arguments |= {"sslcert": str(certificate), "sslkey": str(key)}
-    engine = create_async_engine(
-        url,
-        connect_args=arguments,
-        hide_parameters=True,
-        pool_size=POOL,
-        pool_timeout=BUSY_SECONDS,
-        pool_pre_ping=True,
-    )
+    try:
+        engine = create_async_engine(
+            url,
+            connect_args=arguments,
+            hide_parameters=True,
+            pool_size=POOL,
+            pool_timeout=BUSY_SECONDS,
+            pool_pre_ping=True,
+        )
+    except ImportError:
+        raise DatabaseError("PostgreSQL's own library is not here: apt-get install libpq5") from None
     if settings.database_password_file:
         path = Path(settings.database_password_file)
 

@@ -1,0 +1,56 @@
+"""What a PostgreSQL server could write into its own log, and what control says of a server that does."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+from tests.support.control import a_place
+from tests.support.postgresql import USER, Server
+from tests.unit.control.test_store import account
+
+from clawmates.base.paths import State
+from clawmates.base.settings import Control, Settings
+from clawmates.control.store.database import Database, DatabaseError, check_logs, open_database
+
+CANARY = "canary-5b1f@example.org"
+
+
+async def offend(database: Database) -> None:
+    """Writes an address that is there already, where all statements are logged."""
+    for number in (1, 2):
+        async with database.writing() as session:
+            session.add(account(id=f"a-{number}", email=CANARY))
+
+
+async def test_a_server_that_would_log_addresses_is_refused(tmp_path: Path, server: Server) -> None:
+    settings = Settings(control=server.fresh(tmp_path))
+    for one in ("log_min_duration_statement = 0", "log_parameter_max_length_on_error = -1"):
+        server.tell(f"ALTER ROLE {USER} SET {one}")
+    try:
+        for verbosity, leaks in (("terse", False), ("default", True)):
+            server.tell(f"ALTER ROLE {USER} SET log_error_verbosity = '{verbosity}'")
+            before = (server.folder / "log").stat().st_size
+            async with a_place(tmp_path, settings=settings) as place:
+                if leaks:
+                    with pytest.raises(DatabaseError, match="log_error_verbosity = terse"):
+                        await check_logs(place.database)
+                else:
+                    await check_logs(place.database)
+                with pytest.raises(IntegrityError):
+                    await offend(place.database)
+            said = (server.folder / "log").read_text()[before:]
+            assert "INSERT INTO accounts" in said
+            assert (CANARY in said) is leaks, "and without TERSE there would be something to see"
+    finally:
+        server.tell(f"ALTER ROLE {USER} RESET ALL")
+        server.sweep()
+
+
+def test_without_its_library_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    settings = Control(database="postgresql://clawmates@localhost/clawmates")
+    with pytest.raises(DatabaseError, match="apt-get install libpq5"):
+        open_database(settings, State(tmp_path))

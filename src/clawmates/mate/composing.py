@@ -26,6 +26,13 @@ PROVIDER_CALLS = 8
 MOST_CHARACTERS = 200_000
 """Of one answer; about fifty messages of Telegram's size."""
 
+_TAKEN_AWAY = frozenset({Code.PROVIDER_UNREACHABLE, Code.HOST_NOT_ALLOWED, Code.ITEM_MISSING, Code.BAD_KEY})
+"""How it looks when the provider that is being asked, or its key, is no longer the bot's."""
+
+
+async def _none(_brain: Brain) -> bool:
+    return False
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -43,6 +50,8 @@ class Composer:
     memory: Memory
     brain: Callable[[], Brain]
     say: Callable[[Event], Awaitable[None]]
+    another: Callable[[Brain], Awaitable[bool]] = _none
+    """Whether another brain has taken that one's place, after a moment's wait for one that is on its way."""
     _calls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PROVIDER_CALLS))
 
     async def compose(self, writing: Writing, reply: Reply) -> Answer:
@@ -56,14 +65,16 @@ class Composer:
             if not inbound.text.strip():
                 return Answer(words.text_only)
             async with self._calls:
-                deaths = self.turns.deaths
+                deaths, brain = self.turns.deaths, self.brain()
                 try:
-                    return await self._ask(inbound, reply, writing)
+                    return await self._ask(brain, inbound, reply, writing)
                 except ProviderError as error:
-                    if error.code is not Code.PROVIDER_UNREACHABLE or not await self.turns.died(deaths):
+                    ours = error.code is Code.PROVIDER_UNREACHABLE and await self.turns.died(deaths)
+                    if not ours and not (error.code in _TAKEN_AWAY and await self.another(brain)):
                         raise
-                # Our own gateway died under the answer; of that the person has seen a preview, which begins anew.
-                return await self._ask(inbound, reply, writing)
+                # Our own gateway died under the answer, or the owner has changed who answers, and the way to the one
+                # that was asked is shut; of its answer the person has seen a preview, which begins anew.
+                return await self._ask(self.brain(), inbound, reply, writing)
 
         try:
             whole = await writing.run(ask)
@@ -78,8 +89,7 @@ class Composer:
         read = sum(len(message.text) for message in window) // BYTES_PER_TOKEN
         return Finished(Stop.COMPLETE, read, len(writing.text) // BYTES_PER_TOKEN)
 
-    async def _ask(self, inbound: Inbound, reply: Reply, writing: Writing) -> Answer:
-        brain = self.brain()
+    async def _ask(self, brain: Brain, inbound: Inbound, reply: Reply, writing: Writing) -> Answer:
         words = texts.of(inbound.language)
         text = ""
 

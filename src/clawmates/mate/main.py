@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 TIDY_SECONDS = 15.0
 TICKET_SECONDS = 15.0
 """How long a ticket that was asked for is waited for, before it is asked for again."""
+NOTICE_SECONDS = 0.3
+"""Within which a newer configuration is heard of."""
 DRAIN_SECONDS = 8.0
 FAILED = 1
 
@@ -56,6 +59,9 @@ class Mate:
     brain: Brain = field(init=False)
     changed: Callable[[], None] = lambda: None
     """Called when anything is new that an owner may have to hear of."""
+    _behind: bool = False
+    """A newer configuration is there, and not yet followed."""
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
     _session: Secret[str] | None = None
     _renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -73,6 +79,26 @@ class Mate:
     def _think(self) -> None:
         self.brain = think(self.config, self.web, self.credentials, _jitter)
 
+    def _tell(self, *, behind: bool) -> None:
+        self._behind = behind
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def another(self, brain: Brain) -> bool:
+        """Whether another brain than that one answers by now; one that is on its way is waited for.
+
+        Gateway shuts the way to a provider and tells of the new one at the same moment; which shows first is chance.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NOTICE_SECONDS):
+                while self.brain is brain and not self._behind:
+                    await self._news.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TICKET_SECONDS):
+                while self._behind:
+                    await self._news.wait()
+        return self.brain is not brain
+
     async def follow(self, bequeath: Callable[[], Awaitable[None]]) -> None:
         """Takes every new configuration, and the ticket that comes with new item versions.
 
@@ -86,12 +112,14 @@ class Mate:
                 if isinstance(config, News):
                     await bequeath()
                     continue
+                self._tell(behind=True)
                 async with self._renewing:
                     # One that lies there unused would be too old when the next is waited for.
                     if not self._holds(config.items) or self.folder.has_news(after=self._ticket):
                         await self._renew()
                 self.config = config
                 self._think()
+                self._tell(behind=False)
                 self.changed()
             except GoneError:
                 raise  # nobody may be left to end this container
@@ -205,7 +233,15 @@ async def _talk(mate: Mate, stop: asyncio.Event) -> None:
     terminal = mate.config.channel is ChannelKind.TERMINAL
     notices = Notices(channel, mate.register, mate.state, anybody=terminal)
     guard = _guard(mate, notices.look)
-    relay = Relay(channel, mate.door, Memory(loop.time), lambda: mate.brain, mate.credentials.pseudonym, guard)
+    relay = Relay(
+        channel,
+        mate.door,
+        Memory(loop.time),
+        lambda: mate.brain,
+        mate.credentials.pseudonym,
+        guard,
+        another=mate.another,
+    )
     gc.collect()
     gc.freeze()
     given, begun = False, asyncio.Event()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import assert_never
 
 from clawmates.mate import texts
@@ -48,6 +48,8 @@ class Relay:
     guard: Guard | None = None
     """``None`` where nobody but the operator can come in: at a terminal."""
     turn_seconds: float = TURN_SECONDS
+    another: InitVar[Callable[[Brain], Awaitable[bool]] | None] = None
+    """See :class:`~clawmates.mate.composing.Composer`; nobody changes a brain that has none."""
     usage: Usage = field(default_factory=Usage)
     _waiting: dict[str, deque[Inbound]] = field(default_factory=dict)
     _arrived: dict[str, float] = field(default_factory=dict)
@@ -59,8 +61,8 @@ class Relay:
     _listening: asyncio.Task[None] | None = None
     _composer: Composer = field(init=False)
 
-    def __post_init__(self) -> None:
-        self._composer = Composer(self.turns, self.memory, self.brain, self._say)
+    def __post_init__(self, another: Callable[[Brain], Awaitable[bool]] | None) -> None:
+        self._composer = Composer(self.turns, self.memory, self.brain, self._say, *((another,) if another else ()))
 
     async def run(self) -> None:
         """Serves the channel until cancelled."""

@@ -267,6 +267,31 @@ async def test_but_only_once() -> None:
     assert len(house.provider.prompts) == 2
 
 
+@pytest.mark.parametrize("followed", [True, False])
+async def test_who_is_asked_when_the_owner_changes_the_provider_is_followed_by_the_next(followed: bool) -> None:  # noqa: FBT001
+    """The way to the first is shut in the middle of its answer; without the wait the message is lost to an error."""
+    house, after = House(provider=CutProvider()), ScriptedProvider([("from", " another")])
+    relay = house.relay()
+    brains = [relay.brain(), Brain(after, "other", "be kind", 1000, 100)]
+    asked: list[Brain] = []
+
+    async def another(brain: Brain) -> bool:
+        asked.append(brain)
+        return followed
+
+    relay = Relay(
+        house.channel, house.turns, house.memory, lambda: brains[len(asked)], lambda chat: chat, another=another
+    )
+    house.relay = lambda: relay  # type: ignore[method-assign]
+    async with running(house):
+        house.channel.say(1, "hello")
+        await house.channel.until_finished(1)
+    assert asked == brains[:1]
+    apology = texts.for_code(Code.PROVIDER_UNREACHABLE)
+    assert house.channel.replies[1].sent == (["from another"] if followed else [apology])
+    assert len(house.turns.ended) == 1
+
+
 async def test_an_answer_that_the_provider_broke_off_is_not_asked_for_again() -> None:
     house = House(provider=CutProvider())
     async with running(house):

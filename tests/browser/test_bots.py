@@ -15,16 +15,17 @@ from tests.support.netlog import NetLog
 
 from clawmates.base.secret import Secret
 from clawmates.control.accounts import sessions
-from clawmates.control.bots.tables import BotDay, BotState
+from clawmates.control.bots.tables import Bot, BotDay, BotState
 from clawmates.control.nodes.desired import desired_of
 from clawmates.proofs.canary import mint
 from clawmates.wire.names import ItemName
 from clawmates.wire.people import load
 from clawmates.wire.vault import Redemption, TicketRequest
 
-TOKENS, KEYS, PROMPTS, LATER = (mint() for _ in range(4))
+TOKENS, KEYS, PROMPTS, LATER, OTHERS = (mint() for _ in range(5))
 TOKEN = f"424242:{TOKENS.stem}_-{TOKENS.stem[:13]}"
 KEY = f"sk-{KEYS.stem}"
+OTHER = f"sk-ant-{OTHERS.stem}"
 PROMPT = f"Speak like a pirate. {PROMPTS.mark}"
 EDITED = f"Speak like a nurse. {LATER.mark}"
 
@@ -129,12 +130,47 @@ async def test_what_is_typed_leaves_sealed_and_comes_back_to_its_owner_alone(tmp
         await bench.worker.round()
         assert load_people((await opened(bench, bot))[ItemName.PEOPLE]) == ("4711", "42")
 
+        await change_provider(bench, page, bot)
+        await begin_anew_then_without(bench, page, bot)
+
         assert [one for one in log.addresses if not one.startswith(bench.place.context.origin)] == []
-        assert sum("sealed" in body for body in log.bodies()) == 3, "the double click was sent once"
-        for canary in (TOKENS, KEYS, PROMPTS, LATER):
+        assert sum("sealed" in body for body in log.bodies()) == 4, "the double click was sent once"
+        for canary in (TOKENS, KEYS, PROMPTS, LATER, OTHERS):
             assert log.search(canary) == []
         stored = await page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
         assert stored == '[{},{},""]'
+
+
+async def change_provider(bench: Bench, page: Page, bot: str) -> None:
+    """Another one, with a key of its own; the vault is told before the bot is."""
+    await page.get_by_role("link", name="AI provider: Change").click()
+    await page.get_by_role("radio").last.check()
+    await page.get_by_role("button", name="Go on").click()
+    await page.get_by_label("API key").fill(OTHER)
+    await page.get_by_role("button", name="Seal and change").click()
+    await page.wait_for_url(f"**/bots/{bot}")
+    await expect(page.get_by_text("on its way to the vault")).to_be_visible()
+    await bench.worker.round()
+    await expect(page.get_by_text("on its way to the vault")).to_be_hidden()
+    assert (await opened(bench, bot))[ItemName.PROVIDER_KEY] == OTHER
+    async with bench.place.database.reading() as session:
+        assert (await session.get_one(Bot, bot)).provider == "anthropic"
+
+
+async def begin_anew_then_without(bench: Bench, page: Page, bot: str) -> None:
+    """A template takes the prompt's place and gives it back; then the bot does without one."""
+    await page.get_by_role("link", name="Prompt").click()
+    await page.get_by_role("button", name="Show the prompt").click()
+    field = page.get_by_label("System prompt")
+    await expect(field).to_have_value(EDITED)
+    await page.get_by_label("Put in a template").select_option(index=1)
+    await expect(field).not_to_have_value(EDITED)
+    await page.get_by_label("Put in a template").select_option(index=0)
+    await expect(field).to_have_value(EDITED)
+    await page.get_by_role("button", name="Remove the prompt").click()
+    await page.wait_for_url(f"**/bots/{bot}")
+    await expect(page.get_by_role("link", name="Prompt: Write one")).to_be_visible()
+    assert ItemName.PROMPT not in await opened(bench, bot)
 
 
 def load_people(text: str) -> tuple[str, ...]:
@@ -177,4 +213,5 @@ async def test_the_vaults_silence_costs_nobody_what_they_typed(tmp_path: Path) -
         await bench.worker.round()
         await expect(page.get_by_text("goes on by itself when it is back")).to_be_visible()
         await page.go_back()
-        await expect(page.get_by_label("Bot token")).to_have_value("")
+        await expect(page.get_by_role("heading", name="Pirate")).to_be_visible()
+        assert KEYS.stem not in await page.content(), "what was typed is not there any more"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from fastapi import APIRouter
+from image.catalogue import load
 from playwright.async_api import Page
 from tests.support import catalogue
 from tests.support.browser import chromium, inspect, served
@@ -18,14 +20,24 @@ from tests.support.vault import furnished, running
 from clawmates.base.shape import encode_json
 from clawmates.control.accounts import changes, sessions
 from clawmates.control.accounts.tables import Passkey
-from clawmates.control.bots.tables import BotDay, BotItem, BotReceipt, BotState
+from clawmates.control.bots.tables import Bot, BotDay, BotItem, BotReceipt, BotState
 from clawmates.control.errors import Problem
+from clawmates.control.outbox.tables import Errand
 from clawmates.control.rooms import ROOMS
 from clawmates.wire.names import ItemName
 from clawmates.wire.receipt import DestroyedItem, KeysCopy, Receipt, SignedReceipt, Subject
 
 pytestmark = pytest.mark.timeout(300)
-PICTURES = Path(__file__).parents[2] / "build/pages"
+CHECKOUT = Path(__file__).parents[2]
+PICTURES = CHECKOUT / "build/pages"
+KNOWN = load(CHECKOUT / "image/catalogue.toml")
+RELEASE = replace(
+    catalogue.RELEASE,
+    channels=KNOWN.channels,
+    providers=tuple(replace(one, verified="2026-02-01") if one.id == "google" else one for one in KNOWN.providers),
+)
+"""What is really on offer; one of them was not looked up for long."""
+MODEL = KNOWN.providers[0].models[1].id
 broken = APIRouter()
 
 
@@ -161,11 +173,11 @@ async def furnish(place: Place, account: str) -> None:
     async with place.database.writing() as session:
         session.add(a_node(seen_at=NOON))
         await session.flush()
-        session.add(a_bot("b-draft", account, name="Draft", stage="draft", channel="telegram", model="m1"))
-        session.add(a_bot("b-starting", account, name="Starting", channel="telegram", node="node-1", model="m1"))
-        session.add(a_bot("b-paused", account, name="Paused", channel="telegram", paused=True, model="m1"))
+        session.add(a_bot("b-draft", account, name="Draft", stage="draft", channel="telegram", model=MODEL))
+        session.add(a_bot("b-starting", account, name="Starting", channel="telegram", node="node-1", model=MODEL))
+        session.add(a_bot("b-paused", account, name="Paused", channel="telegram", paused=True, model=MODEL))
         for bot, (state, code, name) in states.items():
-            session.add(a_bot(bot, account, name=name, channel="telegram", node="node-1", model="m1"))
+            session.add(a_bot(bot, account, name=name, channel="telegram", node="node-1", model=MODEL))
             await session.flush()
             session.add(
                 BotState(
@@ -183,7 +195,13 @@ async def furnish(place: Place, account: str) -> None:
             session.add(
                 BotDay(bot_id="b-live", day=(NOON - timedelta(days=day)).date(), messages=messages, tokens=messages)
             )
+        for name in ("channel-token", "provider-key", "prompt", "people"):
+            session.add(BotItem(bot_id="b-live", name=name, version=1, kept=1, trouble="", changed_at=NOON))
         session.add(BotItem(bot_id="b-token", name="prompt", version=2, kept=1, trouble="too-large", changed_at=NOON))
+        session.add(Errand(lane="bot/b-live", kind="change", body="", tries=0, trouble="", due_at=NOON, made_at=NOON))
+        await session.flush()
+        live = await session.get_one(Bot, "b-live")
+        live.fallback_provider, live.fallback_model = "openai", "gpt-6-luna"
         session.add(receipt("b-gone", account))
 
 
@@ -193,9 +211,7 @@ async def test_pages_of_bots(language: str, tmp_path: Path) -> None:
         house.configure(region="eu-test")
         async with (
             running(house) as vault,
-            served(
-                tmp_path, *ROOMS, release=catalogue.RELEASE, vault=lambda: vault.client("eu-test/control/control")
-            ) as place,
+            served(tmp_path, *ROOMS, release=RELEASE, vault=lambda: vault.client("eu-test/control/control")) as place,
         ):
             account, cookie = await enter(place)
             async with opened(place, language, cookie) as page:
@@ -219,7 +235,13 @@ async def test_pages_of_bots(language: str, tmp_path: Path) -> None:
                         "edit": "/bots/b-live/edit",
                         "prompt": "/bots/b-live/prompt",
                         "people": "/bots/b-live/people",
-                        "replace": "/bots/b-live/seal",
+                        "token": "/bots/b-token/token",
+                        "key": "/bots/b-live/key",
+                        "provider": "/bots/b-live/provider",
+                        "provider-model": "/bots/b-live/provider/anthropic",
+                        "fallback": "/bots/b-live/fallback",
+                        "fallback-same": "/bots/b-live/fallback/openai",
+                        "no-prompt": "/bots/b-starting/prompt",
                         "delete": "/bots/b-token/delete",
                         "gone": "/bots/b-gone",
                     },

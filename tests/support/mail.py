@@ -20,6 +20,7 @@ from tests.support.control import Place
 
 from clawmates.base.x509 import Authority, Names
 from clawmates.control.accounts import links
+from clawmates.control.mail import notices
 from clawmates.control.mail.errands import KIND, MailHandler
 from clawmates.control.mail.letters import Letter
 from clawmates.control.mail.post import Post
@@ -52,7 +53,7 @@ def worker(place: Place, post: Post) -> Worker:
         database=context.database,
         clock=context.clock,
         random=context.random,
-        handlers={KIND: MailHandler(context, post)},
+        handlers={KIND: MailHandler(context, post), notices.KIND: notices.NoticeHandler(context, post)},
     )
 
 

@@ -34,7 +34,8 @@ def release() -> Release:
         Channel(kind=ChannelKind.WHATSAPP, hosts=WHATSAPP_HOSTS),
         Channel(kind=ChannelKind.TERMINAL),
     )
-    providers = tuple(replace(provider, id=name, hosts=hosts) for name, hosts in PROVIDER_HOSTS.items())
+    models = (*provider.models, replace(provider.models[0], id="second-test"))
+    providers = tuple(replace(provider, id=name, hosts=hosts, models=models) for name, hosts in PROVIDER_HOSTS.items())
     return replace(some, channels=channels, providers=providers)
 
 

@@ -14,6 +14,7 @@ from clawmates.base.hardening import place_of
 from clawmates.control.accounts.expiry import expire
 from clawmates.control.bots import errands as bots
 from clawmates.control.bots.tables import BotDay, BotError, BotPairing
+from clawmates.control.mail import notices
 from clawmates.control.mail.errands import KIND, MailHandler
 from clawmates.control.mail.post import post_of
 from clawmates.control.nodes import errands as nodes
@@ -37,6 +38,7 @@ def handlers(context: Context, *, terminal: int = -1) -> Mapping[str, Handler]:
     lease = timedelta(seconds=context.settings.control.lease_seconds)
     return {
         KIND: MailHandler(context, post),
+        notices.KIND: notices.NoticeHandler(context, post),
         **bots.handlers(context),
         **nodes.handlers(context.vault, context.clock, lease),
     }

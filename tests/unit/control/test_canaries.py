@@ -135,8 +135,9 @@ async def created(browser: httpx2.AsyncClient, key: Authenticator) -> dict[str, 
 
 
 async def example_seal(stage: Stage) -> Any:
-    told = about(await stage.browser.get(f"/bots/{stage.living}/seal"))
-    return sealed(told, {ItemName.PROVIDER_KEY: stage.sealed.mark})
+    told = about(await stage.browser.get(f"/bots/{stage.living}/fallback/anthropic"))
+    choice = {"choice": told["choice"] | {"model": "second-test"}}
+    return sealed(told, {ItemName.FALLBACK_KEY: stage.sealed.mark}) | choice
 
 
 async def example_read(stage: Stage) -> Any:
@@ -182,7 +183,7 @@ async def pages(stage: Stage, browser: httpx2.AsyncClient) -> AsyncIterator[tupl
     for route in sorted(known_routes(stage), key=lambda one: one.path):
         if route.method == "GET" and route.path != STREAM and not route.path.startswith("/static/"):
             for bot in (stage.living, stage.paused, stage.drafted) if "{bot}" in route.path else ("",):
-                here = route.path.replace("{bot}", bot)
+                here = route.path.replace("{bot}", bot).replace("{provider}", "openai")
                 yield here, await browser.get(here)
 
 

@@ -27,8 +27,9 @@ async def add_begin(request: Request, _body: Call, person: Proved) -> Response:
 @router.post("/add/finish")
 async def add_finish(request: Request, body: Call, person: Proved) -> Response:
     """Keeps it, under the browser's name until its owner finds a better one."""
-    name = browser_of(request.headers.get("user-agent", "")) or "Passkey"
-    await passkeys.add(context_of(request), person, name, passkeys.read(body))
+    browser = browser_of(request.headers.get("user-agent", ""))
+    name = browser or "Passkey"
+    await passkeys.add(context_of(request), person, name, passkeys.read(body), browser=browser)
     return JSONResponse({"next": "/account"})
 
 

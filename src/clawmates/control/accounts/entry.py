@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from clawmates.control.accounts import addresses, attempts, changes, links, people, sessions, way
+from clawmates.control.accounts import addresses, attempts, changes, familiar, links, people, sessions, way
 from clawmates.control.accounts.browsers import browser_of
 from clawmates.control.accounts.links import Purpose, Spent
 from clawmates.control.accounts.person import Person, SignedIn, Visitor  # noqa: TC001 - FastAPI reads them
@@ -15,6 +15,7 @@ from clawmates.control.audit.chain import note, pseudonym
 from clawmates.control.errors import LinkSpent, OtherBrowser
 from clawmates.control.frame import Form, context_of
 from clawmates.control.mail import errands
+from clawmates.control.mail.notices import Notice, Told, tell
 from clawmates.control.pages.render import LANGUAGE_COOKIE, language_of, page
 from clawmates.wire.deeds import Deed, Plain, Way
 from clawmates.wire.deeds import SignedIn as SignedInBy
@@ -87,6 +88,8 @@ async def use(request: Request, form: Form, person: Visitor) -> Response:
                 state = await changes.confirm(database, now, mine.account_id, spent)
                 if state is changes.State.DONE:
                     note(database, now, Deed.ADDRESS_CHANGED, Plain(), mine.subject)
+                    gone = Told(notice=Notice.ADDRESS_CHANGED, email=mine.email, language=mine.language)
+                    await tell(database, context, gone)
                 answer = page(request, "accounts/changed.html", state=state)
             case _:
                 assert_never(spent.purpose)
@@ -131,17 +134,31 @@ async def sign_out(request: Request, _form: Form, person: Visitor) -> Response:
 
 
 async def admit(
-    request: Request, database: AsyncSession, response: Response, account: Account, person: Person | None, by: Way
+    request: Request,
+    database: AsyncSession,
+    response: Response,
+    account: Account,
+    person: Person | None,
+    by: Way,
+    *,
+    new: bool = False,
 ) -> None:
-    """Signs this browser in with a session that is new, always; one it had before ends."""
+    """Signs this browser in with a session that is new, always; one it had before ends.
+
+    In a browser that the account was never used in, its person is told: but not at its very beginning.
+    """
     context = context_of(request)
     now = context.clock.now()
     if person is not None:
         await sessions.end(database, person.account_id, person.session)
     browser = browser_of(request.headers.get("user-agent", ""))
+    if not new and not familiar.knows(request, context, account.id):
+        what = Told(notice=Notice.NEW_BROWSER, email=account.email, language=account.language, browser=browser)
+        await tell(database, context, what)
     token = await sessions.start(database, context.random, account.id, browser, now)
     note(database, now, Deed.SIGNED_IN, SignedInBy(way=by), pseudonym(account.id, account.pseudonym_key))
     sessions.set_cookie(response, token)
+    familiar.remember(response, context, account.id)
     way.arrived(response)
     if LANGUAGE_COOKIE not in request.cookies:
         year = 365 * 86_400
@@ -158,11 +175,14 @@ def arrive(request: Request) -> Response:
 async def _sign_in(
     request: Request, context: Context, database: AsyncSession, spent: Spent, person: Person | None
 ) -> Response:
-    account = await people.of_email(database, spent.email) or await people.open_account(
-        database, context.random, spent.email, language_of(request), context.clock.now()
-    )
+    account = await people.of_email(database, spent.email)
+    new = account is None
+    if account is None:
+        account = await people.open_account(
+            database, context.random, spent.email, language_of(request), context.clock.now()
+        )
     answer = RedirectResponse(way.wanted(request), status_code=303)
-    await admit(request, database, answer, account, person, Way.LINK)
+    await admit(request, database, answer, account, person, Way.LINK, new=new)
     return answer
 
 

@@ -29,6 +29,7 @@ from webauthn.helpers.structs import (
 from clawmates.control.accounts.tables import Challenge, Passkey
 from clawmates.control.audit.chain import note
 from clawmates.control.errors import PasskeyRefused, TooMany
+from clawmates.control.mail.notices import Notice, Told, tell
 from clawmates.control.store.look import rows
 from clawmates.wire.deeds import Deed, Plain
 
@@ -116,8 +117,8 @@ async def asking(context: Context, purpose: Purpose, account_id: str | None) -> 
     )
 
 
-async def add(context: Context, person: Person, name: str, credential: dict[str, Any]) -> None:
-    """Keeps a new key; raises :class:`PasskeyRefused` or :class:`TooMany`."""
+async def add(context: Context, person: Person, name: str, credential: dict[str, Any], *, browser: str = "") -> None:
+    """Keeps a new key, and tells its owner; raises :class:`PasskeyRefused` or :class:`TooMany`."""
     account_id = person.account_id
     challenge = await _spend(context, Purpose.ADD, account_id, credential)
     try:
@@ -151,6 +152,8 @@ async def add(context: Context, person: Person, name: str, credential: dict[str,
             )
         )
         note(database, context.clock.now(), Deed.PASSKEY_ADDED, Plain(), person.subject)
+        what = Told(notice=Notice.PASSKEY_ADDED, email=person.email, language=person.language, browser=browser)
+        await tell(database, context, what)
 
 
 async def check(context: Context, purpose: Purpose, account_id: str | None, credential: dict[str, Any]) -> str:

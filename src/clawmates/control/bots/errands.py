@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 
 from clawmates.base.shape import decode_json, encode_json
+from clawmates.control.bots.changing import CHANGE, Change, MakeChange, lane, make, touched
+from clawmates.control.bots.forgetting import FORGET, Forget, forget
+from clawmates.control.bots.minds import Choice
 from clawmates.control.bots.tables import Bot, BotItem, BotReceipt
 from clawmates.control.context import Context
-from clawmates.control.hub import account_topic, node_topic
 from clawmates.control.nodes.placing import place
-from clawmates.control.nodes.revisions import touch
 from clawmates.control.nodes.tables import BotMove
 from clawmates.control.outbox.outbox import Done, Handler, Later, Outcome, Refused, Task, add
 from clawmates.wire.names import ItemName
@@ -60,11 +61,8 @@ class Sealed:
     name: ItemName
     version: int
     item: SealedItem
-
-
-def lane(bot: str) -> str:
-    """In which order things are said: one after the other for a bot."""
-    return f"bot/{bot}"
+    choice: Choice | None = None
+    """Who answers once the vault keeps this key, and not before."""
 
 
 async def assign(session: AsyncSession, bot: str, now: datetime) -> None:
@@ -84,7 +82,13 @@ async def destroy(session: AsyncSession, bot: str, now: datetime) -> None:
 
 def handlers(context: Context) -> Mapping[str, Handler]:
     """For the worker."""
-    return {ASSIGN: Assign(context), PUT: Put(context), DESTROY: Destroy(context)}
+    return {
+        ASSIGN: Assign(context),
+        PUT: Put(context),
+        CHANGE: MakeChange(context),
+        FORGET: Forget(context),
+        DESTROY: Destroy(context),
+    }
 
 
 def refused(error: VaultError | VaultUnreachableError) -> Later | Refused:
@@ -127,7 +131,7 @@ class Assign:
 
     async def settle(self, session: AsyncSession, task: Task, outcome: Done | Refused) -> None:  # noqa: ARG002
         """The node looks again: it may ask for tickets now."""
-        await _touched(self.context, session, decode_json(OfBot, task.body.encode()).bot)
+        await touched(self.context, session, decode_json(OfBot, task.body.encode()).bot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +156,18 @@ class Put:
         item = await session.get(BotItem, (sealed.bot, sealed.name.value), with_for_update=True)
         if item is None:
             return
-        item.changed_at = self.context.clock.now()
-        if isinstance(outcome, Done):
-            item.kept = max(item.kept, sealed.version)
+        now = self.context.clock.now()
+        item.changed_at = now
         if item.version == sealed.version:
             item.trouble = outcome.code if isinstance(outcome, Refused) else ""
-        await _touched(self.context, session, sealed.bot)
+        gone: dict[ItemName, int] = {}
+        if isinstance(outcome, Done):
+            gone[sealed.name] = item.kept
+            item.kept = sealed.version
+            if sealed.choice is not None:
+                gone |= await make(session, self.context, Change(bot=sealed.bot, choice=sealed.choice))
+        await touched(self.context, session, sealed.bot)
+        await forget(session, sealed.bot, gone, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,19 +193,9 @@ class Destroy:
         found = await session.get(Bot, bot)
         if found is None or not isinstance(outcome, Done):
             return
-        await _touched(self.context, session, bot)
+        await touched(self.context, session, bot)
         if await session.get(BotReceipt, bot) is None:
             now = self.context.clock.now()
             session.add(BotReceipt(bot_id=bot, account_id=found.account_id, at=now, body=outcome.note))
         await session.flush()
         await session.execute(delete(Bot).where(Bot.id == bot))
-
-
-async def _touched(context: Context, session: AsyncSession, bot: str) -> None:
-    """Node and pages look again: the one by its revision, the others because they are told, a moment early at worst."""
-    found = (await session.execute(select(Bot.account_id, Bot.node).where(Bot.id == bot))).one_or_none()
-    if found is not None:
-        await touch(session, found.node)
-        context.hub.announce(account_topic(found.account_id))
-        if found.node is not None:
-            context.hub.announce(node_topic(found.node))

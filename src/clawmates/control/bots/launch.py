@@ -14,7 +14,8 @@ from clawmates.control.audit.chain import note
 from clawmates.control.bots import queries
 from clawmates.control.bots.errands import DRAFT
 from clawmates.control.bots.forms import Errors, Manner, read_manner, read_wish
-from clawmates.control.bots.offers import offers
+from clawmates.control.bots.minds import minds_of, settled
+from clawmates.control.bots.offers import offer, offers
 from clawmates.control.bots.tables import Bot
 from clawmates.control.errors import Changed, NotFound, TooMany, Unavailable
 from clawmates.control.frame import Form, Writing, context_of
@@ -115,6 +116,8 @@ async def take_manner(request: Request, bot: str, person: Proved, session: Writi
 def apply(bot: Bot, manner: Manner) -> None:
     """Writes a manner into the row."""
     bot.name, bot.model, bot.access = manner.name, manner.model, manner.access.value
+    if minds_of(bot) != settled(minds_of(bot)):
+        bot.fallback_provider = bot.fallback_model = None  # what was the second model is the first one now
     bot.temperature, bot.max_output_tokens = manner.temperature, manner.max_output_tokens
     bot.limits = encode_json(manner.limits).decode()
 
@@ -147,7 +150,8 @@ def manner_page(
     With the status of :class:`Changed` it holds what the person wrote, and says what else was written meanwhile; sent
     again, it counts.
     """
-    provider = release_of(request).provider(bot.provider)
+    release = release_of(request)
+    provider = release.provider(bot.provider)
     changed = differences(manner_fields(bot), form) if status == Changed.status else None
     return page(
         request,
@@ -158,6 +162,7 @@ def manner_page(
         form=manner_fields(bot) | dict(form),
         errors=defaultdict(str, errors.found),
         provider=provider,
+        offer=offer(release, bot.provider, context_of(request).clock.now().date()),
         models=provider.models if provider is not None else (),
         accesses=tuple(one.value for one in Access),
     )

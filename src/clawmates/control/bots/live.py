@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from clawmates.control.accounts.person import Person, SignedIn  # noqa: TC001 - FastAPI reads it
 from clawmates.control.bots import queries
-from clawmates.control.bots.standing import sentence
+from clawmates.control.bots.standing import remedy, sentence
 from clawmates.control.errors import NotFound
 from clawmates.control.frame import context_of
 from clawmates.control.hub import HubClosedError, account_topic
@@ -82,6 +82,8 @@ async def snapshot(context: Context, person: Person, bot: str, texts: Words) -> 
             "kind": known.standing.kind,
             "word": texts(known.standing.word),
             "why": sentence(texts, known.standing.why),
+            "remedy": remedy(known.standing.why),
+            "underWay": known.under_way and known.standing.kind != "busy",
             "username": known.username,
             "today": counted[-1],
             "total": sum(counted),

@@ -16,8 +16,9 @@ from clawmates.control.bots.chart import chart
 from clawmates.control.bots.errands import ACTIVE, DELETING, DRAFT
 from clawmates.control.bots.forms import Errors, read_manner
 from clawmates.control.bots.launch import apply, manner_fields, manner_page, release_of
+from clawmates.control.bots.minds import minds_of
 from clawmates.control.bots.offers import offer
-from clawmates.control.bots.standing import sentence
+from clawmates.control.bots.standing import remedy, sentence
 from clawmates.control.bots.tables import Bot, BotReceipt
 from clawmates.control.errors import Changed, NotFound
 from clawmates.control.frame import Form, Writing, context_of
@@ -37,6 +38,14 @@ if TYPE_CHECKING:
     from clawmates.control.context import Context
 
 room = APIRouter()
+ITEM_PAGES = {
+    "channel-token": "token",
+    "provider-key": "key",
+    "fallback-key": "fallback",
+    "prompt": "prompt",
+    "people": "people",
+}
+"""Where what the vault refused is entered again."""
 
 
 @room.get("/bots/{bot}")
@@ -58,7 +67,12 @@ async def show(request: Request, bot: str, person: SignedIn) -> Response:
         known=known,
         standing=known.standing,
         why=sentence(words(language_of(request)), known.standing.why),
-        refused=[item for item in known.items if item.trouble],
+        refused=[(item, ITEM_PAGES.get(item.name, "")) for item in known.items if item.trouble],
+        remedy=remedy(known.standing.why),
+        items={item.name: item for item in known.items},
+        minds=minds_of(found),
+        spare=offer(release, found.fallback_provider or "", now.date()) if release is not None else None,
+        under_way=known.under_way,
         counts=counted,
         chart=chart(counted),
         offer=offer(release, found.provider, now.date()) if release is not None else None,

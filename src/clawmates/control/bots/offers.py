@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from clawmates.control.bots.minds import Place
 from clawmates.wire.door import OLLAMA_HOST
 from clawmates.wire.names import ChannelKind, ItemName
 from clawmates.wire.release import Provider
@@ -13,6 +14,7 @@ from clawmates.wire.release import Provider
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from clawmates.control.bots.minds import Minds
     from clawmates.wire.release import Release
 
 VERIFIED_FOR = timedelta(days=180)
@@ -49,13 +51,19 @@ def offer(release: Release, provider: str, today: date) -> Offer | None:
     return next((one for one in offers(release, today) if one.provider.id == provider), None)
 
 
-def hosts(release: Release, channel: str, provider: str) -> Mapping[ItemName, tuple[str, ...]]:
+def hosts(release: Release, channel: str, minds: Minds) -> Mapping[ItemName, tuple[str, ...]]:
     """Where each item of such a bot may be sent: credentials to the catalogue's hosts, documents nowhere."""
     found = release.channel(ChannelKind(channel))
-    chosen = release.provider(provider)
+
+    def of(place: Place) -> tuple[str, ...]:
+        provider = release.provider(minds.of(place)[0])
+        return provider.hosts if provider is not None else ()
+
+    spare = {ItemName.FALLBACK_KEY: of(Place.SPARE)} if minds.keyed_apart else {}
     return {
         ItemName.CHANNEL_TOKEN: found.hosts if found else (),
-        ItemName.PROVIDER_KEY: chosen.hosts if chosen else (),
+        ItemName.PROVIDER_KEY: of(Place.OWN),
+        **spare,
         ItemName.PROMPT: (),
         ItemName.PEOPLE: (),
     }

@@ -38,6 +38,8 @@ class Known:
     items: tuple[BotItem, ...]
     said: Said | None
     standing: Standing
+    under_way: bool = False
+    """Something of it is still on its way to the vault."""
 
     @property
     def username(self) -> str:
@@ -150,7 +152,7 @@ async def _known(look: Look, about: _About, bots: list[Bot], which: dict[str, st
     for one in bots:
         kept, word, codes = tuple(items[one.id]), said.get(one.id), left[one.id]
         waiting = len(codes), codes[0] if codes else ""
-        found.append(Known(one, kept, word, standing(one, kept, word, waiting, now)))
+        found.append(Known(one, kept, word, standing(one, kept, word, waiting, now), bool(codes)))
     return found
 
 

@@ -10,25 +10,29 @@ import json
 import re
 from base64 import b64decode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, BackgroundTasks, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from sqlalchemy import select
 
 from clawmates.base.shape import ShapeError, decode_json
 from clawmates.control.accounts.person import Person, Proved  # noqa: TC001 - FastAPI reads it
 from clawmates.control.audit.chain import note
 from clawmates.control.bots import errands, queries
+from clawmates.control.bots.changing import Change, ask
 from clawmates.control.bots.errands import ACTIVE, DELETING, DRAFT, Sealed
 from clawmates.control.bots.launch import release_of
 from clawmates.control.bots.manage import tell
+from clawmates.control.bots.minds import Choice, Minds, Place, chosen, minds_of, needed
 from clawmates.control.bots.offers import hosts
+from clawmates.control.bots.standing import remedy, sentence
 from clawmates.control.bots.tables import Bot, BotItem
 from clawmates.control.errors import Changed, Malformed, NotFound, TooLarge, Unavailable
-from clawmates.control.frame import Call, Reading, Writing, context_of
+from clawmates.control.frame import Call, Form, Reading, Writing, context_of
 from clawmates.control.pages.render import language_of, page
 from clawmates.control.texts.catalogue import words
+from clawmates.wire.audit import OfBot
 from clawmates.wire.deeds import Deed
 from clawmates.wire.deeds import Sealed as SealedDeed
 from clawmates.wire.desired import Access
@@ -44,9 +48,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from clawmates.wire.release import Release
+
 
 room = APIRouter()
 NEEDED = (ItemName.PROMPT, ItemName.PEOPLE, ItemName.PROVIDER_KEY, ItemName.CHANNEL_TOKEN)
+ORDER = (ItemName.FALLBACK_KEY, *NEEDED)
 """In the order in which the vault is told: a node hears of the bot once the last of its credentials is there."""
 CREDENTIALS = (ItemName.PROVIDER_KEY, ItemName.CHANNEL_TOKEN)
 OVERHEAD = 32 + 16
@@ -78,6 +85,8 @@ class SealCall:
 
     version: int
     items: tuple[SealedCall, ...]
+    choice: Choice | None = None
+    """Who is to answer with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,34 +99,59 @@ class ReadCall:
 
 @room.get("/bots/{bot}/seal")
 async def ask_secrets(request: Request, bot: str, person: Proved, session: Reading) -> Response:
-    """The last step of a launch; later, a new token or key in place of the old one."""
-    found = await _with_items(session, person, bot)
-    draft = found.bot.stage == DRAFT
-    names = NEEDED if draft else CREDENTIALS
-    language = language_of(request)
-    texts = {one.id: one.text.in_language(language) for one in templates()} if draft else {}
-    return await _sealing_page(
-        request,
-        "bots/seal.html",
-        found,
-        names,
-        draft=draft,
-        listed=found.bot.access == Access.LIST.value,
-        templates=[(one.id, one.title.in_language(language)) for one in templates()],
-        template_texts=json.dumps(texts, ensure_ascii=False),
-    )
+    """The last step of a launch. Who goes back to it later finds the bot."""
+    found = await with_items(session, person, bot)
+    if found.bot.stage != DRAFT:
+        return RedirectResponse(f"/bots/{bot}", status_code=303)
+    listed = found.bot.access == Access.LIST.value
+    return await sealing_page(request, "bots/seal.html", found, NEEDED, listed=listed, **_templates(request))
+
+
+@room.get("/bots/{bot}/token")
+async def ask_token(request: Request, bot: str, person: Proved, session: Reading) -> Response:
+    """A new token in place of the old one, and what is wrong with that."""
+    found = await with_items(session, person, bot, living=True)
+    why, username = await _trouble(request, found.bot, "token")
+    names = (ItemName.CHANNEL_TOKEN,)
+    return await sealing_page(request, "bots/token.html", found, names, why=why, username=username)
+
+
+@room.get("/bots/{bot}/key")
+async def ask_key(request: Request, bot: str, person: Proved, session: Reading) -> Response:
+    """New keys for who answers already."""
+    found = await with_items(session, person, bot, living=True)
+    minds = minds_of(found.bot)
+    names = [place.key for place in (Place.OWN, Place.SPARE) if place is Place.OWN or minds.keyed_apart]
+    why, _username = await _trouble(request, found.bot, "key")
+    return await sealing_page(request, "bots/key.html", found, names, why=why)
 
 
 @room.get("/bots/{bot}/prompt")
 async def ask_prompt(request: Request, bot: str, person: Proved, session: Reading) -> Response:
     """The prompt, opened in the browser alone."""
-    return await _document_page(request, "bots/prompt.html", await _with_items(session, person, bot), ItemName.PROMPT)
+    found = await with_items(session, person, bot, living=True)
+    row = found.items.get(ItemName.PROMPT)
+    there = row is not None and row.kept > 0
+    return await sealing_page(
+        request, "bots/prompt.html", found, (ItemName.PROMPT,), there=there, **_templates(request)
+    )
+
+
+@room.post("/bots/{bot}/prompt/remove")
+async def remove_prompt(
+    request: Request, bot: str, person: Proved, session: Writing, form: Form, later: BackgroundTasks
+) -> Response:
+    """The bot does without one, and the vault destroys it."""
+    found = await with_items(session, person, bot, living=True, locked=True)
+    queries.check_version(found.bot, form)
+    return await changed(request, session, person, found.bot, Change(bot=bot, drops=(ItemName.PROMPT,)), later)
 
 
 @room.get("/bots/{bot}/people")
 async def ask_people(request: Request, bot: str, person: Proved, session: Reading) -> Response:
     """Who may talk to the bot, opened in the browser alone."""
-    return await _document_page(request, "bots/people.html", await _with_items(session, person, bot), ItemName.PEOPLE)
+    found = await with_items(session, person, bot, living=True)
+    return await sealing_page(request, "bots/people.html", found, (ItemName.PEOPLE,))
 
 
 @room.post("/call/bots/{bot}/seal")
@@ -131,21 +165,19 @@ async def take_sealed(
         call = decode_json(SealCall, body)
     except ShapeError:
         raise Malformed from None
-    found = await _with_items(session, person, bot)
+    found = await with_items(session, person, bot, locked=True)
     if call.version != found.bot.version:
         raise Changed
-    allowed = hosts(release_of(request), found.bot.channel, found.bot.provider)
-    names = [one.name for one in call.items]
-    if not names or len(set(names)) != len(names) or any(one.hosts != allowed.get(one.name) for one in call.items):
-        raise Malformed
+    minds = _check_call(release_of(request), found, call)
     draft = found.bot.stage == DRAFT
-    if draft and not {*CREDENTIALS, ItemName.PEOPLE} <= set(names):
-        raise Malformed
     if draft:
         found.bot.stage = ACTIVE
+    if call.choice is not None and call.choice.place.key not in {one.name for one in call.items}:
+        await changed(request, session, person, found.bot, Change(bot=bot, choice=call.choice), later)
+        return JSONResponse({"next": f"/bots/{bot}"})
     # A lease may have ended where a bot could not run for want of a good token.
     await errands.assign(session, found.bot.id, now)
-    for one in sorted(call.items, key=lambda item: NEEDED.index(item.name)):
+    for one in sorted(call.items, key=lambda item: ORDER.index(item.name)):
         _check_sealed(one)
         row = found.items.get(one.name)
         newest = row.version if row is not None else 0
@@ -157,7 +189,9 @@ async def take_sealed(
             session.add(row)
         row.version, row.trouble, row.changed_at = one.version, "", now
         item = SealedItem(key_id=one.key_id, tenant=found.bot.account_id, hosts=one.hosts, sealed=one.sealed)
-        await errands.put(session, Sealed(bot=found.bot.id, name=one.name, version=one.version, item=item), now)
+        choice = None if draft else _whose(one.name, call.choice, minds)
+        sealed = Sealed(bot=found.bot.id, name=one.name, version=one.version, item=item, choice=choice)
+        await errands.put(session, sealed, now)
         deed = SealedDeed(bot=found.bot.id, item=one.name, version=one.version)
         note(session, now, Deed.BOT_SEALED, deed, person.subject)
     await queries.save(session, found.bot, now)
@@ -172,9 +206,12 @@ async def read(request: Request, bot: str, person: Proved, session: Reading, bod
         call = decode_json(ReadCall, body)
     except ShapeError:
         raise Malformed from None
-    found = await queries.own(session, person, bot)
-    if found.stage != ACTIVE or not call.name.is_document:
+    found = await with_items(session, person, bot, living=True)
+    row = found.items.get(call.name)
+    if not call.name.is_document:
         raise NotFound
+    if call.name is ItemName.PROMPT and (row is None or not row.kept):
+        return JSONResponse({"version": 0, "sealed": ""})  # taken away, though the vault may have it for a minute more
     try:
         document = await read_back(context_of(request).vault.client(), bot, call.name, ReadBack(public=call.public))
     except VaultError as error:
@@ -186,35 +223,106 @@ async def read(request: Request, bot: str, person: Proved, session: Reading, bod
     return JSONResponse({"version": document.version, "sealed": document.sealed})
 
 
+def _check_call(release: Release, found: Found, call: SealCall) -> Minds:
+    """Who answers with what is sealed; raises :class:`Malformed` for what no page of ours sends."""
+    now, choice = minds_of(found.bot), call.choice
+    minds = chosen(now, choice) if choice is not None else now
+    allowed = hosts(release, found.bot.channel, minds)
+    names = {one.name for one in call.items}
+    if len(names) != len(call.items) or any(one.hosts != allowed.get(one.name) for one in call.items):
+        raise Malformed
+    if found.bot.stage == DRAFT:
+        if choice is not None or not {*CREDENTIALS, ItemName.PEOPLE} <= names:
+            raise Malformed
+        return minds
+    if choice is None:
+        if not names:
+            raise Malformed
+        return minds
+    provider = release.provider(choice.provider)
+    if provider is None or provider.model(choice.model) is None or not choice.firm:
+        raise Malformed
+    fresh = now.of(choice.place)[0] != choice.provider and choice.place.key in needed(minds)
+    if not names <= {choice.place.key} or (fresh and not names):
+        raise Malformed
+    return minds
+
+
+def _whose(name: ItemName, choice: Choice | None, minds: Minds) -> Choice | None:
+    """Whom a key is for; without a choice it is for who answers already, and says no more than that."""
+    place = next((one for one in Place if one.key is name), None)
+    if place is None or choice is not None:
+        return choice if place is not None else None
+    provider, model = minds.of(place)
+    return Choice(place=place, provider=provider, model=model, firm=False)
+
+
+async def _trouble(request: Request, bot: Bot, page: str) -> tuple[str, str]:
+    """Why the bot does not work, where that is mended on this very page; and its own name at the messenger."""
+    context = context_of(request)
+    async with context.database.look() as look:
+        known = await queries.known(look, bot, context.clock.now())
+    why = known.standing.why
+    return sentence(words(language_of(request)), why) if remedy(why) == page else "", known.username
+
+
+def _templates(request: Request) -> dict[str, Any]:
+    language = language_of(request)
+    texts = {one.id: one.text.in_language(language) for one in templates()}
+    titles = [(one.id, one.title.in_language(language)) for one in templates()]
+    return {"templates": titles, "template_texts": json.dumps(texts, ensure_ascii=False)}
+
+
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
+    """A bot of the person's, and what of it is sealed."""
+
     bot: Bot
     items: dict[ItemName, BotItem]
 
 
-async def _with_items(session: AsyncSession, person: Person, bot: str) -> _Found:
-    found = await queries.own(session, person, bot)
-    if found.stage == DELETING:
+async def with_items(
+    session: AsyncSession, person: Person, bot: str, *, living: bool = False, locked: bool = False
+) -> Found:
+    """Raises :class:`NotFound`, with ``living`` also for a draft. ``locked``: for who changes it."""
+    found = await (queries.own_locked if locked else queries.own)(session, person, bot)
+    if found.stage == DELETING or (living and found.stage != ACTIVE):
         raise NotFound
     rows = await session.scalars(select(BotItem).filter_by(bot_id=bot))
-    return _Found(found, {ItemName(row.name): row for row in rows})
+    return Found(found, {ItemName(row.name): row for row in rows})
 
 
-async def _document_page(request: Request, template: str, found: _Found, name: ItemName) -> Response:
-    if found.bot.stage == DRAFT:
-        raise NotFound
-    return await _sealing_page(request, template, found, (name,))
-
-
-async def _sealing_page(
-    request: Request, template: str, found: _Found, names: Iterable[ItemName], **fields: object
+async def changed(
+    request: Request, session: AsyncSession, person: Person, bot: Bot, change: Change, later: BackgroundTasks
 ) -> Response:
-    """What the script must know stands in the form; without the vault's key there is no form, and the page says so."""
+    """Makes a change that needs no key, and goes back to the bot."""
+    context = context_of(request)
+    note(session, context.clock.now(), Deed.BOT_EDITED, OfBot(bot=bot.id), person.subject)
+    await queries.save(session, bot, context.clock.now())
+    await ask(session, context, bot, change)
+    later.add_task(tell, context, bot.account_id, bot.node)
+    return RedirectResponse(f"/bots/{bot.id}", status_code=303)
+
+
+async def sealing_page(
+    request: Request,
+    template: str,
+    found: Found,
+    names: Iterable[ItemName],
+    *,
+    choice: Choice | None = None,
+    **fields: object,
+) -> Response:
+    """What the script must know stands in the form; without the vault's key there is no form, and the page says so.
+
+    ``choice`` is who is to answer with what is sealed here.
+    """
     context = context_of(request)
     texts = words(language_of(request))
     release = release_of(request)
-    allowed = hosts(release, found.bot.channel, found.bot.provider)
-    provider = release.provider(found.bot.provider)
+    minds = minds_of(found.bot)
+    allowed = hosts(release, found.bot.channel, chosen(minds, choice) if choice is not None else minds)
+    shown = {place: release.provider(minds.of(place)[0]) for place in Place}
     seal = ""
     try:
         key = await context.vault.intake_key()
@@ -228,6 +336,7 @@ async def _sealing_page(
             "key_id": key.key_id,
             "public": key.public,
             "version": found.bot.version,
+            **({"choice": {"place": choice.place.value, "provider": choice.provider}} if choice is not None else {}),
             "items": {
                 name.value: {
                     "version": (row.version if (row := found.items.get(name)) is not None else 0) + 1,
@@ -238,7 +347,8 @@ async def _sealing_page(
         }
         seal = json.dumps(about)
     sentences = json.dumps({key: texts(f"bots.sealing.{key}") for key in SENTENCES}, ensure_ascii=False)
-    fields |= {"bot": found.bot, "provider": provider.name if provider is not None else found.bot.provider}
+    provider, spare = ((one.name if one is not None else minds.of(place)[0]) for place, one in shown.items())
+    fields = {"bot": found.bot, "provider": provider, "spare": spare} | fields
     return page(request, template, status=200 if seal else 503, seal=seal, sentences=sentences, **fields)
 
 

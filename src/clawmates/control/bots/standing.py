@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from clawmates.control.bots.errands import DELETING, DRAFT, NO_NODE
+from clawmates.control.bots.minds import minds_of, needed
 from clawmates.wire.names import ItemName
 from clawmates.wire.status import BotState as State
 
@@ -56,10 +57,13 @@ def standing(  # noqa: PLR0911 - one line a stage of life
         return Standing("busy", "bots.state.deleting", _trouble(waiting[1]))
     if bot.stage == DRAFT:
         return Standing("paused", "bots.state.draft", "bots.why.draft")
+    vital = needed(minds_of(bot))
     refused = next((item for item in items if item.trouble and item.kept < item.version), None)
-    if refused is not None and not refused.kept and refused.name != ItemName.PEOPLE:
+    # Without a list of people, or with the second key of who does not answer yet, it can be what it was.
+    if refused is not None and not refused.kept and ItemName(refused.name) in vital | {ItemName.PROMPT}:
         return Standing("bad", "bots.state.refused-item", f"bots.refusal.{refused.trouble}")
-    if waiting[0] and (any(not item.kept for item in items) or bot.node is None):
+    missing = any(not item.kept for item in items if ItemName(item.name) in vital)
+    if waiting[0] and (missing or bot.node is None):
         return Standing("busy", "bots.state.handing-over", _trouble(waiting[1]))
     if bot.paused:
         return Standing("paused", "bots.state.paused")
@@ -71,6 +75,25 @@ def standing(  # noqa: PLR0911 - one line a stage of life
     if state is State.PAUSED:  # it was, and is being started
         state = State.STARTING
     return Standing(KINDS[state], f"bots.state.{state.value}", f"bots.code.{said.code}" if _tells(state, said) else "")
+
+
+REMEDIES = {
+    "bad-token": "token",
+    "second-poller": "token",
+    "bad-key": "key",
+    "item-missing": "key",
+    "unknown-model": "edit",
+    "over-quota": "edit",
+    "unknown-provider": "provider",
+    "region-not-allowed": "provider",
+    "people-unreadable": "people",
+}
+"""By a code: the page below the bot's own on which its owner mends it."""
+
+
+def remedy(why: str) -> str:
+    """The page that helps against :attr:`Standing.why`, or empty."""
+    return REMEDIES.get(why.removeprefix("bots.code."), "") if why.startswith("bots.code.") else ""
 
 
 def sentence(texts: Words, key: str) -> str:

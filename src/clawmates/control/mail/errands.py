@@ -35,11 +35,16 @@ class Wanted:
     account_id: str = ""
 
 
+def lane_of(context: Context, email: str) -> str:
+    """An address' own: one that cannot be reached holds up nobody else."""
+    return "mail/" + hmac.new(context.pepper.reveal(), f"lane\0{email}".encode(), "sha256").hexdigest()[:32]
+
+
 async def ask(database: AsyncSession, context: Context, wanted: Wanted) -> None:
     """Wants a mail, in the transaction at hand; it leaves after the answer, so nobody can tell by the time taken."""
-    # Its own lane: an address that cannot be reached holds up nobody else.
-    lane = hmac.new(context.pepper.reveal(), f"lane\0{wanted.email}".encode(), "sha256").hexdigest()[:32]
-    await outbox.add(database, f"mail/{lane}", KIND, encode_json(wanted).decode(), now=context.clock.now())
+    await outbox.add(
+        database, lane_of(context, wanted.email), KIND, encode_json(wanted).decode(), now=context.clock.now()
+    )
 
 
 @dataclass(frozen=True, slots=True)

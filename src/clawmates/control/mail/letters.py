@@ -1,4 +1,4 @@
-"""What stands in our mails: plain text, one link of ours, nothing that reports who read it."""
+"""What stands in our mails: plain text, one link of ours at most, nothing that reports who read it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from clawmates.control.accounts import links
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from clawmates.control.texts.catalogue import Words
 
 
@@ -18,7 +20,8 @@ class Letter:
     recipient: str = field(repr=False)
     subject: str
     text: str = field(repr=False)
-    link: str = field(repr=False)
+    link: str = field(repr=False, default="")
+    """What the terminal shows where mails go nowhere else; a notice has none, and is not shown there."""
 
 
 def letter(words: Words, purpose: links.Purpose, recipient: str, origin: str, code: str) -> Letter:
@@ -33,3 +36,14 @@ def letter(words: Words, purpose: links.Purpose, recipient: str, origin: str, co
         ignore=words(f"mail.{purpose}.ignore"),
     )
     return Letter(recipient, words(f"mail.{purpose}.subject"), text, link)
+
+
+def told(words: Words, what: str, recipient: str, origin: str, at: datetime, browser: str) -> Letter:
+    """The mail that says what has happened: no code, and no link but to the page that one knows already."""
+    text = words(
+        "mail.notice.frame",
+        what=words(f"mail.notice.{what}.text", browser=browser),
+        at=f"{at:%Y-%m-%d %H:%M} UTC",
+        otherwise=words(f"mail.notice.{what}.otherwise", page=origin),
+    )
+    return Letter(recipient, words(f"mail.notice.{what}.subject"), text)

@@ -100,7 +100,9 @@ class Terminal:
     descriptor: int
 
     async def send(self, letter: Letter) -> None:
-        """One line for who sits there."""
+        """One line for who sits there; a letter without a link is for the person alone, who does not."""
+        if not letter.link:
+            return
         try:
             if not os.isatty(self.descriptor):
                 raise PostError("no-terminal", final=True)

@@ -73,9 +73,11 @@ class Handler(Protocol):
         ...
 
 
-async def add(session: AsyncSession, lane: str, kind: str, body: str, *, now: datetime) -> None:
+async def add(
+    session: AsyncSession, lane: str, kind: str, body: str, *, now: datetime, wait: timedelta = timedelta()
+) -> None:
     """One more errand, done after those of its lane that came before. Of a secret, ``body`` holds ciphertext only."""
-    session.add(Errand(lane=lane, kind=kind, body=body, tries=0, trouble="", due_at=now, made_at=now))
+    session.add(Errand(lane=lane, kind=kind, body=body, tries=0, trouble="", due_at=now + wait, made_at=now))
     await session.flush()
 
 

@@ -19,7 +19,7 @@ class Errand(Base):
 
     number: Mapped[int] = mapped_column(NUMBER, primary_key=True, autoincrement=True)
     lane: Mapped[str] = mapped_column(String(48), index=True)
-    """``bot/ID`` or ``account/ID``."""
+    """``bot/ID``, ``old/ID`` of what a bot no longer has, ``mail/…``."""
     kind: Mapped[str] = mapped_column(String(16))
     body: Mapped[str] = mapped_column(Text)
     """What to say: names, versions, and ciphertext sealed to the vault. Gone once it is said."""

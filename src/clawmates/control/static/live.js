@@ -15,6 +15,9 @@ const show = (told) => {
   }
   write("why", told.why);
   part("why")?.toggleAttribute("hidden", !told.why);
+  part("remedy")?.toggleAttribute("hidden", !told.remedy);
+  if (told.remedy) part("remedy")?.querySelector("a").setAttribute("href", `${location.pathname}/${told.remedy}`);
+  part("under-way")?.toggleAttribute("hidden", !told.underWay);
   write("name", told.username);
   const link = part("link");
   link?.toggleAttribute("hidden", !told.username);

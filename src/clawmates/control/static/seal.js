@@ -42,7 +42,8 @@ const written = (name, text, before) => {
       if (token && !TOKEN.test(token)) throw new Told("token");
       return token;
     }
-    case "provider-key": {
+    case "provider-key":
+    case "fallback-key": {
       const key = text.trim();
       if (key && !KEY.test(key)) throw new Told("key");
       return key;
@@ -63,8 +64,9 @@ const begin = (form) => {
   const problem = document.querySelector("[data-problem]");
   let before = null; // the document as it was opened
   let version = 0; // of that document
+  let own = ""; // what stood in a field before a template did
 
-  const clear = () => { for (const field of form.querySelectorAll("[data-secret]")) field.value = ""; };
+  const clear = () => { own = ""; for (const field of form.querySelectorAll("[data-secret]")) field.value = ""; };
   const busy = (yes) => { for (const button of buttons) button.setAttribute("aria-disabled", String(yes)); };
   const tell = (code) => {
     problem.querySelector("[data-problem-text]").textContent = words[code] ?? words.internal;
@@ -107,8 +109,9 @@ const begin = (form) => {
       const item = await sealed(name);
       if (item) items.push(item);
     }
-    if (!items.length) throw new Told("nothing");
-    const answer = await ask(form.dataset.call, { version: about.version, items });
+    if (!items.length && !about.choice) throw new Told("nothing");
+    const choice = about.choice ? { choice: { ...about.choice, model: form.elements.model.value } } : {};
+    const answer = await ask(form.dataset.call, { version: about.version, items, ...choice });
     clear();
     location.assign(answer.next);
   }));
@@ -134,9 +137,11 @@ const begin = (form) => {
   }));
 
   const chooser = form.querySelector("[data-fill]");
+  const texts = chooser ? JSON.parse(form.dataset.templates) : {};
   chooser?.addEventListener("change", () => {
-    const texts = JSON.parse(form.dataset.templates);
-    if (chooser.value) secret(chooser.dataset.fill).value = texts[chooser.value];
+    const field = secret(chooser.dataset.fill);
+    if (!Object.values(texts).includes(field.value)) own = field.value;
+    field.value = chooser.value ? texts[chooser.value] : own;
   });
 
   // What the browser keeps of a page that one leaves must not hold a secret.

@@ -120,11 +120,11 @@ async def test_what_is_sealed_for_another_bot_or_host_is_refused_with_a_sentence
         assert "The bot token was not taken" in page.text
         assert (await desired(bench)).bots == ()
 
-        again = about(await browser.get(f"/bots/{bot}/seal"))
-        assert again["items"]["channel-token"]["version"] == 2
-        fixed = {name: SECRETS[name] for name in (ItemName.CHANNEL_TOKEN, ItemName.PROVIDER_KEY)}
-        assert (await browser.post(address, json=sealed(again, fixed))).status_code == 200
-        await bench.worker.round()
+        for place, name in (("token", ItemName.CHANNEL_TOKEN), ("key", ItemName.PROVIDER_KEY)):
+            again = about(await browser.get(f"/bots/{bot}/{place}"))
+            assert again["items"][name.value]["version"] == 2
+            assert (await browser.post(address, json=sealed(again, {name: SECRETS[name]}))).status_code == 200
+            await bench.worker.round()
         (spec,) = (await desired(bench)).bots
         assert spec.items[ItemName.CHANNEL_TOKEN] == 2
 
@@ -190,15 +190,17 @@ async def test_nobody_elses_bot_is_there_and_secrets_want_a_fresh_proof(tmp_path
         await signed_in(bench.place, other, "bob@example.org")
         bot = await draft(browser)
         await launch(browser, bot)
-        pages = ("", "/setup", "/seal", "/edit", "/prompt", "/people", "/delete", "/live", "/receipt")
+        pages = ["", "/setup", "/seal", "/edit", "/prompt", "/people", "/delete", "/live", "/receipt"]
+        pages += ("/token", "/key", "/provider", "/provider/openai", "/fallback", "/fallback/openai")
         for page in pages:
             assert (await other.get(f"/bots/{bot}{page}")).status_code == 404, page
-        for what in ("pause", "resume", "restart", "pair", "delete", "edit"):
+        forms = ("pause", "resume", "restart", "pair", "delete", "edit", "prompt/remove")
+        for what in (*forms, "provider", "fallback", "fallback/openai"):
             assert (await other.post(f"/bots/{bot}/{what}", data={"version": "1"})).status_code == 404, what
         read = {"name": "prompt", "public": "A" * 44}
         assert (await other.post(f"/call/bots/{bot}/read", json=read)).status_code == 404
         bench.place.clock.forward(minutes=11)
-        for page in ("seal", "prompt", "people"):
+        for page in ("seal", "token", "key", "provider/anthropic", "fallback/anthropic", "prompt", "people"):
             assert (await browser.get(f"/bots/{bot}/{page}")).headers["location"] == "/prove"
         refused = await browser.post(f"/call/bots/{bot}/read", json=read)
         assert refused.json() == {"error": {"code": "proof-wanted"}}
@@ -306,6 +308,9 @@ async def test_the_page_says_why_it_is_not_live(tmp_path: Path) -> None:
             )
         page = await browser.get(f"/bots/{bot}")
         assert "Telegram refused the bot token" in page.text
+        assert f'href="/bots/{bot}/token">Put it right' in page.text
+        assert "Telegram refused the bot token" in (await browser.get(f"/bots/{bot}/token")).text
+        assert "/revoke" in (await browser.get(f"/bots/{bot}/token")).text
         assert "https://t.me/pirate_bot" in page.text
         pair = await press(browser, bot, "pair")
         assert "https://t.me/pirate_bot?start=" in pair.text

@@ -10,6 +10,7 @@ from clawmates.base.secret import Secret
 from clawmates.control.bots.chart import HEIGHT, chart
 from clawmates.control.bots.errands import NO_NODE, PASSES
 from clawmates.control.bots.forms import Errors, read_manner, read_wish
+from clawmates.control.bots.minds import Minds
 from clawmates.control.bots.offers import hosts, is_verified, offers
 from clawmates.control.bots.pairing import Shown
 from clawmates.control.bots.standing import KINDS, Said, sentence, standing
@@ -93,7 +94,7 @@ def test_what_was_not_looked_up_for_half_a_year_is_unverified() -> None:
 
 def test_a_local_model_is_not_offered_and_credentials_name_their_hosts() -> None:
     assert [one.provider.id for one in offers(catalogue.RELEASE, TODAY)] == ["openai", "anthropic"]
-    assert hosts(catalogue.RELEASE, "telegram", "openai") == {
+    assert hosts(catalogue.RELEASE, "telegram", Minds(provider="openai", model="m1")) == {
         ItemName.CHANNEL_TOKEN: ("api.telegram.org",),
         ItemName.PROVIDER_KEY: ("api.openai.com",),
         ItemName.PROMPT: (),

@@ -26,6 +26,7 @@ from clawmates.trials import (
     bench_control,
     bench_fleet,
     bench_gateway,
+    bench_launch,
     bench_messages,
     bench_nodes,
     bench_recover,
@@ -113,8 +114,9 @@ ALONE: dict[str, tuple[str, Callable[[], Awaitable[dict[str, float]]]]] = {
     "gateway": ("the gateway, beside a plain relay", bench_gateway.figures),
     "control": ("control and its nodes", bench_nodes.figures),
     "control-pages": ("control's pages, beside a bare one", bench_control.figures),
+    "launch": ("bots that are launched in a browser", bench_launch.figures),
 }
-"""They need no platform."""
+"""They need no platform, or one of their own kind."""
 
 
 async def bench(wanted: Sequence[str] = (*PARTS, *ALONE)) -> dict[str, float]:

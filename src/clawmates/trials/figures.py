@@ -257,6 +257,24 @@ FIGURES: tuple[Figure, ...] = (
         floor="floor_report_s",
     ),
     Figure(
+        key="create_live_s_p50",
+        says="s from the request that launches a bot, sealed in the browser, to *live* on its page, median of 20",
+        group=Group.CONTROL,
+    ),
+    Figure(
+        key="create_live_s_p95",
+        says="the same, 95th percentile",
+        group=Group.CONTROL,
+        at_most=3.0,
+    ),
+    Figure(
+        key="newcomer_s",
+        says="s of a newcomer's whole way in Chromium, from the sign-in page to a living bot: every page, mail and "
+        "click, without typing and thinking",
+        group=Group.CONTROL,
+        at_most=60.0,
+    ),
+    Figure(
         key="page_ms_p95",
         says="ms that control takes to make a page while 50 people look about, one page a second each (Server-Timing, "
         "SQLite), 95th percentile",

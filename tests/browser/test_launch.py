@@ -17,16 +17,19 @@ from tests.support.browser import believe, chromium
 from tests.support.mail import Server, Trust, smtp
 from tests.support.netlog import NetLog
 
+from clawmates.mate.texts import for_code
 from clawmates.proofs.canary import mint
 from clawmates.simulator.model import Service
 from clawmates.trials.hosted import free_port, hosted
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
+from clawmates.wire.codes import Code
 from clawmates.wire.names import ChannelKind
 
 pytestmark = pytest.mark.timeout(400)
 
-TOKENS, KEYS, PROMPTS, EDITS = (mint() for _ in range(4))
+TOKENS, KEYS, PROMPTS, EDITS, OTHERS = (mint() for _ in range(5))
 PROMPT, EDITED = f"Speak like a pirate. {PROMPTS.mark}", f"Speak like a nurse. {EDITS.mark}"
+OTHER = f"sk-ant-{OTHERS.stem}{OTHERS.stem[:8]}"
 PERSON = 4711
 MILLISECONDS = 60_000
 
@@ -48,6 +51,16 @@ class World:
         after = before[-1].message_id if before else 0
         reply = await self.trial.simulator.wait_reply(self.bot.token, PERSON, after=after, timeout=60)
         return reply.text
+
+    async def told(self, text: str, after: int) -> list[str]:
+        """What the bot says from then on, up to what holds ``text``: notices are between its answers."""
+        said = []
+        while True:
+            reply = await self.trial.simulator.wait_reply(self.bot.token, PERSON, after=after, timeout=90)
+            said.append(reply.text)
+            if text in reply.text:
+                return said
+            after = reply.message_id
 
     async def link(self) -> str:
         """That of the mail which comes next."""
@@ -155,6 +168,37 @@ async def until_followed(world: World) -> None:
             await world.answer("and now?")
 
 
+async def change_provider(world: World) -> None:
+    """In the middle of an answer; the question is answered all the same, by the next one."""
+    page, simulator = world.page, world.trial.simulator
+    model = world.trial.model_of("anthropic")
+    await world.trial.stand_ins.at(Service.ANTHROPIC).add_model(model, Service.ANTHROPIC)
+    await simulator.add_key(OTHER, Service.ANTHROPIC)
+    await simulator.set_style(gap_ms=1000, words=100, service=Service.OPENAI)
+    calls = (await simulator.journal(Service.OPENAI))[-1].number
+    before = (await simulator.sent(world.bot.token, PERSON))[-1].message_id
+    await simulator.say(world.bot.token, PERSON, "in the middle")
+    await simulator.wait_call(Service.OPENAI, "", after=calls, timeout=60)
+
+    await page.get_by_role("link", name="AI provider: Change").click()
+    await page.get_by_role("radio", name=re.compile("Anthropic")).check()
+    await page.get_by_role("button", name="Go on").click()
+    await page.get_by_label("Model").select_option(model)
+    await page.get_by_label(re.compile("API key")).fill(OTHER)
+    await page.get_by_role("button", name="Seal and change").click()
+    await page.wait_for_url(re.compile(r"/bots/b-[0-9a-f]+$"))
+
+    said = await world.told("in the middle", before)
+    await simulator.say(world.bot.token, PERSON, "and after")
+    said += await world.told("and after", before)
+    apologies = {for_code(code) for code in Code}
+    assert apologies.isdisjoint(said)
+    asked = [call.parameters["system"] for call in await simulator.journal(Service.ANTHROPIC)]
+    assert len(asked) == 2
+    assert EDITED in str(asked[-1])
+    await world.status("Live")
+
+
 async def test_from_an_address_to_a_living_bot_and_its_end() -> None:
     async with a_world() as world:
         page, log = world.page, await NetLog.of(world.page)
@@ -178,6 +222,9 @@ async def test_from_an_address_to_a_living_bot_and_its_end() -> None:
         await until_followed(world)
         assert (await world.trial.live.status()).bots[0].container == container, "it followed without a restart"
 
+        await change_provider(world)
+        assert (await world.trial.live.status()).bots[0].container == container, "nor for another provider"
+
         await page.get_by_role("button", name="Pause").click()
         await world.status("Paused")
         await world.trial.until_only()
@@ -192,5 +239,5 @@ async def test_from_an_address_to_a_living_bot_and_its_end() -> None:
         assert (await world.trial.live.status()).bots == ()
 
         assert [one for one in log.addresses if not one.startswith(f"{world.origin}/")] == []
-        for canary in (TOKENS, KEYS, PROMPTS, EDITS):
+        for canary in (TOKENS, KEYS, PROMPTS, EDITS, OTHERS):
             assert log.search(canary) == []

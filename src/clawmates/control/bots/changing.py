@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from clawmates.base.shape import decode_json, encode_json
 from clawmates.control.bots.forgetting import forget
@@ -65,26 +65,33 @@ async def make(session: AsyncSession, context: Context, change: Change) -> dict[
     bot = await session.get(Bot, change.bot, with_for_update={"key_share": True})
     if bot is None:
         return {}
+    minds = minds_of(bot)
     if change.choice is not None:
-        write(bot, chosen(minds_of(bot), change.choice), context.release())
-    drops = set(change.drops) | ({ItemName.FALLBACK_KEY} - needed(minds_of(bot)))
-    gone = await _drop(session, bot.id, drops, context.clock.now())
-    await session.flush()
-    return gone
+        minds = chosen(minds, change.choice)
+        values = written(bot, minds, context.release())
+        # Not through the row itself: its version is for people who edit, and they were told when the change was wanted.
+        statement = update(Bot).where(Bot.id == bot.id).values(**values)
+        await session.execute(statement, execution_options={"synchronize_session": False})
+    drops = set(change.drops) | ({ItemName.FALLBACK_KEY} - needed(minds))
+    return await _drop(session, bot.id, drops, context.clock.now())
 
 
-def write(bot: Bot, minds: Minds, release: Release | None) -> None:
-    """Puts who answers into the row; what its model does not take is left to the model."""
-    spare = minds.fallback
-    bot.provider, bot.model = minds.provider, minds.model
-    bot.fallback_provider = spare.provider if spare is not None else None
-    bot.fallback_model = spare.model if spare is not None else None
+def written(bot: Bot, minds: Minds, release: Release | None) -> dict[str, object]:
+    """The columns that say who answers; what its model does not take is left to the model."""
+    spare, temperature, longest = minds.fallback, bot.temperature, bot.max_output_tokens
     provider = release.provider(minds.provider) if release is not None else None
     model = provider.model(minds.model) if provider is not None else None
     if model is not None:
-        bot.temperature = bot.temperature if model.temperature else None
-        longest = bot.max_output_tokens
-        bot.max_output_tokens = longest if longest is not None and longest <= model.output_tokens else None
+        temperature = temperature if model.temperature else None
+        longest = longest if longest is not None and longest <= model.output_tokens else None
+    return {
+        "provider": minds.provider,
+        "model": minds.model,
+        "fallback_provider": spare.provider if spare is not None else None,
+        "fallback_model": spare.model if spare is not None else None,
+        "temperature": temperature,
+        "max_output_tokens": longest,
+    }
 
 
 async def _drop(session: AsyncSession, bot: str, names: Iterable[ItemName], now: datetime) -> dict[ItemName, int]:
@@ -95,6 +102,7 @@ async def _drop(session: AsyncSession, bot: str, names: Iterable[ItemName], now:
             gone[ItemName(item.name)] = item.kept
         # The number stays: the next one that is sealed is a higher one.
         item.kept, item.trouble, item.changed_at = 0, "", now
+    await session.flush()
     return gone
 
 

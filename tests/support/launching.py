@@ -15,9 +15,10 @@ import httpx2
 from tests.support import releases
 from tests.support.browser import served
 from tests.support.control import NOON, Counted, Place, a_node, a_place, signed_in
-from tests.support.vault import House, Running, furnished, running
+from tests.support.vault import VAULT_NAMES, House, Running, furnished, running
 
 from clawmates.base.secret import Secret
+from clawmates.base.x509 import Names
 from clawmates.control.bots import errands
 from clawmates.control.outbox.worker import Worker
 from clawmates.control.rooms import ROOMS
@@ -58,6 +59,7 @@ async def a_bench(folder: Path, *, tls: bool = False) -> AsyncIterator[Bench]:
     """``tls``: its pages are really served, for a browser with a screen."""
     with furnished() as house:
         house.configure(region=REGION)
+        house.certify("vault", Names(dns=VAULT_NAMES.dns, uri=(f"clawmates://{REGION}/vault/vault",)))
         async with running(house) as vault:
             make = served if tls else a_place
 

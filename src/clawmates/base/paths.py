@@ -127,6 +127,11 @@ class Run:
         return self.root / "node" / "node.sock"
 
     @property
+    def control(self) -> Path:
+        """The socket on which control answers the operator."""
+        return self.root / "control" / "control.sock"
+
+    @property
     def supervisor(self) -> Path:
         """Where ``clawmates up`` lives: its lock, its notify socket."""
         return self.root / "supervisor"

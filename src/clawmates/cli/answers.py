@@ -25,6 +25,7 @@ from clawmates.selfhost.people import PeopleError
 from clawmates.selfhost.platform import AlreadyRunningError
 from clawmates.selfhost.sealedfile import BadRecipientError, SealedFileError
 from clawmates.wire.node_client import NodeUnreachableError
+from clawmates.wire.operator_client import ControlNotRunningError
 from clawmates.wire.reading import ReadingError
 from clawmates.wire.vault import VaultRefusal
 from clawmates.wire.vault_client import VaultError, VaultUnreachableError
@@ -68,6 +69,7 @@ _KNOWN: dict[type[Exception], tuple[str, str, Exit]] = {
     ReadingError: ("unreadable", "", Exit.FAILED),
     StillRunningError: ("still-running", "", Exit.FAILED),
     AlreadyRunningError: ("already-running", "", Exit.FAILED),
+    ControlNotRunningError: ("not-running", "Start the platform with `clawmates up`.", Exit.UNREACHABLE),
     NodeUnreachableError: ("not-running", "Start the platform with `clawmates up`.", Exit.UNREACHABLE),
     VaultUnreachableError: ("vault-unreachable", "See `clawmates status` and `clawmates logs`.", Exit.UNREACHABLE),
     ConsoleError: ("console-unreachable", "See `clawmates status`.", Exit.UNREACHABLE),

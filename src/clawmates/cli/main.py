@@ -7,6 +7,7 @@ import sys
 import click
 
 from clawmates.base.hardening import harden
+from clawmates.cli.admin import admin
 from clawmates.cli.answers import CommandError, Exit, fail
 from clawmates.cli.audit import audit
 from clawmates.cli.backup import backup
@@ -52,7 +53,9 @@ for command in (init, prepare, stop):
 for command in (up, status, logs, restart, remove):
     clawmates.add_command(command)
     selfhost.add_command(command)
-for command in (hosted, chat, doctor, bot, prove, vault, audit, node, receipt, release, backup, completion, manual):
+for command in (hosted, admin, chat, doctor, bot, prove, vault, audit, node, receipt, release, backup):
+    clawmates.add_command(command)
+for command in (completion, manual):
     clawmates.add_command(command)
 
 

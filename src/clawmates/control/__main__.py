@@ -21,6 +21,10 @@ from clawmates.base.hardening import HardeningError, harden, quiet_loop
 from clawmates.base.serving.certificate import CertificateError, ServingCertificate
 from clawmates.base.serving.server import ListenError, build_server, listen, signals
 from clawmates.base.settings import Settings, SettingsError, load, state_of
+from clawmates.control.admin import door
+from clawmates.control.admin.door import DoorError
+from clawmates.control.audit.meeting import keep_meeting
+from clawmates.control.audit.notary import Notary
 from clawmates.control.context import Context
 from clawmates.control.faces import BROWSERS, NODES, SERVICES, WEB
 from clawmates.control.hub import Hub
@@ -47,7 +51,7 @@ EXIT_CONFIGURATION = 78
 EXIT_UNAVAILABLE = 69
 REFUSALS = (
     *(SettingsError, HardeningError, CertificateError, ListenError),
-    *(RevocationsError, PepperError, DatabaseError, SchemaError),
+    *(RevocationsError, PepperError, DatabaseError, SchemaError, DoorError),
 )
 
 
@@ -100,9 +104,9 @@ async def _serve(settings: Settings, state: State, terminal: int) -> None:
             hub=Hub(database),
             vault=vault,
         )
-        worker = Worker(
-            database=database, clock=clock, random=os.urandom, handlers=handlers(context, terminal=terminal)
-        )
+        notary = Notary(settings.platform.region, own, state.authority)
+        errands = handlers(context, notary, terminal=terminal)
+        worker = Worker(database=database, clock=clock, random=os.urandom, handlers=errands)
         stop = asyncio.Event()
         listening = _Listening(sockets)
 
@@ -122,13 +126,14 @@ async def _serve(settings: Settings, state: State, terminal: int) -> None:
             started=listening.one,
         )
         with signals(stop, reload):
-            async with asyncio.TaskGroup() as group:
+            async with door.serving(settings.run.control, context), asyncio.TaskGroup() as group:
                 jobs = [
                     group.create_task(job)
                     for job in (
                         context.hub.keep(),
                         NodeKeeper(database, clock).keep(),
                         keep_short(context),
+                        keep_meeting(context),
                         worker.run(stop),
                         certificate.keep_fresh(),
                         web_certificate.keep_fresh(),

@@ -12,6 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from clawmates.base.hardening import place_of
 from clawmates.control.accounts.expiry import expire
+from clawmates.control.audit import meeting
+from clawmates.control.audit.meeting import Countersign
 from clawmates.control.bots import errands as bots
 from clawmates.control.bots.tables import BotDay, BotError, BotPairing
 from clawmates.control.mail import notices
@@ -26,19 +28,21 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from clawmates.control.audit.notary import Notary
     from clawmates.control.context import Context
     from clawmates.control.outbox.outbox import Handler
 
 EXPIRE_SECONDS = 60.0
 
 
-def handlers(context: Context, *, terminal: int = -1) -> Mapping[str, Handler]:
+def handlers(context: Context, notary: Notary, *, terminal: int = -1) -> Mapping[str, Handler]:
     """By kind of errand. ``terminal`` is a descriptor of the terminal that links are shown on where no mail is sent."""
     post = post_of(context.settings, context.clock, context.random, terminal=terminal)
     lease = timedelta(seconds=context.settings.control.lease_seconds)
     return {
         KIND: MailHandler(context, post),
         notices.KIND: notices.NoticeHandler(context, post),
+        meeting.KIND: Countersign(context.database, context.vault, notary, context.clock),
         **bots.handlers(context),
         **nodes.handlers(context.vault, context.clock, lease),
     }

@@ -1,12 +1,16 @@
-"""Reading the audit chain the way an auditor would: the vault's rows against what node countersigned. Pure."""
+"""Reading an audit chain the way an auditor would: its rows against what a counterpart countersigned. Pure.
+
+The vault's chain has node for a counterpart and, on a hosted platform, control; control's chain has the vault.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from clawmates.wire import deeds
 from clawmates.wire.audit import (
     COUNTERSIGN_SECONDS,
     GENESIS,
@@ -27,6 +31,10 @@ from clawmates.wire.signatures import SignatureError, signer
 GRACE = timedelta(seconds=30)
 """A meeting takes its time, and a busy machine too: an unsigned tail this much older than a minute is a fault."""
 
+COUNTERPARTS = {Role.VAULT: frozenset({Role.NODE, Role.CONTROL}), Role.CONTROL: frozenset({Role.VAULT})}
+"""By a chain's owner: who countersigns it."""
+GRAMMARS: dict[Role, Callable[[str, str], object]] = {Role.VAULT: detail_of, Role.CONTROL: deeds.detail_of}
+
 
 class Fault(StrEnum):
     """What can be wrong."""
@@ -34,16 +42,16 @@ class Fault(StrEnum):
     NUMBER = "an entry is missing, doubled or out of place"
     HASH = "an entry does not follow from the one before"
     GRAMMAR = "an entry is not in the chain's grammar"
-    UNLIKE_WITNESS = "the chain is not the one that node countersigned"
+    UNLIKE_WITNESS = "the chain is not the one that was countersigned"
     CUT = "the chain ends before a head that was countersigned"
-    WITNESS_SIGNATURE = "a countersignature kept by the vault does not hold"
-    LINE_HASH = "a line of node's list does not follow from the one before"
-    LINE_NUMBER = "a line of node's list is missing, doubled or out of place"
-    LINE_SIGNATURE = "a head in node's list was not signed by the vault"
-    LINE_UNLIKE_WITNESS = "node's list is not the one that it told the vault of"
-    LINES_CUT = "node's list ends before what it told the vault of"
-    LINE_MALFORMED = "node's list is damaged"
-    LINE_UNTOLD = "the vault lacks a countersignature that node's list holds"
+    WITNESS_SIGNATURE = "a countersignature kept beside the chain does not hold"
+    LINE_HASH = "a line of the countersigner's list does not follow from the one before"
+    LINE_NUMBER = "a line of the countersigner's list is missing, doubled or out of place"
+    LINE_SIGNATURE = "a head in the countersigner's list was not signed by the chain's owner"
+    LINE_UNLIKE_WITNESS = "the countersigner's list is not the one that it told of"
+    LINES_CUT = "the countersigner's list ends before what it told of"
+    LINE_MALFORMED = "the countersigner's list is damaged"
+    LINE_UNTOLD = "a countersignature that the countersigner's list holds is missing beside the chain"
     UNSIGNED = "the chain has not been countersigned for more than a minute"
 
 
@@ -57,11 +65,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What both sides hold: ``lines`` are those of ``node``. ``trusted`` is the authority's certificate (PEM)."""
+    """What both sides hold of one chain. ``trusted`` is the authority's certificate (PEM)."""
 
     region: str
-    node: str
     trusted: bytes
+    owner: Role = Role.VAULT
+    """Whose chain it is: who signs its heads."""
+    by: Role = Role.NODE
+    """Whose list ``lines`` is."""
+    node: str = ""
+    """Its name, where several are of that role."""
     entries: Sequence[Entry]
     witnesses: Sequence[Witness]
     lines: Sequence[Line | None]
@@ -92,7 +105,7 @@ def verify(evidence: Evidence, now: datetime) -> Verdict:
     age = max([timedelta(), *(now - _moment(entry.at, now) for entry in tail)])
     late = [Finding(tail[0].number, Fault.UNSIGNED)] if age > timedelta(seconds=COUNTERSIGN_SECONDS) + GRACE else []
     findings = {
-        *_chain(evidence.entries),
+        *_chain(evidence),
         *_lines(evidence, hashes),
         *_witnesses(evidence, hashes, now),
         *late,
@@ -106,12 +119,13 @@ def verify(evidence: Evidence, now: datetime) -> Verdict:
     )
 
 
-def _chain(entries: Sequence[Entry]) -> Iterable[Finding]:
+def _chain(evidence: Evidence) -> Iterable[Finding]:
+    detail_of = GRAMMARS[evidence.owner]
     previous = GENESIS
-    for number, entry in enumerate(entries, 1):
+    for number, entry in enumerate(evidence.entries, 1):
         if entry.number != number:
             yield Finding(number, Fault.NUMBER)
-        wanted = chained(previous, entry.number, entry.at, entry.tag, entry.detail)
+        wanted = chained(previous, entry.number, entry.at, entry.tag, entry.detail, entry.subject)
         if wanted.hex() != entry.hash:
             yield Finding(number, Fault.HASH)
         try:
@@ -143,7 +157,7 @@ def _lines(evidence: Evidence, hashes: dict[int, str]) -> Iterable[Finding]:
             yield Finding(line.number, Fault.LINE_HASH)
         data = head_bytes(evidence.region, line.said.head, line.said.at)
         name = _signer(evidence, line.said.certificate, data, line.said.signature, line.said.at)
-        if name is None or name.role is not Role.VAULT:
+        if name is None or name.role is not evidence.owner:
             yield Finding(line.number, Fault.LINE_SIGNATURE)
         before = line
 
@@ -156,10 +170,10 @@ def _witnesses(evidence: Evidence, hashes: dict[int, str], now: datetime) -> Ite
         data = witness_bytes(evidence.region, witness.head, witness.line, witness.at)
         name = _signer(evidence, witness.certificate, data, witness.signature, witness.at)
         yield from _against(witness.head, hashes)
-        if name is None or name.role is not Role.NODE:
+        if name is None or name.role not in COUNTERPARTS[evidence.owner]:
             yield Finding(number, Fault.WITNESS_SIGNATURE)
-        elif name.name != evidence.node:
-            continue  # another node's: its own list is there
+        elif name.role is not evidence.by or (evidence.node and name.name != evidence.node):
+            continue  # another one's: its own list is elsewhere
         told.append(number)
         line = lines.get(number)
         if number > max(lines, default=0):
@@ -170,7 +184,7 @@ def _witnesses(evidence: Evidence, hashes: dict[int, str], now: datetime) -> Ite
 
 
 def _untold(lines: dict[int, Line], told: list[int], now: datetime) -> Iterable[Finding]:
-    """Node tells every line, in order; only the last may still be on its way."""
+    """Every line is told, in order; only the last may still be on its way."""
     first = min(lines, default=1)
     if len(told) >= KEPT_WORDS:
         first = max(first, min(told))

@@ -65,7 +65,7 @@ def install(plan: Plan, now: datetime) -> tuple[Settings, Release]:
         pki.ensure(plan.state, settings.platform.region, settings.node.name, now, hosted=settings.hosted)
         release = adopt_release(plan.release, plan.state, settings)
         layout.ensure_tmpfs(settings.run)
-        layout.make(layout.run_folders(settings.run))
+        layout.make(layout.run_folders(settings.run, hosted=settings.hosted))
     except FileNotFoundError as error:
         raise InstallError(f"{error.filename} is missing: run `make image` first.") from None
     except (OSError, layout.LayoutError, SettingsError) as error:

@@ -51,7 +51,7 @@ def state_folders(state: State, *, hosted: bool = False) -> tuple[Folder, ...]:
     )
 
 
-def run_folders(run: Run) -> tuple[Folder, ...]:
+def run_folders(run: Run, *, hosted: bool = False) -> tuple[Folder, ...]:
     """What lies in RAM."""
     return (
         Folder(run.root, 0o755, own()),
@@ -61,6 +61,7 @@ def run_folders(run: Run) -> tuple[Folder, ...]:
         Folder(run.node.parent, 0o700, own()),
         Folder(run.engine, 0o711, own()),
         Folder(run.supervisor, 0o700, own()),
+        *((Folder(run.control.parent, 0o700, account_of("control")),) if hosted else ()),
     )
 
 

@@ -17,7 +17,7 @@ def prepare(state: State, settings: Settings) -> tuple[str, ...]:
     """Makes or corrects it all and says which certificates were renewed; raises ``LayoutError`` and ``OSError``."""
     layout.ensure_tmpfs(settings.run)
     layout.make(layout.state_folders(state, hosted=settings.hosted))
-    layout.make(layout.run_folders(settings.run))
+    layout.make(layout.run_folders(settings.run, hosted=settings.hosted))
     return renew(state, settings)
 
 

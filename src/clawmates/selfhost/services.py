@@ -78,7 +78,8 @@ def control(
     named = [own.certificate, own.key, own.database_authority, own.database_password_file]
     named += [own.smtp.password_file, own.smtp.authority]
     reads = (state.config, state.pki, state.release, settings.run.root, *(Path(name) for name in named if name))
-    return Service("control", reads, (state.control,), state.config, listeners, terminal)
+    writes = (state.control, settings.run.control.parent)
+    return Service("control", reads, writes, state.config, listeners, terminal)
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -15,10 +15,10 @@ from starlette.routing import Match, Route
 
 from clawmates.base.hardening import place_of
 from clawmates.base.shape import ShapeError, decode_json, encode_json
-from clawmates.vault.identity import ANYONE, CONTROL, NODE, Gate, admit
+from clawmates.vault.identity import ANYONE, CONTROL, COUNTERPART, NODE, Gate, admit
 from clawmates.vault.service import Vault
 from clawmates.vault.store import RefusedError
-from clawmates.wire.audit import Witness
+from clawmates.wire.audit import About, SignedHead, Witness
 from clawmates.wire.callers import Caller, Nobody
 from clawmates.wire.documents import ReadBack
 from clawmates.wire.leases import MAX_RENEWED, LeaseRenewal
@@ -217,10 +217,32 @@ async def audit_head(vault: Vault, call: Call) -> bytes:
 
 
 async def audit_witness(vault: Vault, call: Call) -> None:
-    """Keeps the calling node's signature of a head."""
+    """Keeps the caller's signature of a head."""
     if not isinstance(call.caller, ServiceName):
         raise RefusedError(VaultRefusal.NOT_ALLOWED)
     await vault.audit.witness(call.caller, call.json(Witness))
+
+
+async def audit_control(vault: Vault, _call: Call) -> bytes:
+    """The head of control's chain that the vault has signed last."""
+    return encode_json(await vault.audit.control_head())
+
+
+async def audit_countersign(vault: Vault, call: Call) -> bytes:
+    """Signs the head of control's chain."""
+    if not isinstance(call.caller, ServiceName):
+        raise RefusedError(VaultRefusal.NOT_ALLOWED)
+    return encode_json(await vault.audit.countersign(call.caller, call.json(SignedHead)))
+
+
+async def audit_lines(vault: Vault, call: Call) -> bytes:
+    """A page of control's heads that the vault has signed."""
+    return encode_json(await vault.audit.control_heads(call.number))
+
+
+async def audit_about(vault: Vault, call: Call) -> bytes:
+    """The newest entries about some bots."""
+    return encode_json(await vault.audit.about(call.json(About)))
 
 
 async def audit_entries(vault: Vault, call: Call) -> bytes:
@@ -266,8 +288,12 @@ RULES: tuple[Rule, ...] = (
     Rule("POST", "/v1/leases", NODE, renew),
     Rule("POST", "/v1/bots/{bot}/documents/{name}", CONTROL, read_back),
     Rule("GET", "/v1/status", CONTROL, status),
-    Rule("GET", "/v1/audit/head/{number}", NODE, audit_head),
-    Rule("POST", "/v1/audit/witnesses", NODE, audit_witness),
+    Rule("GET", "/v1/audit/head/{number}", COUNTERPART, audit_head),
+    Rule("POST", "/v1/audit/witnesses", COUNTERPART, audit_witness),
+    Rule("GET", "/v1/audit/control", CONTROL, audit_control),
+    Rule("POST", "/v1/audit/control", CONTROL, audit_countersign),
+    Rule("GET", "/v1/audit/control/{number}", CONTROL, audit_lines),
+    Rule("POST", "/v1/audit/about", CONTROL, audit_about),
     Rule("GET", "/v1/audit/entries/{number}", CONTROL, audit_entries),
     Rule("GET", "/v1/audit/witnesses/{number}", CONTROL, audit_witnesses),
     Rule("GET", "/healthz", ANYONE, healthz),

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from clawmates.vault.recorder import Recorder
 from clawmates.vault.store import RefusedError
-from clawmates.wire.audit import Entries
+from clawmates.wire.audit import EMPTY, Entries, Head, Lines
+from clawmates.wire.names import Role
 from clawmates.wire.vault import VaultRefusal
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from clawmates.base.clock import Clock
     from clawmates.vault.ledger import Ledger
     from clawmates.vault.notary import Notary
-    from clawmates.wire.audit import Detail, SignedHead, Tag, Witness, Witnesses
+    from clawmates.wire.audit import About, Detail, Line, SignedHead, Tag, Witness, Witnesses
     from clawmates.wire.names import ServiceName
 
 T = TypeVar("T")
@@ -27,6 +28,11 @@ class Stored(Protocol):
     async def __call__(self, work: Callable[[], T], /) -> T:
         """What ``work`` returned."""
         ...
+
+
+def counterpart(caller: ServiceName) -> str:
+    """Under which name a counterpart's words are kept; the replicas of control are one, and no node is called so."""
+    return caller.name if caller.role is Role.NODE else f"{caller.role.value}/"
 
 
 class Auditor:
@@ -63,10 +69,45 @@ class Auditor:
         def keep() -> bool:
             if not notary.trusts(witness, caller, self._clock.now()):
                 raise RefusedError(VaultRefusal.MALFORMED)
-            return self.ledger.add_witness(caller.name, witness)
+            return self.ledger.add_witness(counterpart(caller), witness)
 
         if not await self._stored(keep):
             raise RefusedError(VaultRefusal.DIVERGED)
+
+    async def control_head(self) -> Witness:
+        """The vault's word, given anew, on the head of control's that it has signed last."""
+        notary = self._notary()
+
+        def look() -> Witness:
+            return self._word(notary, self.ledger.last_control_head())
+
+        return await self._stored(look)
+
+    async def countersign(self, caller: ServiceName, said: SignedHead) -> Witness:
+        """Signs control's head and keeps it; one that does not follow from the one before is refused."""
+        notary = self._notary()
+
+        def keep() -> Witness:
+            if not notary.believes(said, caller, self._clock.now()):
+                raise RefusedError(VaultRefusal.MALFORMED)
+            line = self.ledger.add_control_head(said)
+            if line is None:
+                raise RefusedError(VaultRefusal.DIVERGED)
+            return self._word(notary, line)
+
+        return await self._stored(keep)
+
+    async def control_heads(self, after: int) -> Lines:
+        """A page of the vault's own list of control's heads."""
+        return Lines(lines=await self._stored(lambda: self.ledger.control_heads(after)))
+
+    async def about(self, question: About) -> Entries:
+        """The newest entries about some bots, the newest first."""
+        return Entries(entries=await self._stored(lambda: self.ledger.about(question)))
+
+    def _word(self, notary: Notary, line: Line | None) -> Witness:
+        head, mine = (EMPTY, EMPTY) if line is None else (line.said.head, Head(number=line.number, hash=line.hash))
+        return notary.countersign(head, mine, self._clock.now())
 
     async def entries(self, after: int) -> Entries:
         """A page of the chain."""

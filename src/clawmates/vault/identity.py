@@ -21,6 +21,8 @@ class Gate:
 ANYONE = Gate(None)
 CONTROL = Gate(frozenset({Role.CONTROL}))
 NODE = Gate(frozenset({Role.NODE}))
+COUNTERPART = Gate(frozenset({Role.NODE, Role.CONTROL}))
+"""Who countersigns the vault's audit chain."""
 
 
 def admit(caller: Caller, gate: Gate, region: str) -> VaultRefusal | None:

@@ -12,13 +12,28 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from clawmates.base.clock import stamp
-from clawmates.base.shape import encode_json
+from clawmates.base.shape import decode_json, encode_json
 from clawmates.vault.database import Database
-from clawmates.wire.audit import EMPTY, GENESIS, KEPT_WORDS, PAGE, Detail, Entry, Head, Tag, Witness, Witnesses, chained
+from clawmates.wire.audit import (
+    EMPTY,
+    GENESIS,
+    KEPT_WORDS,
+    PAGE,
+    Detail,
+    Entry,
+    Head,
+    Line,
+    Tag,
+    Witness,
+    Witnesses,
+    chained,
+    chained_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from clawmates.wire.audit import About, SignedHead
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS audit (
@@ -31,6 +46,10 @@ CREATE TABLE IF NOT EXISTS witnesses (
     signer TEXT NOT NULL REFERENCES signers, signature TEXT NOT NULL,
     UNIQUE (node, line)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS control_heads (number INTEGER PRIMARY KEY, line TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS audit_bots (
+    bot TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (bot, number)
+) STRICT, WITHOUT ROWID;
 """
 
 
@@ -53,12 +72,15 @@ class Ledger:
         """Adds entries in one transaction, all or none."""
         with self.database.transaction() as connection:
             head = self.head()
-            previous, rows = bytes.fromhex(head.hash), []
+            previous, rows, bots = bytes.fromhex(head.hash), [], []
             for number, note in enumerate(notes, head.number + 1):
                 at, detail = stamp(note.at), encode_json(note.detail).decode()
                 previous = chained(previous, number, at, note.tag.value, detail)
                 rows.append((number, at, note.tag.value, detail, previous.hex()))
+                bots += [(note.detail.bot, number)] if hasattr(note.detail, "bot") else []
             connection.executemany("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", rows)
+            # Only to find them: an index on a JSON field is refused where the schema is not trusted.
+            connection.executemany("INSERT OR IGNORE INTO audit_bots VALUES (?, ?)", bots)
 
     def holds(self, note: Note) -> bool:
         """Whether there is an entry of that tag and detail, whenever it was written. Looks through the whole chain."""
@@ -85,6 +107,47 @@ class Ledger:
             "SELECT number, at, tag, detail, hash FROM audit WHERE number > ? ORDER BY number LIMIT ?", (after, PAGE)
         )
         return tuple(Entry(number=row[0], at=row[1], tag=row[2], detail=row[3], hash=row[4]) for row in rows)
+
+    def about(self, question: About) -> tuple[Entry, ...]:
+        """The newest entries about some bots, the newest first."""
+        marks = ",".join("?" * len(question.bots))
+        rows = self.database.connection.execute(
+            "SELECT a.number, a.at, a.tag, a.detail, a.hash FROM audit_bots b JOIN audit a ON a.number = b.number"  # noqa: S608 - question marks
+            f" WHERE b.bot IN ({marks}) AND a.at <= ? ORDER BY a.number DESC LIMIT ?",
+            (*question.bots, question.until, question.most),
+        )
+        return tuple(Entry(number=row[0], at=row[1], tag=row[2], detail=row[3], hash=row[4]) for row in rows)
+
+    def add_control_head(self, said: SignedHead) -> Line | None:
+        """Adds control's head to the vault's list of them; ``None`` when it is not what follows there.
+
+        The head that is there last may be said again: its answer was lost.
+        """
+        last = self.last_control_head()
+        known = EMPTY if last is None else last.said.head
+        if last is not None and said.head == known:
+            return last
+        if said.before != known or said.head.number <= known.number:
+            return None
+        number, previous = (1, GENESIS) if last is None else (last.number + 1, bytes.fromhex(last.hash))
+        line = Line(number=number, said=said, hash=chained_line(previous, number, said).hex())
+        with self.database.transaction() as connection:
+            connection.execute("INSERT INTO control_heads VALUES (?, ?)", (number, encode_json(line).decode()))
+            connection.execute("DELETE FROM control_heads WHERE number <= ?", (number - KEPT_WORDS,))
+        return line
+
+    def last_control_head(self) -> Line | None:
+        """Control's head that was countersigned last."""
+        found = self._control_heads("ORDER BY number DESC LIMIT 1", ())
+        return found[0] if found else None
+
+    def control_heads(self, after: int) -> tuple[Line, ...]:
+        """A page of control's heads, by their number in this list."""
+        return self._control_heads("WHERE number > ? ORDER BY number LIMIT ?", (after, PAGE))
+
+    def _control_heads(self, which: str, values: tuple[int, ...]) -> tuple[Line, ...]:
+        rows = self.database.connection.execute(f"SELECT line FROM control_heads {which}", values)  # noqa: S608 - ours
+        return tuple(decode_json(Line, row[0].encode()) for row in rows)
 
     def add_witness(self, node: str, witness: Witness) -> bool:
         """Keeps a counterpart's word; false when it contradicts this chain or the counterpart's own list.

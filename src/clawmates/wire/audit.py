@@ -23,6 +23,8 @@ COUNTERSIGN_SECONDS = 60
 """How often heads are exchanged: what is younger than this may be unsigned."""
 PAGE = 500
 """Entries or heads in one answer."""
+MOST_BOTS = 500
+"""In one question."""
 KEPT_WORDS = 10_000
 """Countersignatures that each side keeps at least, once there were so many: newer heads cover what older ones did."""
 GENESIS = bytes(32)
@@ -296,6 +298,28 @@ class Line:
     number: int
     said: SignedHead
     hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """A page of such lines, the oldest first."""
+
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """The newest entries that concern these bots, at most ``most`` of them, none younger than ``until`` (a stamp)."""
+
+    bots: tuple[str, ...]
+    until: str
+    most: int = PAGE
+
+    def __post_init__(self) -> None:
+        if len(self.bots) > MOST_BOTS or not 0 < self.most <= PAGE:
+            raise ValueError("too many")
+        for bot in self.bots:
+            check_bot_id(bot)
 
 
 def chained(previous: bytes, number: int, at: str, tag: str, detail: str, subject: str = "") -> bytes:

@@ -20,8 +20,12 @@ Over TLS 1.3; *roles* are those of the client certificate, the empty role is a m
 ``POST /v1/leases``                              node     :class:`~clawmates.wire.leases.LeaseRenewal` → ``Leases``
 ``POST /v1/bots/{bot}/documents/{name}``         control  :class:`~clawmates.wire.documents.ReadBack` → sealed
 ``GET /v1/status``                               control  :class:`~clawmates.wire.vault_status.VaultStatus`
-``GET /v1/audit/head/{number}``                  node     :class:`~clawmates.wire.audit.SignedHead`
-``POST /v1/audit/witnesses``                     node     :class:`~clawmates.wire.audit.Witness` → 204
+``GET /v1/audit/head/{number}``                  both     :class:`~clawmates.wire.audit.SignedHead`
+``POST /v1/audit/witnesses``                     both     :class:`~clawmates.wire.audit.Witness` → 204
+``GET /v1/audit/control``                        control  ``Witness`` of control's head that was signed last
+``POST /v1/audit/control``                       control  control's ``SignedHead`` → the vault's ``Witness``
+``GET /v1/audit/control/{number}``               control  :class:`~clawmates.wire.audit.Lines` after that number
+``POST /v1/audit/about``                         control  :class:`~clawmates.wire.audit.About` → ``Entries``
 ``GET /v1/audit/entries/{number}``               control  :class:`~clawmates.wire.audit.Entries` after that number
 ``GET /v1/audit/witnesses/{number}``             control  :class:`~clawmates.wire.audit.Witnesses` after that place
 ``GET /healthz``                                 (none)   204

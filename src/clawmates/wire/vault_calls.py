@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clawmates.base.shape import encode_json
-from clawmates.wire.audit import Entries, SignedHead, Witnesses
+from clawmates.wire.audit import Entries, Lines, SignedHead, Witness, Witnesses
 from clawmates.wire.documents import SealedDocument
 from clawmates.wire.leases import Leases
 from clawmates.wire.vault import MAX_IMAGE_BYTES
 from clawmates.wire.vault_status import VaultStatus
 
 if TYPE_CHECKING:
-    from clawmates.wire.audit import Witness
+    from clawmates.wire.audit import About
     from clawmates.wire.documents import ReadBack
     from clawmates.wire.leases import LeaseRenewal
     from clawmates.wire.names import ItemName
@@ -43,13 +43,33 @@ async def image(vault: VaultClient) -> bytes:
 
 
 async def audit_head(vault: VaultClient, number: int) -> SignedHead:
-    """The audit chain's head, and the one it had at ``number`` (role node)."""
+    """The audit chain's head, and the one it had at ``number`` (roles node and control)."""
     return await vault.ask(SignedHead, "GET", f"/v1/audit/head/{number}")
 
 
 async def witness(vault: VaultClient, signed: Witness) -> None:
-    """Hands a countersignature over (role node)."""
+    """Hands a countersignature over (roles node and control)."""
     await vault.tell("POST", "/v1/audit/witnesses", encode_json(signed))
+
+
+async def audit_control(vault: VaultClient) -> Witness:
+    """The vault's word on the head of control's chain that it has signed last; number 0 when none (role control)."""
+    return await vault.ask(Witness, "GET", "/v1/audit/control")
+
+
+async def countersign(vault: VaultClient, said: SignedHead) -> Witness:
+    """The vault's word on control's head; the same head again gets it again (role control)."""
+    return await vault.ask(Witness, "POST", "/v1/audit/control", encode_json(said))
+
+
+async def audit_lines(vault: VaultClient, after: int) -> Lines:
+    """A page of control's heads in the vault's list (role control)."""
+    return await vault.ask(Lines, "GET", f"/v1/audit/control/{after}")
+
+
+async def audit_about(vault: VaultClient, question: About) -> Entries:
+    """The newest entries about some bots, the newest first (role control)."""
+    return await vault.ask(Entries, "POST", "/v1/audit/about", encode_json(question))
 
 
 async def audit_entries(vault: VaultClient, after: int) -> Entries:

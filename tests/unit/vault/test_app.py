@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from clawmates.vault import app as app_module
 from clawmates.vault.app import MAX_BODY, RULES, STATUS, Rule, build_app, read_body
-from clawmates.vault.identity import ANYONE, CONTROL, NODE, Gate
+from clawmates.vault.identity import ANYONE, CONTROL, COUNTERPART, NODE, Gate
 from clawmates.vault.store import RefusedError
 from clawmates.wire import vault as wire
 from clawmates.wire.callers import Caller, Nobody
@@ -63,7 +63,7 @@ def test_the_table_of_routes_is_the_contracts() -> None:
         for line in (wire.__doc__ or "").splitlines()
         if line.startswith("``")
     ]
-    names = {CONTROL: "control", NODE: "node", ANYONE: "(none)"}
+    names = {CONTROL: "control", NODE: "node", COUNTERPART: "both", ANYONE: "(none)"}
     assert documented == [(rule.method, rule.path, names[rule.gate]) for rule in RULES]
 
 
@@ -85,7 +85,12 @@ async def test_only_the_named_roles_pass(vault: Vault, rule: Rule, caller: Calle
         else rule.path
     )
     status, body, headers = await call(app, rule.method, path, b"{}", caller)
-    admitted: dict[Gate, set[object]] = {CONTROL: {CLI}, NODE: {NODE_1}, ANYONE: {CLI, NODE_1, MATE}}
+    admitted: dict[Gate, set[object]] = {
+        CONTROL: {CLI},
+        NODE: {NODE_1},
+        COUNTERPART: {CLI, NODE_1},
+        ANYONE: {CLI, NODE_1, MATE},
+    }
     if caller in admitted[rule.gate]:
         assert (status, body) == (204, None)
     else:

@@ -31,7 +31,7 @@ from clawmates.selfhost import auditing
 from clawmates.selfhost.auditing import Evidence, Fault, Verdict, verify
 from clawmates.selfhost.evidence import read_lines
 from clawmates.vault import ledger as ledger_module
-from clawmates.vault.auditor import Auditor
+from clawmates.vault.auditor import Auditor, counterpart
 from clawmates.vault.ledger import Ledger, Note
 from clawmates.vault.notary import Notary
 from clawmates.vault.recorder import Recorder
@@ -41,11 +41,14 @@ from clawmates.wire.audit import (
     DETAILS,
     EMPTY,
     GENESIS,
+    About,
     Assigned,
     Entry,
     Head,
+    KeyKind,
     Line,
     OfBot,
+    Rotated,
     SignedHead,
     Tag,
     Witness,
@@ -62,6 +65,7 @@ from clawmates.wire.vault import Assignment, VaultRefusal
 from clawmates.wire.vault_client import VaultCallError, VaultError, VaultUnreachableError
 
 NODE = ServiceName("local", Role.NODE, "node-1")
+CONTROL = ServiceName("local", Role.CONTROL, "control-1")
 LATER = timedelta(minutes=10)
 MUTATIONS = 1000
 
@@ -663,6 +667,74 @@ def test_times_that_are_none_are_faults_and_not_crashes(court: Court) -> None:
     for at in ("yesterday", "2026-11-22T09:00:00"):
         verdict = verify(replace(evidence, entries=[replace(evidence.entries[0], at=at)]), court.clock.now())
         assert Fault.HASH in {finding.fault for finding in verdict.findings}
+
+
+# Control's chain, which the vault countersigns.
+
+
+def said_by_control(court: Court, number: int, before: Head, fill: str = "a", uri: str = str(CONTROL)) -> SignedHead:
+    """Control's word on a head; what its hashes are made of is none of the vault's business."""
+    court.certify("control", uri)
+    certificate, key = (path.read_bytes() for path in court.state.identity("control"))
+    head, at = Head(number=number, hash=fill * 64), stamp(court.clock.now())
+    signature = sign(key, head_bytes("local", head, at))
+    return SignedHead(head=head, before=before, at=at, certificate=certificate.decode(), signature=signature)
+
+
+async def test_the_vault_signs_heads_of_control_that_follow_from_each_other(
+    court: Court, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auditor = court.auditor
+    nothing = await auditor.control_head()
+    assert (nothing.head, nothing.line) == (EMPTY, EMPTY)
+    first = await auditor.countersign(CONTROL, said_by_control(court, 3, EMPTY))
+    again = await auditor.countersign(CONTROL, said_by_control(court, 3, EMPTY))
+    assert (first.head, first.line) == (again.head, again.line)
+    monkeypatch.setattr(ledger_module, "KEPT_WORDS", 2)
+    for number in (5, 7):
+        known = (await auditor.control_head()).head
+        await auditor.countersign(CONTROL, said_by_control(court, number, known))
+    lines = (await auditor.control_heads(0)).lines
+    assert [(line.number, line.said.head.number) for line in lines] == [(2, 5), (3, 7)]
+    assert (await auditor.control_heads(3)).lines == ()
+
+
+async def test_the_vault_signs_no_head_of_control_that_is_cut_forged_or_another_ones(court: Court) -> None:
+    auditor = court.auditor
+    await auditor.countersign(CONTROL, said_by_control(court, 3, EMPTY))
+    known = (await auditor.control_head()).head
+    for number, before, fill in ((2, known, "a"), (3, known, "b"), (5, EMPTY, "a"), (5, replace(known, number=2), "a")):
+        with pytest.raises(RefusedError, match="diverged"):
+            await auditor.countersign(CONTROL, said_by_control(court, number, before, fill))
+    good = said_by_control(court, 5, known)
+    for said in (
+        replace(good, head=replace(good.head, number=6)),
+        replace(good, signature="AAAA"),
+        said_by_control(court, 5, known, uri=str(NODE)),
+        said_by_control(court, 5, known, uri="clawmates://eu/control/control-1"),
+        said_by_control(court, 5, known, uri="clawmates://local/control/another"),
+    ):
+        with pytest.raises(RefusedError, match="malformed"):
+            await auditor.countersign(CONTROL, said)
+    assert len((await auditor.control_heads(0)).lines) == 1
+
+
+def test_words_of_control_and_of_a_node_are_kept_apart(court: Court) -> None:
+    assert counterpart(NODE) == "node-1"
+    assert counterpart(CONTROL) == counterpart(replace(CONTROL, name="control-2")) != counterpart(NODE)
+
+
+def test_what_concerns_a_bot_is_found_the_newest_first(court: Court) -> None:
+    court.write(3)
+    court.ledger.append([Note(court.clock.now(), Tag.KEY_ROTATED, Rotated(kind=KeyKind.MASTER))])
+    until = stamp(court.clock.now())
+    found = court.ledger.about(About(bots=("b0", "b2"), until=until))
+    assert [entry.number for entry in found] == [3, 1]
+    assert [entry.number for entry in court.ledger.about(About(bots=("b0", "b2"), until=until, most=1))] == [3]
+    assert court.ledger.about(About(bots=("b0",), until="2026-01-01T00:00:00.000Z")) == ()
+    for asked in ({"bots": ("B0",)}, {"bots": ("b",) * 501}, {"bots": (), "most": 0}, {"bots": (), "most": 501}):
+        with pytest.raises(ValueError, match=r"."):
+            About(**({"until": until} | asked))  # type: ignore[arg-type]
 
 
 # Signatures.

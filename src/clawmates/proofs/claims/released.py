@@ -53,6 +53,10 @@ class Route:
     path: str
     role: str
 
+    def lets_in(self, role: str) -> bool:
+        """Whether a caller of that role may call it; *both* are node and control."""
+        return self.role in {role, "(none)"} or (self.role == "both" and role in {"node", "control"})
+
     def filled(self, bot: str) -> str:
         """The path for a bot's API key."""
         names = {"bot": bot, "name": "provider-key", "version": "1", "number": "0", "tenant": "self-proof"}
@@ -72,7 +76,7 @@ async def gates(calls: VaultCalls, *, harmless: bool) -> Part:
     tried = [one for one in routes() if not harmless or one.method == "GET"]
     rows, found = [HEAD], []
     for who, role in ((Who.NOBODY, "(none)"), (Who.NODE, "node"), (Who.CLI, "control"), (Who.STRANGER, "")):
-        barred = [one for one in tried if one.role not in (role, "(none)")] if role else list(tried)
+        barred = [one for one in tried if not one.lets_in(role)] if role else list(tried)
         wrong: dict[str, int] = {}
         for one in barred:
             word = (await calls.ask(who, one.method, one.filled("proof-nobody"), _body(one))).word

@@ -74,6 +74,7 @@ class Declared:
         homes = {
             "gateway": (self.run.doors, self.run.gateway.parent),
             "node": (self.run.node.parent,),
+            "control": (self.run.control.parent,),
             "conmon": (self.run.engine, self.state.engine),
         }
         return Must.PRIVATE if any(home in path.parents for home in homes.get(owner, ())) else Must.ABSENT

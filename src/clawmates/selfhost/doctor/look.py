@@ -83,7 +83,7 @@ def _wrong_folders(state: State, settings: Settings) -> tuple[Folder, ...]:
     """Of an installed platform; a runtime folder that is gone comes back with the next start."""
     if not state.config.exists():
         return ()
-    there = tuple(folder for folder in run_folders(settings.run) if _there(folder.path))
+    there = tuple(folder for folder in run_folders(settings.run, hosted=settings.hosted) if _there(folder.path))
     return stray((*state_folders(state, hosted=settings.hosted), *there))
 
 

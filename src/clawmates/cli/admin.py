@@ -1,0 +1,137 @@
+"""``clawmates admin``: a hosted platform in counts, ids and states. Every look is in the audit chain, and shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from clawmates.cli.answers import CommandError, Exit, succeed
+from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
+from clawmates.wire.names import BOT_ID
+from clawmates.wire.operator import MOST
+from clawmates.wire.operator_client import OperatorClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from clawmates.base.paths import State
+
+after_option = click.option("--after", default="", metavar="ID", help="Begin behind this id: the next page.")
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, MOST), default=100, show_default=True, help="Rows at most."
+)
+
+
+@click.group()
+def admin() -> None:
+    """Look at a hosted platform: counts, ids and states, no address, no name, no text.
+
+    Every look is written into the audit chain, and the people whom it concerns see it on their page.
+    """
+
+
+@admin.command("accounts")
+@click.argument("account", required=False, default="")
+@after_option
+@limit_option
+@state_option
+@json_option
+@answered
+async def accounts(state: State, account: str, after: str, limit: int, as_json: bool) -> None:  # noqa: FBT001
+    """Accounts with the number of their bots, sessions and passkeys; with ACCOUNT that one alone."""
+    client = _client(state)
+    found = await (client.account(_id(account)) if account else client.accounts(_id(after), limit))
+    if account and not found.accounts:
+        raise CommandError(
+            "there is no such account.", code="no-such-account", remedy="See `clawmates admin accounts`."
+        )
+    rows = [
+        (one.account, one.plan, one.created_at[:10], one.bots, one.sessions, one.passkeys, one.subject)
+        for one in found.accounts
+    ]
+    head = ("ACCOUNT", "PLAN", "SINCE", "BOTS", "SESSIONS", "PASSKEYS", "IN THE AUDIT CHAIN")
+    succeed(found, as_json=as_json, text=_listed(head, rows, found.total if not account else len(rows)))
+
+
+@admin.command("bots")
+@after_option
+@limit_option
+@state_option
+@json_option
+@answered
+async def bots(state: State, after: str, limit: int, as_json: bool) -> None:  # noqa: FBT001
+    """Bots: how they are, where they run, how much they were used."""
+    found = await _client(state).bots(_id(after), limit)
+    rows = [
+        (
+            *(one.bot, one.account, "paused" if one.paused else one.state or one.stage, one.code or "-"),
+            *(one.node or "-", one.provider, one.model, one.messages),
+        )
+        for one in found.bots
+    ]
+    head = ("BOT", "ACCOUNT", "STATE", "CODE", "NODE", "PROVIDER", "MODEL", "MESSAGES")
+    succeed(found, as_json=as_json, text=_listed(head, rows, found.total))
+
+
+@admin.command("nodes")
+@state_option
+@json_option
+@answered
+async def nodes(state: State, as_json: bool) -> None:  # noqa: FBT001
+    """Hosts that run bots: their stage, their load, when they were heard."""
+    found = await _client(state).nodes()
+    rows = [
+        (one.node, one.region, one.stage, f"{one.bots}/{one.capacity}", one.seen_at, one.release or "-")
+        for one in found.nodes
+    ]
+    head = ("NODE", "REGION", "STAGE", "BOTS", "HEARD", "IMAGE")
+    succeed(found, as_json=as_json, text=_listed(head, rows, len(rows)))
+
+
+@admin.command("audit")
+@limit_option
+@state_option
+@json_option
+@answered
+async def audit(state: State, limit: int, as_json: bool) -> None:  # noqa: FBT001
+    """The newest entries of control's audit chain, and how far the vault has countersigned it.
+
+    `clawmates audit verify` checks the chain; this only shows it.
+    """
+    found = await _client(state).audit(limit)
+    rows = [(one.number, one.at, one.tag, one.subject or "-", one.detail) for one in found.entries]
+    head = ("ENTRY", "AT", "WHAT", "WHOM", "DETAIL")
+    signed = f"countersigned by the vault up to {found.countersigned} of {found.length}"
+    trouble = f"\nthe last meeting with the vault failed: {found.trouble}" if found.trouble else ""
+    succeed(found, as_json=as_json, text=_listed(head, rows, found.length) + f"\n{signed}{trouble}")
+
+
+def _client(state: State) -> OperatorClient:
+    need_root()
+    settings = settings_of(state)
+    if not settings.hosted:
+        raise CommandError(
+            "this platform has no accounts: it is self-hosted.",
+            code="not-hosted",
+            remedy="See `clawmates status`, `clawmates bot list` and `clawmates audit verify`.",
+            exit_code=Exit.USAGE,
+        )
+    return OperatorClient(settings.run.control)
+
+
+def _id(text: str) -> str:
+    if text and not BOT_ID.fullmatch(text):
+        raise CommandError(
+            "an id has 1 to 40 of a-z, 0-9 and '-'.", code="usage", remedy="Copy it from a list.", exit_code=Exit.USAGE
+        )
+    return text
+
+
+def _listed(head: Sequence[str], rows: Iterable[Sequence[object]], total: int) -> str:
+    """Columns as wide as they must be, and how many there are in all where that is more than is shown."""
+    table = [tuple(map(str, row)) for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    shown = len(table) - 1
+    return "\n".join(lines) + (f"\n({shown} of {total})" if shown < total else "")

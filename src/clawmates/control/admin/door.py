@@ -1,0 +1,170 @@
+"""Control's unix socket for the operator of its host. Who may call is what the kernel says of the peer, nothing else.
+
+What is not in the table of calls is answered 404, who is neither root nor control's own user not at all. A call and the
+entry that says so are one transaction: what cannot be written down is not shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from clawmates.base.clock import stamp
+from clawmates.base.http import server
+from clawmates.base.http.server import Peer, Reply, Request
+from clawmates.base.shape import encode_json
+from clawmates.control.accounts.tables import Account
+from clawmates.control.admin import looks
+from clawmates.control.audit import chain, words
+from clawmates.control.audit.chain import note, pseudonym_of
+from clawmates.control.audit.tables import AuditEntry
+from clawmates.wire.audit import Entries, Lines
+from clawmates.wire.deeds import Deed, Look, Looked
+from clawmates.wire.names import BOT_ID
+from clawmates.wire.operator import MOST
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from clawmates.control.context import Context
+
+AGAIN = timedelta(minutes=1)
+"""Who verifies the chain reads it page by page: that is one look."""
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,14}")
+
+
+class DoorError(Exception):
+    """The socket cannot be made; the text says why."""
+
+
+class MalformedError(Exception):
+    """No such call, or not so."""
+
+
+@asynccontextmanager
+async def serving(path: Path, context: Context) -> AsyncIterator[None]:
+    """Listens while the block runs. Raises :class:`DoorError`."""
+    connections: set[asyncio.Task[None]] = set()
+
+    async def handle(request: Request, _peer: Peer) -> Reply:
+        return await answer(context, request)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            connections.add(task)
+            task.add_done_callback(connections.discard)
+        await server.serve(reader, writer, handle=handle, allowed=allowed)
+
+    listening = await asyncio.start_unix_server(serve, sock=_bind(path))
+    try:
+        yield
+    finally:
+        listening.close()
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+
+def _bind(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        sock.bind(str(path))
+        path.chmod(0o600)
+    except OSError as error:
+        sock.close()
+        raise DoorError(f"{path} cannot be made ({error.strerror}): run `clawmates selfhost prepare`") from None
+    return sock
+
+
+def allowed(peer: Peer) -> bool:
+    """Root, and whoever runs control."""
+    return peer.uid in {0, os.geteuid()}
+
+
+async def answer(context: Context, request: Request) -> Reply:
+    """What a peer that is let in hears."""
+    if request.method != "GET":
+        return Reply.error(404, "not-found")
+    try:
+        async with context.database.writing() as session:
+            found = await _look(context, session, request)
+    except MalformedError:
+        return Reply.error(404, "not-found")
+    except (SQLAlchemyError, OSError):
+        return Reply.error(503, "unavailable")
+    return Reply(200, encode_json(found))
+
+
+async def _look(context: Context, session: AsyncSession, request: Request) -> object:
+    match request.path.split("/")[1:]:
+        case ["v1", "accounts"]:
+            _write_down(context, session, Look.ACCOUNTS)
+            return await looks.accounts(session, Account.id > _id(request.query("after")), _most(request))
+        case ["v1", "accounts", account]:
+            _write_down(context, session, Look.ACCOUNTS, await pseudonym_of(session, _id(account)))
+            return await looks.accounts(session, Account.id == account, 1)
+        case ["v1", "bots"]:
+            _write_down(context, session, Look.BOTS)
+            return await looks.bots(session, _id(request.query("after")), _most(request))
+        case ["v1", "nodes"]:
+            _write_down(context, session, Look.NODES)
+            return await looks.nodes(session)
+        case ["v1", "audit"]:
+            _write_down(context, session, Look.AUDIT)
+            return await looks.audit(session, _most(request))
+        case ["v1", "chain", part, number] if _NUMBER.fullmatch(number):
+            return await _chain(context, session, part, int(number))
+        case _:
+            raise MalformedError
+
+
+async def _chain(context: Context, session: AsyncSession, part: str, after: int) -> object:
+    match part:
+        case "entries":
+            found: object = Entries(entries=await chain.entries(session, after))
+        case "witnesses":
+            found = await words.words(session, after)
+        case "lines":
+            found = Lines(lines=await words.lines(session, after))
+        case _:
+            raise MalformedError
+    since = stamp(context.clock.now() - AGAIN)
+    lately = select(AuditEntry.number).where(AuditEntry.subject == "", AuditEntry.at > since)
+    mine = lately.where(AuditEntry.tag == Deed.ADMIN_LOOKED.value, AuditEntry.detail == _TEXT)
+    if await session.scalar(mine.order_by(AuditEntry.number.desc()).limit(1)) is None:
+        _write_down(context, session, Look.AUDIT)
+    return found
+
+
+_TEXT = encode_json(Looked(what=Look.AUDIT)).decode()
+
+
+def _write_down(context: Context, session: AsyncSession, what: Look, subject: str = "") -> None:
+    note(session, context.clock.now(), Deed.ADMIN_LOOKED, Looked(what=what), subject)
+
+
+def _id(text: str) -> str:
+    if text and not BOT_ID.fullmatch(text):
+        raise MalformedError
+    return text
+
+
+def _most(request: Request) -> int:
+    text = request.query("most") or str(MOST)
+    if not _NUMBER.fullmatch(text) or not 0 < int(text) <= MOST:
+        raise MalformedError
+    return int(text)

@@ -1,0 +1,110 @@
+"""What control tells an operator of its host, over a unix socket that only root may call: counts, ids and states.
+
+================================ ===================================================================================
+``GET /v1/accounts``             :class:`Accounts`; ``?after=ID&most=N``
+``GET /v1/accounts/ID``          :class:`Accounts` with that one, or none
+``GET /v1/bots``                 :class:`Bots`; ``?after=ID&most=N``
+``GET /v1/nodes``                :class:`Nodes`
+``GET /v1/audit``                :class:`AuditView`, the newest entries; ``?most=N``
+``GET /v1/chain/entries/N``      :class:`~clawmates.wire.audit.Entries` after that number, for who verifies the chain
+``GET /v1/chain/witnesses/N``    :class:`~clawmates.wire.audit.Witnesses` after that place: the vault's words on it
+``GET /v1/chain/lines/N``        :class:`~clawmates.wire.audit.Lines` after that number: the vault's heads, as signed
+================================ ===================================================================================
+
+No e-mail address, no name that a person gave, no text: there is no field for one. Each call is written down in the
+chain, where the people whom it concerns find it; the three that serve to verify the chain, once a minute at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clawmates.wire.audit import PAGE, Entry
+
+MOST = PAGE
+"""Rows in one answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRow:
+    """One account. ``subject`` is what the audit chain calls it; ``created_at`` is RFC 3339."""
+
+    account: str
+    subject: str
+    plan: str
+    language: str
+    created_at: str
+    bots: int
+    sessions: int
+    passkeys: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """A page by id, and how many there are in all."""
+
+    accounts: tuple[AccountRow, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotRow:
+    """One bot; ``state`` and ``code`` are its node's last word, counts are those of all days that are kept."""
+
+    bot: str
+    account: str
+    stage: str
+    paused: bool
+    state: str
+    code: str
+    since: str
+    channel: str
+    provider: str
+    model: str
+    region: str
+    node: str
+    messages: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bots:
+    """A page by id, and how many there are in all."""
+
+    bots: tuple[BotRow, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRow:
+    """One host that runs bots. ``behind``: it has not yet said that it knows the newest desired state."""
+
+    node: str
+    region: str
+    stage: str
+    bots: int
+    capacity: int
+    behind: bool
+    release: str
+    joined_at: str
+    seen_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nodes:
+    """All of them, by name."""
+
+    nodes: tuple[NodeRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditView:
+    """The newest entries, the newest last, and how the chain stands."""
+
+    entries: tuple[Entry, ...]
+    length: int
+    countersigned: int
+    """Up to which entry the vault has signed."""
+    countersigned_at: str
+    trouble: str
+    """Why the last meeting with the vault failed, or empty."""

@@ -1,0 +1,82 @@
+"""Asking control as an operator, over its unix socket: a thin client of :mod:`clawmates.wire.operator`."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from clawmates.base.http.client import Connection, HttpError
+from clawmates.base.shape import ShapeError, decode_json
+from clawmates.wire.audit import Entries, Lines, Witnesses
+from clawmates.wire.operator import Accounts, AuditView, Bots, Nodes
+
+T = TypeVar("T")
+CALL_SECONDS = 15.0
+MAX_ANSWER = 8 << 20
+_FOREIGN = "Control answers, but not as this version of ClawMates understands: restart the platform with this one."
+
+
+class ControlNotRunningError(Exception):
+    """Control does not run here, or does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorClient:
+    """``socket`` is ``Settings.run.control``; only root and control's own user are let in.
+
+    Every call raises :class:`ControlNotRunningError`. Ids and numbers are the caller's to check.
+    """
+
+    socket: Path
+
+    async def accounts(self, after: str, most: int) -> Accounts:
+        """A page of accounts."""
+        return await self._ask(Accounts, f"/v1/accounts?after={after}&most={most}")
+
+    async def account(self, account: str) -> Accounts:
+        """One account, or none."""
+        return await self._ask(Accounts, f"/v1/accounts/{account}")
+
+    async def bots(self, after: str, most: int) -> Bots:
+        """A page of bots."""
+        return await self._ask(Bots, f"/v1/bots?after={after}&most={most}")
+
+    async def nodes(self) -> Nodes:
+        """All nodes."""
+        return await self._ask(Nodes, "/v1/nodes")
+
+    async def audit(self, most: int) -> AuditView:
+        """The newest entries."""
+        return await self._ask(AuditView, f"/v1/audit?most={most}")
+
+    async def entries(self, after: int) -> Entries:
+        """A page of the chain."""
+        return await self._ask(Entries, f"/v1/chain/entries/{after}")
+
+    async def witnesses(self, after: int) -> Witnesses:
+        """A page of the vault's words on it."""
+        return await self._ask(Witnesses, f"/v1/chain/witnesses/{after}")
+
+    async def lines(self, after: int) -> Lines:
+        """A page of what control has signed of the vault's chain."""
+        return await self._ask(Lines, f"/v1/chain/lines/{after}")
+
+    async def _ask(self, cls: type[T], target: str) -> T:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                connection = await Connection.unix(str(self.socket), "control")
+                try:
+                    response = await connection.request("GET", target)
+                    answer = await response.read(MAX_ANSWER)
+                finally:
+                    await connection.close()
+        except (TimeoutError, HttpError):
+            raise ControlNotRunningError from None
+        if response.status != 200:
+            raise ControlNotRunningError(_FOREIGN)
+        try:
+            return decode_json(cls, answer, MAX_ANSWER)
+        except ShapeError:
+            raise ControlNotRunningError(_FOREIGN) from None

@@ -59,5 +59,22 @@ async def test_all_four_processes_come_up_and_node_meets_control(home: Home) -> 
         assert (await browser.request("GET", "/")).status == 200
         await browser.close()
         assert stat.S_IMODE(os.stat(state.control).st_mode) == 0o700  # noqa: PTH116 - a look, not a wait
+        await looked_at(home)
     finally:
         await platform.close()
+
+
+async def looked_at(home: Home) -> None:
+    """The operator's commands, and the chains that control and vault have signed for each other."""
+    (node,) = (await asyncio.to_thread(home.json, "admin", "nodes"))["nodes"]
+    assert (node["stage"], node["bots"]) == ("serving", 0)
+    async with asyncio.timeout(120):
+        while True:
+            verdict = await asyncio.to_thread(home.json, "audit", "verify")
+            chains = [(one["chain"], one["countersigner"]) for one in verdict["chains"]]
+            if all(one["countersigned"] for one in verdict["chains"]):
+                break
+    assert (verdict["holds"], chains) == (True, [("vault", "node"), ("vault", "control"), ("control", "vault")])
+    tags = [one["tag"] for one in (await asyncio.to_thread(home.json, "admin", "audit"))["entries"]]
+    assert tags[0] == "control.node.joined"
+    assert "control.admin.looked" in tags

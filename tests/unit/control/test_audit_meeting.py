@@ -20,7 +20,7 @@ from clawmates.control.audit import meeting, words
 from clawmates.control.audit.chain import note
 from clawmates.control.audit.meeting import Countersign
 from clawmates.control.audit.notary import Notary
-from clawmates.control.outbox.worker import Worker, waiting
+from clawmates.control.outbox.worker import Worker
 from clawmates.control.store.database import FILE
 from clawmates.selfhost import auditing
 from clawmates.selfhost.auditing import Evidence, Fault, verify
@@ -68,8 +68,7 @@ class Court:
             await meeting.wish(session, self.bench.place.context)
         await self.worker.round()
         async with self.bench.place.database.reading() as session:
-            left = await waiting(session, [meeting.LANE])
-        return left.get(meeting.LANE, (0, ""))[1]
+            return await meeting.trouble(session)
 
     async def evidence(self) -> tuple[Evidence, Evidence]:
         settings = Settings(platform=Platform(region=REGION))

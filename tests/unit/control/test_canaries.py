@@ -31,6 +31,7 @@ from clawmates.base.shape import encode
 from clawmates.control import frame
 from clawmates.control.accounts import entry, links, sessions
 from clawmates.control.accounts.tables import Session
+from clawmates.control.audit.notary import Notary
 from clawmates.control.bots import secrets
 from clawmates.control.bots.tables import Bot
 from clawmates.control.jobs import handlers
@@ -81,7 +82,10 @@ class Stage:
 
     async def worked(self) -> None:
         context = self.bench.place.context
-        worker = Worker(database=context.database, clock=context.clock, random=Counted(), handlers=handlers(context))
+        state = self.bench.house.state
+        notary = Notary("eu-test", state.identity("control"), state.authority)
+        errands = handlers(context, notary)
+        worker = Worker(database=context.database, clock=context.clock, random=Counted(), handlers=errands)
         while await worker.round():
             pass
 

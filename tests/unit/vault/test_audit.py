@@ -734,7 +734,7 @@ def test_what_concerns_a_bot_is_found_the_newest_first(court: Court) -> None:
     assert court.ledger.about(About(bots=("b0",), until="2026-01-01T00:00:00.000Z")) == ()
     for asked in ({"bots": ("B0",)}, {"bots": ("b",) * 501}, {"bots": (), "most": 0}, {"bots": (), "most": 501}):
         with pytest.raises(ValueError, match=r"."):
-            About(**({"until": until} | asked))  # type: ignore[arg-type]
+            About(**({"until": until} | asked))
 
 
 # Signatures.

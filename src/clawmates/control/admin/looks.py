@@ -12,7 +12,6 @@ from clawmates.control.audit import chain, meeting, words
 from clawmates.control.audit.chain import pseudonym
 from clawmates.control.bots.tables import Bot, BotDay, BotState
 from clawmates.control.nodes.tables import Node
-from clawmates.control.outbox.worker import waiting
 from clawmates.wire.operator import AccountRow, Accounts, AuditView, BotRow, Bots, NodeRow, Nodes
 
 if TYPE_CHECKING:
@@ -115,11 +114,10 @@ async def audit(session: AsyncSession, most: int) -> AuditView:
     """The newest entries, and how the chain stands."""
     head = await chain.head(session)
     word = await words.last_word(session)
-    left = await waiting(session, [meeting.LANE])
     return AuditView(
         entries=await chain.entries(session, max(0, head.number - most), most),
         length=head.number,
         countersigned=word.head.number if word is not None else 0,
         countersigned_at=word.at if word is not None else "",
-        trouble=left.get(meeting.LANE, (0, ""))[1],
+        trouble=await meeting.trouble(session),
     )

@@ -128,6 +128,13 @@ async def wish(session: AsyncSession, context: Context) -> None:
         await add(session, LANE, KIND, "", now=context.clock.now())
 
 
+async def trouble(session: AsyncSession) -> str:
+    """Why the last meeting failed, or empty."""
+    return (
+        await session.scalar(select(Errand.trouble).where(Errand.lane == LANE).order_by(Errand.number).limit(1)) or ""
+    )
+
+
 async def keep_meeting(context: Context) -> None:
     """Every minute, for ever; a database that is away is tried again."""
     while True:

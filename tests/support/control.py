@@ -184,6 +184,7 @@ def a_node(name: str = "node-1", **fields: object) -> Node:
         "name": name,
         "region": "eu-test",
         "stage": "serving",
+        "drains": False,
         "capacity": 10,
         "revision": 1,
         "seen_revision": 0,

@@ -12,6 +12,7 @@ from clawmates.node.following import ControlLine, Follower, Pauses
 from clawmates.node.keeper import Keeper
 from clawmates.node.spec import SLOTS
 from clawmates.node.telling import Seen, Teller
+from clawmates.wire.control import MOST_ENTRIES
 from clawmates.wire.control_client import ControlError
 from clawmates.wire.desired import BotSpec
 from clawmates.wire.gateway_client import GatewayError
@@ -50,6 +51,8 @@ class Reporter:
     capacity: int
     release: Callable[[], str]
     _count_at: float = 0.0
+    _leaving: tuple[str, ...] | None = None
+    """As it was said last."""
     _specs: dict[str, BotSpec] | None = None
 
     async def tell(self) -> None:
@@ -67,8 +70,12 @@ class Reporter:
         """One report. Raises :class:`ControlError`."""
         self.look()
         await self._count()
+        self._leaving = self.leaving()
         report = self.teller.report(
-            revision=max(self.follower.revision, 0), capacity=self.capacity, release=self.release()
+            revision=max(self.follower.revision, 0),
+            capacity=self.capacity,
+            release=self.release(),
+            leaving=self._leaving,
         )
         await (await self.line.client()).report(report)
         self.teller.heard()
@@ -92,6 +99,18 @@ class Reporter:
             self._specs = specs
         return self.teller.bots(shown)
 
+    def leaving(self) -> tuple[str, ...] | None:
+        """Bots that are not wanted and not gone: a container, its next life, a door or a folder is there.
+
+        ``None`` where there are too many to say, or nothing is wanted yet: then nobody may take them for gone.
+        """
+        keeper = self.keeper
+        if keeper.desired is None:
+            return None
+        specs = keeper.specs()
+        found = tuple(bot for bot in keeper.holds if bot not in specs)
+        return found if len(found) <= MOST_ENTRIES else None
+
     async def _count(self) -> None:
         began = self.keeper.now
         if began < self._count_at:
@@ -111,7 +130,7 @@ class Reporter:
                 async with asyncio.timeout(left):
                     await self.keeper.looked.wait()
             self.keeper.looked.clear()
-            if self.look():
+            if self.look() or self.leaving() != self._leaving:
                 return
 
 

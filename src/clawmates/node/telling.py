@@ -141,7 +141,7 @@ class Teller:
         self._counts = tuple(counts)
         return bool(counts)
 
-    def report(self, *, revision: int, capacity: int, release: str) -> Report:
+    def report(self, *, revision: int, capacity: int, release: str, leaving: tuple[str, ...] | None = None) -> Report:
         """What to say now, with the number of before when that was not heard; afterwards call :meth:`heard`."""
         if self._legacy is not None:
             kept = self._legacy
@@ -164,6 +164,7 @@ class Teller:
             revision=revision,
             capacity=capacity,
             release=release,
+            leaving=leaving,
             bots=tuple(one.report() for one in self._fresh.values()),
             counts=self._counts,
             troubles=tuple(self._troubles[: self._said]),

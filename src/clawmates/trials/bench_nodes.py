@@ -263,6 +263,7 @@ def _node(name: str, now: datetime) -> Node:
         name=name,
         region="bench",
         stage=Stage.SERVING.value,
+        drains=False,
         capacity=MANY,
         revision=1,
         seen_revision=0,

@@ -111,6 +111,8 @@ class Report:
     """The newest desired state that the node has."""
     capacity: int
     """How many bots it takes, those that it holds included."""
+    leaving: tuple[str, ...] | None = None
+    """Bots that should not be here, and of which there is still a container or a door; ``None``: not said."""
     release: str = ""
     """The digest of the image that bots run, or empty."""
     bots: tuple[BotReport, ...] = ()
@@ -123,5 +125,7 @@ class Report:
         numbers = (self.number, self.revision, self.capacity)
         if any(not 0 <= number < _LARGEST for number in numbers):
             raise ValueError("number out of range")
-        if max(len(self.bots), len(self.counts), len(self.troubles)) > MOST_ENTRIES:
+        for bot in self.leaving or ():
+            check_bot_id(bot)
+        if max(len(self.leaving or ()), len(self.bots), len(self.counts), len(self.troubles)) > MOST_ENTRIES:
             raise ValueError("more entries than a report may have")

@@ -40,6 +40,10 @@ class Deed(StrEnum):
     NODE_JOINED = "control.node.joined"
     NODE_LOST = "control.node.lost"
     NODE_RETURNED = "control.node.returned"
+    NODE_DRAINED = "control.node.drained"
+    """The operator wants it empty."""
+    NODE_KEPT = "control.node.kept"
+    """And does not any more."""
     ADMIN_LOOKED = "control.admin.looked"
 
 
@@ -143,6 +147,8 @@ DETAILS: dict[Deed, type[Detail]] = {
     Deed.NODE_JOINED: OfNode,
     Deed.NODE_LOST: OfNode,
     Deed.NODE_RETURNED: OfNode,
+    Deed.NODE_DRAINED: OfNode,
+    Deed.NODE_KEPT: OfNode,
     Deed.ADMIN_LOOKED: Looked,
 }
 

@@ -20,7 +20,7 @@ from tests.unit.control.test_store import account
 from tests.unit.vault.conftest import Events, masters_in
 
 from clawmates.control.bots.tables import Bot
-from clawmates.control.nodes import moving
+from clawmates.control.nodes import draining, moving
 from clawmates.control.nodes.desired import desired_of
 from clawmates.control.nodes.errands import handlers
 from clawmates.control.nodes.hearing import hear, meet
@@ -33,6 +33,7 @@ from clawmates.vault.catalogue import Catalogue
 from clawmates.vault.service import Vault
 from clawmates.vault.store import RefusedError, open_store
 from clawmates.wire.control import Report
+from clawmates.wire.desired import DesiredState
 from clawmates.wire.leases import LeaseRenewal
 from clawmates.wire.names import NOBODY
 from clawmates.wire.vault import Assignment, Ticket, TicketRequest, VaultRefusal
@@ -82,6 +83,8 @@ class Region:
     kept: dict[str, AsyncExitStack] = field(default_factory=dict)
     killed: set[str] = field(default_factory=set)
     """Nodes whose process is gone for good, while the host is there, its gateway, and its containers."""
+    says_who_leaves: bool = True
+    tells: Any = desired_of
     vault_away: bool = False
     numbers: int = 0
     most: int = 0
@@ -123,13 +126,21 @@ class Region:
 
     async def _meets_control(self, name: str, world: World, now: datetime) -> None:
         self.numbers += 1
-        report = Report(run="0" * 32, number=self.numbers, revision=0, capacity=10)
+        specs = world.keeper.specs()
+        report = Report(
+            run="0" * 32,
+            number=self.numbers,
+            revision=world.keeper.desired.revision if world.keeper.desired else 0,
+            capacity=10,
+            leaving=tuple(bot for bot in world.keeper.holds if bot not in specs) if self.says_who_leaves else None,
+        )
         async with self.place.database.writing() as session:
             row = await meet(session, name, "eu-test", now)
             await moving.welcome_back(session, row, now)
             await hear(session, row, report, now)
+            await draining.gone(session, row, report, now)
         async with self.place.database.reading() as session:
-            desired = await desired_of(session, name, now)
+            desired = await self.tells(session, name, now)
         if world.keeper.desired is None or desired.revision > world.keeper.desired.revision:
             world.keeper.wants(desired)
 
@@ -144,6 +155,14 @@ class Region:
     async def node_of(self, bot: str = "anna") -> str | None:
         async with self.place.database.reading() as session:
             return await session.scalar(select(Bot.node).where(Bot.id == bot))
+
+    async def drain(self, name: str, *, wanted: bool = True) -> bool:
+        async with self.place.database.writing() as session:
+            return await draining.drain(session, name, self.clock.now(), wanted=wanted)
+
+    async def stage(self, name: str) -> str:
+        async with self.place.database.reading() as session:
+            return (await session.get_one(Node, name)).stage
 
     async def moves(self) -> list[BotMove]:
         async with self.place.database.reading() as session:
@@ -302,3 +321,65 @@ async def test_a_control_that_was_away_calls_nobody_lost_at_once(tmp_path: Path)
         await region.ticks(8)
         async with region.place.database.reading() as session:
             assert set(await session.scalars(select(Node.stage))) == {"lost"}
+
+
+async def test_a_drained_nodes_bots_move_one_by_one_on_its_word(tmp_path: Path) -> None:
+    async with a_region(tmp_path) as region:
+        async with region.place.database.writing() as session:
+            session.add(a_bot("bert", node=A, model="gpt-5.4-nano", paused=True))
+        assert not await region.drain("node-9")
+        assert await region.drain(A)
+        for _ in range(12):
+            await region.tick(1.0)
+            assert len(await region.moves()) <= 1
+        assert (await region.node_of("anna"), await region.node_of("bert")) == (B, B)
+        assert (region.alive(), region.most) == ([B], 1), "in seconds, and never two"
+        await region.drain(B)
+        await region.ticks(3)
+        assert (region.alive(), await region.moves()) == ([B], []), "there is nowhere else to go"
+        await region.drain(A, wanted=False)
+        await region.ticks(6)
+        assert (region.alive(), region.most) == ([A], 1)
+
+
+async def test_a_draining_node_that_does_not_say_so_or_is_lost_is_waited_for(tmp_path: Path) -> None:
+    async with a_region(tmp_path) as region:
+        region.says_who_leaves = False
+        await region.drain(A)
+        await region.ticks(10)
+        (move,) = await region.moves()
+        assert (move.target, region.alive()) == (None, []), "an older node's silence is no word"
+        region.deaf = {A}
+        await region.ticks(8)
+        assert await region.stage(A) == "lost"
+        await region.ticks(PATIENCE)
+        assert (region.alive(), await region.node_of(), region.most) == ([B], B, 1)
+        region.deaf = set()
+        await region.tick()
+        assert await region.stage(A) == "draining", "the operator's word outlives its absence"
+
+
+@pytest.mark.parametrize("defect", ["at once", "before it knows"])
+async def test_a_move_before_the_nodes_word_runs_it_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: str
+) -> None:
+    """The weakened builds: nobody waits for the word, or a word from before counts."""
+    async with a_region(tmp_path) as region:
+        region.mute = {A}
+        if defect == "at once":
+            monkeypatch.setattr(moving, "free_from", lambda fenced_at, _lease: fenced_at)
+        else:
+            real = moving.begin
+
+            async def hasty(session: Any, bot: Bot, now: datetime, gone_after: int | None = None) -> None:
+                await real(session, bot, now, 0 if gone_after is not None else None)
+
+            monkeypatch.setattr(moving, "begin", hasty)
+
+        async def unheard(session: Any, node: str, now: datetime) -> DesiredState:
+            return DesiredState(revision=0) if node == A else await desired_of(session, node, now)
+
+        region.tells = unheard  # what A should do reaches it late, while its reports arrive
+        await region.drain(A)
+        await region.ticks(5)
+        assert region.most == 2

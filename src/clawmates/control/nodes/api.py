@@ -21,6 +21,7 @@ from clawmates.control.context import Context
 from clawmates.control.errors import TooOften
 from clawmates.control.hub import HubClosedError, account_topic, node_topic
 from clawmates.control.nodes.desired import desired_of, revision_of
+from clawmates.control.nodes.draining import gone
 from clawmates.control.nodes.hearing import hear, meet
 from clawmates.control.nodes.moving import welcome_back
 from clawmates.wire.control import MAX_REPORT_BYTES, POLL_SECONDS, ControlRefusal, Report
@@ -109,6 +110,7 @@ class Face:
             row = await meet(session, node, context.settings.platform.region, now)
             await welcome_back(session, row, now)
             accounts = await hear(session, row, report, now)
+            await gone(session, row, report, now)
         for account in accounts:
             context.hub.announce(account_topic(account))
         return Response(status_code=204)

@@ -35,6 +35,7 @@ async def meet(session: AsyncSession, name: str, region: str, now: datetime) -> 
             name=name,
             region=region,
             stage=Stage.SERVING.value,
+            drains=False,
             capacity=0,
             revision=1,
             seen_revision=0,

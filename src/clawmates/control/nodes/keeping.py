@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from clawmates.base.clock import Clock
 from clawmates.base.hardening import place_of
-from clawmates.control.nodes import moving
+from clawmates.control.nodes import draining, moving
 from clawmates.control.nodes.placing import Stage
 from clawmates.control.nodes.tables import BotMove, Node
 from clawmates.control.store.database import Database
@@ -46,6 +46,7 @@ class NodeKeeper:
             silent = select(func.count()).where(
                 or_(Node.stage == Stage.LOST.value, Node.seen_at < now - moving.LOST_AFTER)
             )
+            is_draining = await draining.to_do(session)
             waiting = select(func.count()).where(BotMove.target.is_(None), BotMove.free_at <= now)
             is_silent, is_waiting = bool(await session.scalar(silent)), bool(await session.scalar(waiting))
         if self._listening_since is None or at - self._last > GAP_SECONDS:
@@ -54,6 +55,9 @@ class NodeKeeper:
         if is_silent and at - self._listening_since >= moving.LOST_AFTER.total_seconds():
             async with self.database.writing() as session:
                 await moving.lose(session, now)
+        if is_draining:
+            async with self.database.writing() as session:
+                await draining.step(session, now)
         if is_waiting:
             async with self.database.writing() as session:
                 await moving.settle(session, now)

@@ -85,9 +85,14 @@ async def lose(session: AsyncSession, now: datetime) -> int:
     )
     bots = (await session.scalars(wanted)).all()
     for bot in bots:
-        session.add(BotMove(bot_id=bot.id, origin=bot.node, free_at=None, target=None))
-        await _say(session, FENCE, bot, NOBODY, now)
+        await begin(session, bot, now)
     return len(bots)
+
+
+async def begin(session: AsyncSession, bot: Bot, now: datetime, gone_after: int | None = None) -> None:
+    """The first step of a move: the vault is told that no node may run the bot."""
+    session.add(BotMove(bot_id=bot.id, origin=bot.node, free_at=None, gone_after=gone_after, target=None))
+    await _say(session, FENCE, bot, NOBODY, now)
 
 
 async def fenced(session: AsyncSession, bot: str, lease: timedelta, now: datetime) -> None:
@@ -110,6 +115,8 @@ async def settle(session: AsyncSession, now: datetime) -> int:
     count = 0
     for move, bot in (await session.execute(free)).all():
         target = await place(session, bot.region, now)
+        if target is None and move.gone_after is not None and not await _is_lost(session, move.origin):
+            target = move.origin  # the room it was to move to is taken: better there than nowhere
         if target is None:
             continue
         move.target = target
@@ -122,6 +129,10 @@ async def settle(session: AsyncSession, now: datetime) -> int:
 async def seated(session: AsyncSession, assigned: Assigning, now: datetime) -> None:
     """The vault gives tickets of this bot to its new node: now the node is told of it."""
     bot, node = assigned.bot, assigned.node
+    origin = await session.scalar(select(BotMove.origin).where(BotMove.bot_id == bot))
+    # Nodes' rows first, by name, as a report has its node's before it looks at moves: so nobody waits in a circle.
+    for one in sorted({origin or node, node}):
+        await session.get(Node, one, with_for_update=True)
     move = await session.get(BotMove, bot, with_for_update=True)
     if move is None or move.target != node:
         return
@@ -135,11 +146,15 @@ async def seated(session: AsyncSession, assigned: Assigning, now: datetime) -> N
     await touch(session, node)
 
 
+async def _is_lost(session: AsyncSession, node: str) -> bool:
+    return await session.scalar(select(Node.stage).where(Node.name == node)) == Stage.LOST.value
+
+
 async def welcome_back(session: AsyncSession, node: Node, now: datetime) -> None:
     """A lost node speaks again: it keeps those of its bots that no other node was chosen for. Its row is locked."""
     if node.stage != Stage.LOST.value:
         return
-    node.stage = Stage.SERVING.value
+    node.stage = (Stage.DRAINING if node.drains else Stage.SERVING).value
     note(session, now, Deed.NODE_RETURNED, OfNode(node=node.name))
     mine = (
         update(BotMove)

@@ -19,6 +19,8 @@ class Node(Base):
     region: Mapped[str] = mapped_column(String(32), index=True)
     stage: Mapped[str] = mapped_column(String(16))
     """*serving*, *draining* (takes no new bots), *lost*."""
+    drains: Mapped[bool]
+    """The operator wants it empty: its bots move one by one, and it is given none."""
     capacity: Mapped[int]
     """How many bots it takes."""
     revision: Mapped[int] = mapped_column(BigInteger)
@@ -36,7 +38,7 @@ class Node(Base):
 
 
 class BotMove(Base):
-    """A bot on its way from a lost node to another. See :mod:`clawmates.control.nodes.moving`."""
+    """A bot on its way to another node. See :mod:`clawmates.control.nodes.moving` and ``draining``."""
 
     __tablename__ = "bot_moves"
 
@@ -45,5 +47,7 @@ class BotMove(Base):
     """Where it was."""
     free_at: Mapped[datetime | None] = mapped_column(Moment)
     """When no lease of ``origin`` can run any more; empty until the vault has said that it renews none."""
+    gone_after: Mapped[int | None] = mapped_column(BigInteger)
+    """The node drains: once it knows this revision, its word that the container is gone counts."""
     target: Mapped[str | None] = mapped_column(ForeignKey("nodes.name"))
     """Where it goes, once that is decided."""

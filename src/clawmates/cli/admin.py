@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from clawmates.base.paths import State
+    from clawmates.wire.operator import Nodes
 
 after_option = click.option("--after", default="", metavar="ID", help="Begin behind this id: the next page.")
 limit_option = click.option(
@@ -80,7 +81,27 @@ async def bots(state: State, after: str, limit: int, as_json: bool) -> None:  # 
 @answered
 async def nodes(state: State, as_json: bool) -> None:  # noqa: FBT001
     """Hosts that run bots: their stage, their load, when they were heard."""
-    found = await _client(state).nodes()
+    _show_nodes(await _client(state).nodes(), as_json=as_json)
+
+
+@admin.command("drain")
+@click.argument("node")
+@click.option("--undo", is_flag=True, help="It may have bots again; those that have moved stay where they are.")
+@state_option
+@json_option
+@answered
+async def drain(state: State, node: str, undo: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Empty a host: its bots move to others of its region, one by one, and it is given none.
+
+    Look with `clawmates admin nodes` how far it is. A bot that no other host has room for stays.
+    """
+    found = await _client(state).drain(_id(node), wanted=not undo)
+    if found is None:
+        raise CommandError("there is no such node.", code="no-such-node", remedy="See `clawmates admin nodes`.")
+    _show_nodes(found, as_json=as_json)
+
+
+def _show_nodes(found: Nodes, *, as_json: bool) -> None:
     rows = [
         (one.node, one.region, one.stage, f"{one.bots}/{one.capacity}", one.seen_at, one.release or "-")
         for one in found.nodes

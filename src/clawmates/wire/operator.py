@@ -5,6 +5,8 @@
 ``GET /v1/accounts/ID``          :class:`Accounts` with that one, or none
 ``GET /v1/bots``                 :class:`Bots`; ``?after=ID&most=N``
 ``GET /v1/nodes``                :class:`Nodes`
+``POST /v1/nodes/NAME/drain``    :class:`Nodes` as they are then: this one's bots move, and it is given none
+``POST /v1/nodes/NAME/keep``     the opposite
 ``GET /v1/audit``                :class:`AuditView`, the newest entries; ``?most=N``
 ``GET /v1/chain/entries/N``      :class:`~clawmates.wire.audit.Entries` after that number, for who verifies the chain
 ``GET /v1/chain/witnesses/N``    :class:`~clawmates.wire.audit.Witnesses` after that place: the vault's words on it

@@ -47,6 +47,10 @@ class OperatorClient:
         """All nodes."""
         return await self._ask(Nodes, "/v1/nodes")
 
+    async def drain(self, node: str, *, wanted: bool) -> Nodes | None:
+        """A node is to be empty, or not any more; ``None`` where there is no such node."""
+        return await self._call(Nodes, "POST", f"/v1/nodes/{node}/{'drain' if wanted else 'keep'}")
+
     async def audit(self, most: int) -> AuditView:
         """The newest entries."""
         return await self._ask(AuditView, f"/v1/audit?most={most}")
@@ -64,16 +68,24 @@ class OperatorClient:
         return await self._ask(Lines, f"/v1/chain/lines/{after}")
 
     async def _ask(self, cls: type[T], target: str) -> T:
+        found = await self._call(cls, "GET", target)
+        if found is None:
+            raise ControlNotRunningError(_FOREIGN)
+        return found
+
+    async def _call(self, cls: type[T], method: str, target: str) -> T | None:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 connection = await Connection.unix(str(self.socket), "control")
                 try:
-                    response = await connection.request("GET", target)
+                    response = await connection.request(method, target)
                     answer = await response.read(MAX_ANSWER)
                 finally:
                     await connection.close()
         except (TimeoutError, HttpError):
             raise ControlNotRunningError from None
+        if response.status == 404:
+            return None
         if response.status != 200:
             raise ControlNotRunningError(_FOREIGN)
         try:

@@ -195,3 +195,17 @@ def test_the_commands_refuse_what_is_no_id_and_a_platform_without_accounts(tmp_p
 
 def test_lists_say_how_many_there_are_in_all() -> None:
     assert cli._listed(("BOT", "N"), [("b-long", 1), ("b", 20)], 3) == "BOT     N\nb-long  1\nb       20\n(2 of 3)"
+
+
+async def test_a_node_is_drained_at_the_socket_and_it_is_written_down(tmp_path: Path) -> None:
+    async with a_place(tmp_path) as place, door.serving(tmp_path / "control.sock", place.context):
+        await furnish(place)
+        client = OperatorClient(tmp_path / "control.sock")
+        for wanted, stage in ((True, "draining"), (True, "draining"), (False, "serving")):
+            found = await client.drain("node-1", wanted=wanted)
+            assert found is not None
+            assert [one.stage for one in found.nodes] == [stage]
+        assert await client.drain("node-9", wanted=True) is None
+        async with place.database.reading() as session:
+            tags = [one.tag for one in await chain.entries(session, 0) if one.tag.startswith("control.node.")]
+        assert tags == ["control.node.drained", "control.node.kept"], "once each"

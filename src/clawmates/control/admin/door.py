@@ -26,6 +26,7 @@ from clawmates.control.admin import looks
 from clawmates.control.audit import chain, words
 from clawmates.control.audit.chain import note, pseudonym_of
 from clawmates.control.audit.tables import AuditEntry
+from clawmates.control.nodes.draining import drain
 from clawmates.wire.audit import Entries, Lines
 from clawmates.wire.deeds import Deed, Look, Looked
 from clawmates.wire.names import BOT_ID
@@ -97,11 +98,12 @@ def allowed(peer: Peer) -> bool:
 
 async def answer(context: Context, request: Request) -> Reply:
     """What a peer that is let in hears."""
-    if request.method != "GET":
+    act = {"GET": _look, "POST": _change}.get(request.method)
+    if act is None:
         return Reply.error(404, "not-found")
     try:
         async with context.database.writing() as session:
-            found = await _look(context, session, request)
+            found = await act(context, session, request)
     except MalformedError:
         return Reply.error(404, "not-found")
     except (SQLAlchemyError, OSError):
@@ -128,6 +130,17 @@ async def _look(context: Context, session: AsyncSession, request: Request) -> ob
             return await looks.audit(session, _most(request))
         case ["v1", "chain", part, number] if _NUMBER.fullmatch(number):
             return await _chain(context, session, part, int(number))
+        case _:
+            raise MalformedError
+
+
+async def _change(context: Context, session: AsyncSession, request: Request) -> object:
+    """Written down as what it does; there is nothing to look at here that was not asked for."""
+    match request.path.split("/")[1:]:
+        case ["v1", "nodes", name, "drain" | "keep" as wish]:
+            if not await drain(session, _id(name), context.clock.now(), wanted=wish == "drain"):
+                raise MalformedError
+            return await looks.nodes(session)
         case _:
             raise MalformedError
 

@@ -160,11 +160,10 @@ class StandInWorld:
         for number, bot in enumerate(self._bots):
             way = f"{bot.channel} → {Service(bot.provider).host}"
             if bot.channel is ChannelKind.TERMINAL:
-                answered = bool(await self._trial.live.chat(bot.name, text(number)))
+                reply = await self._trial.live.chat(bot.name, text(number))
             else:
-                answered = await self._ask(bot, text(number))
-            if not answered:
-                raise ChatError(f"bot {bot.name} gave an empty reply")
+                reply = await self._ask(bot, text(number))
+            _check(bot, text(number), reply)
             replies[way] = replies.get(way, 0) + 1
         await self._begin_anew(self._bots[0])
         return replies
@@ -181,11 +180,14 @@ class StandInWorld:
         except TrialError as problem:
             raise ProofError(f"a bot does not start again: {problem}") from None
 
-    async def _ask(self, bot: Bot, text: str) -> bool:
+    async def _ask(self, bot: Bot, text: str) -> str:
         simulator = self._trial.simulator
         try:
+            # What it answered the claim before is no answer to this one.
+            before = await simulator.sent(bot.token, PERSON)
             await simulator.say(bot.token, PERSON, text)
-            return bool((await simulator.wait_reply(bot.token, PERSON, timeout=REPLY_SECONDS)).text)
+            after = before[-1].message_id if before else 0
+            return (await simulator.wait_reply(bot.token, PERSON, after=after, timeout=REPLY_SECONDS)).text
         except SimulatorError:
             raise ChatError(f"bot {bot.name} did not answer in Telegram") from None
 
@@ -205,8 +207,7 @@ class StandInWorld:
     async def converse_alone(self, text: Callable[[int], str]) -> Mapping[str, int]:
         """See :class:`~clawmates.proofs.world.World`."""
         for number in range(2):
-            if not await self._trial.live.chat(self._alone.name, text(number)):
-                raise ChatError(f"bot {self._alone.name} gave an empty reply")
+            _check(self._alone, text(number), await self._trial.live.chat(self._alone.name, text(number)))
         return {f"{ChannelKind.TERMINAL} → a model on this host": 2}
 
     async def settle(self) -> None:
@@ -224,6 +225,12 @@ class StandInWorld:
             await self._trial.until_only(*self._before, seconds=BACK_SECONDS)
         except TrialError as problem:
             raise ProofError(f"the platform does not come back: {problem}") from None
+
+
+def _check(bot: Bot, text: str, reply: str) -> None:
+    """The stand-ins' models repeat what they were told; an apology of the mate's own was never at a model."""
+    if text.split(maxsplit=1)[0] not in reply:
+        raise ChatError(f"bot {bot.name} gave a reply that is not its model's: see `clawmates status`")
 
 
 def _runs(bot: BotStatus) -> bool:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 HEAD = ("who", "does what", "must be", "was", "as it must be")
 REFUSED = VaultRefusal.NOT_ALLOWED.value
 _ROUTE = re.compile(r"^``(GET|PUT|POST|DELETE) (\S+)``\s+(\(none\)|\w+)", re.MULTILINE)
-HARMFUL = frozenset({("DELETE", "/v1/bots/{bot}"), ("DELETE", "/v1/tenants/{tenant}"), ("POST", "/v1/rotations")})
 """Asked only by those who must be refused."""
 COMMANDS = (
     ("status", "--json"),
@@ -56,6 +55,11 @@ class Route:
     def lets_in(self, role: str) -> bool:
         """Whether a caller of that role may call it; *both* are node and control."""
         return self.role in {role, "(none)"} or (self.role == "both" and role in {"node", "control"})
+
+    @property
+    def is_harmful(self) -> bool:
+        """Whether it would take away what the trial still needs, or change what others keep."""
+        return self.method in {"PUT", "DELETE"} or self.path == "/v1/rotations" or self.path.endswith("/unfreeze")
 
     def filled(self, bot: str) -> str:
         """The path for a bot's API key."""
@@ -186,7 +190,7 @@ async def _all_routes(one: Victim) -> list[tuple[Who, Route, bytes]]:
     found = []
     for route in routes():
         for who in (Who.CLI, Who.NODE, Who.NOBODY):
-            if (route.method, route.path) in HARMFUL or "unfreeze" in route.path or route.method == "PUT":
+            if route.is_harmful:
                 continue
             answer = await one.calls.ask(who, route.method, route.filled(one.name), _body(route))
             found.append((who, route, answer.body))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from fastapi import APIRouter
 from image.catalogue import load
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
+from sqlalchemy import delete
 from tests.support import catalogue
 from tests.support.browser import chromium, inspect, served
 from tests.support.control import NOON, Place, a_bot, a_node, signed_in
@@ -205,59 +206,104 @@ async def furnish(place: Place, account: str) -> None:
         session.add(receipt("b-gone", account))
 
 
-@LANGUAGES
-async def test_pages_of_bots(language: str, tmp_path: Path) -> None:
+@asynccontextmanager
+async def bots_at(folder: Path) -> AsyncIterator[Place]:
+    """With a vault that really runs."""
     with furnished() as house:
         house.configure(region="eu-test")
         async with (
             running(house) as vault,
-            served(tmp_path, *ROOMS, release=RELEASE, vault=lambda: vault.client("eu-test/control/control")) as place,
+            served(folder, *ROOMS, release=RELEASE, vault=lambda: vault.client("eu-test/control/control")) as place,
         ):
-            account, cookie = await enter(place)
-            async with opened(place, language, cookie) as page:
-                await look(page, place, language, {"bots-none": "/bots"})
-                await furnish(place, account)
-                await look(
-                    page,
-                    place,
-                    language,
-                    {
-                        "bots": "/bots",
-                        "new": "/bots/new",
-                        "setup": "/bots/b-draft/setup",
-                        "seal": "/bots/b-draft/seal",
-                        "draft": "/bots/b-draft",
-                        "live": "/bots/b-live",
-                        "starting": "/bots/b-starting",
-                        "paused": "/bots/b-paused",
-                        "refused": "/bots/b-token",
-                        "degraded": "/bots/b-credit",
-                        "edit": "/bots/b-live/edit",
-                        "prompt": "/bots/b-live/prompt",
-                        "people": "/bots/b-live/people",
-                        "token": "/bots/b-token/token",
-                        "key": "/bots/b-live/key",
-                        "provider": "/bots/b-live/provider",
-                        "provider-model": "/bots/b-live/provider/anthropic",
-                        "fallback": "/bots/b-live/fallback",
-                        "fallback-same": "/bots/b-live/fallback/openai",
-                        "no-prompt": "/bots/b-starting/prompt",
-                        "delete": "/bots/b-token/delete",
-                        "gone": "/bots/b-gone",
-                    },
-                )
-                wrong: list[str] = []
-                await page.goto(f"{place.context.origin}/bots/b-live/edit")
-                await page.locator("summary").click()
-                await page.fill("#field-temperature", "hot")
-                await page.locator("main .primary").click()
-                await page.wait_for_selector("[aria-invalid]")
-                wrong += await inspect(page, PICTURES / f"edit-wrong-{language}", language)
-                await page.goto(f"{place.context.origin}/bots/b-live")
-                await page.locator("form[action$='/pair'] button").click()
-                await page.wait_for_selector("[data-pair-link]")
-                wrong += await inspect(page, PICTURES / f"pair-{language}", language)
-                assert not wrong, "\n".join(wrong)
+            yield place
+
+
+@LANGUAGES
+async def test_pages_of_bots(language: str, tmp_path: Path) -> None:
+    async with bots_at(tmp_path) as place:
+        account, cookie = await enter(place)
+        async with opened(place, language, cookie) as page:
+            await look(page, place, language, {"bots-none": "/bots"})
+            await furnish(place, account)
+            await look(
+                page,
+                place,
+                language,
+                {
+                    "bots": "/bots",
+                    "new": "/bots/new",
+                    "setup": "/bots/b-draft/setup",
+                    "seal": "/bots/b-draft/seal",
+                    "draft": "/bots/b-draft",
+                    "live": "/bots/b-live",
+                    "starting": "/bots/b-starting",
+                    "paused": "/bots/b-paused",
+                    "refused": "/bots/b-token",
+                    "degraded": "/bots/b-credit",
+                    "edit": "/bots/b-live/edit",
+                    "prompt": "/bots/b-live/prompt",
+                    "people": "/bots/b-live/people",
+                    "token": "/bots/b-token/token",
+                    "key": "/bots/b-live/key",
+                    "provider": "/bots/b-live/provider",
+                    "provider-model": "/bots/b-live/provider/anthropic",
+                    "fallback": "/bots/b-live/fallback",
+                    "fallback-same": "/bots/b-live/fallback/openai",
+                    "no-prompt": "/bots/b-starting/prompt",
+                    "delete": "/bots/b-token/delete",
+                    "gone": "/bots/b-gone",
+                },
+            )
+            wrong: list[str] = []
+            await page.goto(f"{place.context.origin}/bots/b-live/edit")
+            await page.locator("summary").click()
+            await page.fill("#field-temperature", "hot")
+            await page.locator("main .primary").click()
+            await page.wait_for_selector("[aria-invalid]")
+            wrong += await inspect(page, PICTURES / f"edit-wrong-{language}", language)
+            await page.goto(f"{place.context.origin}/bots/b-live")
+            await page.locator("form[action$='/pair'] button").click()
+            await page.wait_for_selector("[data-pair-link]")
+            wrong += await inspect(page, PICTURES / f"pair-{language}", language)
+            await page.goto(f"{place.context.origin}/bots")
+            await page.context.set_offline(True)
+            await page.wait_for_selector("#offline:not([hidden])")
+            wrong += await inspect(page, PICTURES / f"offline-{language}", language)
+            assert not wrong, "\n".join(wrong)
+
+
+async def test_all_but_sealing_works_without_javascript(tmp_path: Path) -> None:
+    async with bots_at(tmp_path) as place, chromium() as browser:
+        account, cookie = await enter(place)
+        await furnish(place, account)
+        async with place.database.writing() as session:
+            await session.execute(delete(Errand))
+        context = await browser.new_context(locale="en", ignore_https_errors=True, java_script_enabled=False)
+        await context.add_cookies([{"name": sessions.COOKIE, "value": cookie, "url": place.context.origin}])
+        page = await context.new_page()
+        await page.goto(f"{place.context.origin}/bots/b-live/fallback")
+        await page.get_by_role("radio", name="OpenAI").check()
+        await page.get_by_role("button", name="Go on").click()
+        await page.get_by_label("Model").select_option("gpt-5.6-sol")
+        await page.get_by_role("button", name="Save").click()
+        await page.goto(f"{place.context.origin}/bots/b-live/prompt")
+        await page.get_by_role("button", name="Remove the prompt").click()
+        async with place.database.reading() as session:
+            assert (await session.get_one(Bot, "b-live")).fallback_model == "gpt-5.6-sol"
+            assert (await session.get_one(BotItem, ("b-live", "prompt"))).kept == 0
+        await page.goto(f"{place.context.origin}/bots/b-live/provider")
+        await page.get_by_role("radio", name="Anthropic").check()
+        await page.get_by_role("button", name="Go on").click()
+        # A browser whose scripts are only held back does not show what stands in <noscript>.
+        assert "This page needs JavaScript" in await page.content()
+        await page.get_by_label("API key").fill("sk-ant-typed-0001")
+        await page.get_by_role("button", name="Seal and change").click()
+        assert "typed-0001" not in "".join(place.asked), "what has no name cannot be sent"
+        await page.goto(f"{place.context.origin}/bots/b-live")
+        await page.get_by_role("button", name="Pause").click()
+        await expect(page.get_by_text("Paused").first).to_be_visible()
+        await page.get_by_role("button", name="Deutsch").click()
+        await expect(page.get_by_role("heading", name="Einstellungen")).to_be_visible()
 
 
 async def test_a_page_that_is_hard_to_see_or_use_is_found(tmp_path: Path) -> None:

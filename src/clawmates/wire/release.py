@@ -91,10 +91,16 @@ class Provider:
     """The page that says so."""
     verified: str
     """The day that page was last read, ISO 8601."""
+    keeps_de: str = ""
+    """The same sentence as :attr:`keeps`, in German."""
 
     def __post_init__(self) -> None:
         for host in self.hosts:
             check_host(host)
+
+    def kept(self, language: str) -> str:
+        """What it keeps, in the reader's language where that is known."""
+        return (self.keeps_de if language == "de" else "") or self.keeps
 
     def model(self, name: str) -> Model | None:
         """The model of that name."""

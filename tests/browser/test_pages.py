@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from image.catalogue import load
 from playwright.async_api import Page, expect
 from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support import catalogue
 from tests.support.browser import chromium, inspect, served
 from tests.support.control import NOON, Place, a_bot, a_node, signed_in
@@ -21,10 +22,13 @@ from tests.support.vault import furnished, running
 from clawmates.base.shape import encode_json
 from clawmates.control.accounts import changes, sessions
 from clawmates.control.accounts.tables import Passkey
+from clawmates.control.audit import chain
 from clawmates.control.bots.tables import Bot, BotDay, BotItem, BotReceipt, BotState
 from clawmates.control.errors import Problem
 from clawmates.control.outbox.tables import Errand
 from clawmates.control.rooms import ROOMS
+from clawmates.wire.audit import OfBot
+from clawmates.wire.deeds import Deed, Look, Looked, Moved, Sealed, SignedIn, Way
 from clawmates.wire.names import ItemName
 from clawmates.wire.receipt import DestroyedItem, KeysCopy, Receipt, SignedReceipt, Subject
 
@@ -138,7 +142,26 @@ async def test_pages_of_the_account(language: str, tmp_path: Path) -> None:
                         )
                     )
                 await changes.begin(database, account, "ada@example.com", now)
-            await look(page, place, language, {"account-full": "/account"})
+                await busy(place, database, account)
+            await look(page, place, language, {"account-full": "/account", "activity": "/activity"})
+            await look(page, place, language, {"activity-empty": "/activity?until=2020-01-01T00:00:00.000Z"})
+
+
+async def busy(place: Place, database: AsyncSession, account: str) -> None:
+    """Two days of an account; no vault answers, and the page says so."""
+    mine = await chain.pseudonym_of(database, account)
+    bot = OfBot(bot=LONG[:40].replace(" ", "-").lower().strip("-"))
+    database.add(a_bot(bot.bot, account, name=LONG[:60]))
+    for hours, deed, detail, whom in (
+        (-30, Deed.SIGNED_IN, SignedIn(way=Way.PASSKEY), mine),
+        (-29, Deed.BOT_CREATED, bot, mine),
+        (-28, Deed.BOT_SEALED, Sealed(bot=bot.bot, item=ItemName.CHANNEL_TOKEN, version=1), mine),
+        (-3, Deed.BOT_MOVED, Moved(bot=bot.bot, origin="node-1", node="node-2"), mine),
+        (-2, Deed.ADMIN_LOOKED, Looked(what=Look.BOTS), ""),
+        (-1, Deed.ADMIN_LOOKED, Looked(what=Look.BOTS), ""),
+        (0, Deed.BOT_PAUSED, bot, mine),
+    ):
+        chain.note(database, place.clock.now() + timedelta(hours=hours), deed, detail, whom)
 
 
 def receipt(bot: str, account: str) -> BotReceipt:

@@ -18,6 +18,7 @@ from clawmates.base.paths import State
 from clawmates.base.secret import Secret
 from clawmates.base.settings import Control, Mode, Platform, Settings
 from clawmates.control.accounts import people, sessions
+from clawmates.control.audit import chain
 from clawmates.control.bots.tables import Bot
 from clawmates.control.context import Context
 from clawmates.control.hub import Hub
@@ -217,3 +218,9 @@ def a_bot(name: str, account: str = "a-1", /, **fields: object) -> Bot:
         "changed_at": NOON,
     }
     return Bot(**(known | fields))
+
+
+async def deeds(place: Place) -> list[str]:
+    """What stands in the audit chain, the oldest first."""
+    async with place.database.reading() as session:
+        return [one.tag.removeprefix("control.") for one in await chain.entries(session, 0)]

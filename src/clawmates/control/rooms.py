@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clawmates.control.accounts import pages as accounts
+from clawmates.control.audit import pages as activity
 from clawmates.control.bots import rooms as bots
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-ROOMS: tuple[APIRouter, ...] = (bots.room, accounts.router)
+ROOMS: tuple[APIRouter, ...] = (bots.room, activity.router, accounts.router)

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from sqlalchemy import event, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from tests.support.control import Place, a_place, database_bytes, signed_in
+from tests.support.control import Place, a_place, database_bytes, deeds, signed_in
 from tests.support.mail import Box, worker
 
 from clawmates.control.accounts import attempts, links, pages, sessions
@@ -88,6 +88,7 @@ async def test_a_link_makes_the_account_once_and_signs_in_ever_after(tmp_path: P
             assert (await other.get("/bots")).text == ADA
         assert await count(place, Account) == 1
         assert await count(place, Session) == 2
+        assert await deeds(place) == ["account.opened", "session.opened", "session.opened"]
         assert (await browser.get("/sign-in")).headers["location"] == "/bots"
 
 

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from sqlalchemy import select
 from tests.support.authenticator import PRESENT, VERIFIED, Authenticator
-from tests.support.control import Place, a_place, signed_in
+from tests.support.control import Place, a_place, deeds, signed_in
 from webauthn import base64url_to_bytes, verify_authentication_response
 from webauthn.helpers import bytes_to_base64url, parse_client_data_json
 
@@ -260,3 +260,4 @@ async def test_a_passkey_is_renamed_and_removed_by_its_owner_alone(tmp_path: Pat
         await signed_in(place, browser)
         assert await post(browser, "remove") == 303
         assert not await kept(place)
+        assert [one for one in await deeds(place) if "passkey" in one] == ["passkey.added", "passkey.removed"]

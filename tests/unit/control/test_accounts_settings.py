@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from sqlalchemy import func, select
-from tests.support.control import NOON, Place, a_place, signed_in
+from tests.support.control import NOON, Place, a_place, deeds, signed_in
 from tests.support.mail import CODE, Box, worker
 
 from clawmates.control.accounts import changes, pages
@@ -48,6 +48,7 @@ async def test_an_address_changes_when_both_sides_have_said_yes(order: tuple[str
         assert "has changed" in (await enter(browser, codes[order[1]])).text
         assert await emails(place) == {NEW}
         assert NEW in (await browser.get("/account")).text
+        assert await deeds(place) == ["account.opened", "address.changed"]
 
 
 async def test_one_side_is_not_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from tests.support.control import NOON, Place, a_bot, a_node, a_place
+from tests.support.control import NOON, Place, a_bot, a_node, a_place, deeds
 from tests.support.keeper import World
 from tests.support.node import IMAGE, HandClock
 from tests.unit.control.test_store import account
@@ -218,6 +218,8 @@ async def test_the_bot_of_a_lost_node_moves_and_never_runs_twice(tmp_path: Path,
         await region.ticks(3)
         assert region.alive() == [B], "who comes back does not take it back"
         assert region.most == 1
+        told = [one for one in await deeds(region.place) if one != "account.opened"]
+        assert told == ["node.lost", "bot.moved", "node.returned"]
 
 
 async def test_a_node_that_is_killed_for_good_leaves_a_container_that_can_do_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,8 @@ BLOBS: tuple[tuple[dict[str, object], str], ...] = (
     ({"version": 3}, "changed"),
     ({"name": "ingress-key"}, "malformed"),
     ({"hosts": []}, "malformed"),
+    ({"key_id": "what somebody typed"}, "malformed"),
+    ({"sealed": b64encode(60 * b"what was typed ").decode()}, "malformed"),
     ({"canary": 1}, "malformed"),
 )
 

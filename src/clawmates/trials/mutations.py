@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clawmates.trials import (
+    mutations_control,
     mutations_isolation,
     mutations_seen_by_tests,
     mutations_storage,
@@ -20,6 +21,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *mutations_wire.MUTATIONS,
     *mutations_vault.MUTATIONS,
     *mutations_isolation.MUTATIONS,
+    *mutations_control.MUTATIONS,
     *mutations_seen_by_tests.MUTATIONS,
 )
 UNSEEN: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ import pytest
 from tests.support.controlprocess import RUN, Control, serving
 from tests.support.launching import SECRETS
 from tests.support.postgresql import Server, postgresql
-from tests.support.replicas import QUICK, Region, a_region, dies
+from tests.support.replicas import QUICK, Housed, Region, a_region, dies
 
 from clawmates.base.shape import decode_json
 from clawmates.wire.control import Report
@@ -42,7 +42,7 @@ def place(request: pytest.FixtureRequest) -> Server | None:
     return request.getfixturevalue("server") if request.param == "postgresql" else None
 
 
-async def opens(region: Region, bot: str) -> None:
+async def opens(region: Housed, bot: str) -> None:
     """The node that was given the bot opens exactly what was sealed."""
     ticket = await region.vault.node.ticket(TicketRequest(bot=bot, generation=1, items=dict.fromkeys(SECRETS, 1)))
     opened = await region.vault.mate.redeem(Redemption(bot=bot, ticket=ticket.ticket))

@@ -11,16 +11,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import func, select
 from tests.support.control import a_bot, a_node
-from tests.support.controlprocess import Control, configure
+from tests.support.controlprocess import configure
 from tests.support.launching import SECRETS, about, sealed
 from tests.support.postgresql import Server
 from tests.support.vault import House, Running, furnished, running
 
-from clawmates.base.http.client import HttpError
+from clawmates.base.http.client import Connection, HttpError
 from clawmates.base.settings import load
 from clawmates.control.accounts import people, sessions
 from clawmates.control.bots.tables import Bot, BotItem
@@ -57,27 +57,32 @@ def dies(where: str, bot: str) -> str:
     return f"{QUICK}; exec({code!r})"
 
 
+class Asked(Protocol):
+    """A control, as browsers reach it."""
+
+    async def browser(self) -> Connection: ...
+
+
 @dataclass
 class Region:
     """What its replicas share."""
 
-    house: House
-    vault: Running
     database: Database
     account: str
     token: str
+    origin: str = "https://localhost:8443"
     made: list[str] = field(default_factory=list)
 
     @property
     def headers(self) -> list[tuple[str, str]]:
         return [
             ("Cookie", f"{sessions.COOKIE}={self.token}"),
-            ("Origin", "https://localhost:8443"),
+            ("Origin", self.origin),
             ("Accept-Language", "en"),
         ]
 
     async def ask(
-        self, control: Control, method: str, target: str, body: bytes = b"", kind: str = ""
+        self, control: Asked, method: str, target: str, body: bytes = b"", kind: str = ""
     ) -> tuple[int, bytes]:
         """Status and body; (0, nothing) where the connection broke."""
         try:
@@ -93,19 +98,19 @@ class Region:
         finally:
             await browser.close()
 
-    async def post(self, control: Control, target: str, **fields: object) -> int:
+    async def post(self, control: Asked, target: str, **fields: object) -> int:
         body = "&".join(f"{name}={value}" for name, value in fields.items()).encode()
         return (await self.ask(control, "POST", target, body, "application/x-www-form-urlencoded"))[0]
 
-    async def draft(self) -> str:
+    async def draft(self, **more: object) -> str:
         bot = f"b-{secrets.token_hex(16)}"
-        fields = {"channel": "telegram", "stage": "draft", "region": "local", "model": "gpt-5.4-nano"}
+        fields = {"channel": "telegram", "stage": "draft", "region": "local", "model": "gpt-5.4-nano"} | more
         async with self.database.writing() as session:
             session.add(a_bot(bot, self.account, **fields))
         self.made.append(bot)
         return bot
 
-    async def launch(self, control: Control, bot: str) -> tuple[int, bytes]:
+    async def launch(self, control: Asked, bot: str) -> tuple[int, bytes]:
         """Opens the page, seals, and sends."""
         status, page = await self.ask(control, "GET", f"/bots/{bot}/seal")
         assert status == 200, page
@@ -136,8 +141,24 @@ class Region:
                 await asyncio.sleep(0.05)
 
 
+async def signed_in(database: Database) -> tuple[str, str]:
+    """Somebody's account, and the cookie of their browser."""
+    now = datetime.now(UTC)
+    async with database.writing() as session:
+        account = await people.open_account(session, os.urandom, "ada@example.org", "en", now)
+        return account.id, await sessions.start(session, os.urandom, account.id, "Firefox, Linux", now)
+
+
+@dataclass
+class Housed(Region):
+    """With a vault of its own, and a house in which controls can be started."""
+
+    house: House = field(kw_only=True)
+    vault: Running = field(kw_only=True)
+
+
 @asynccontextmanager
-async def a_region(server: Server | None) -> AsyncIterator[Region]:
+async def a_region(server: Server | None) -> AsyncIterator[Housed]:
     """On ``server``, or on a SQLite file."""
     with furnished() as house:
         house.configure()
@@ -150,11 +171,9 @@ async def a_region(server: Server | None) -> AsyncIterator[Region]:
             database = open_database(load(house.state.config).control, house.state)
             try:
                 await migrate(database)
-                now = datetime.now(UTC)
+                account, token = await signed_in(database)
                 async with database.writing() as session:
-                    account = await people.open_account(session, os.urandom, "ada@example.org", "en", now)
-                    token = await sessions.start(session, os.urandom, account.id, "Firefox, Linux", now)
-                    session.add(a_node(region="local", seen_at=now))
-                yield Region(house, vault, database, account.id, token)
+                    session.add(a_node(region="local", seen_at=datetime.now(UTC)))
+                yield Housed(database, account, token, house=house, vault=vault)
             finally:
                 await database.close()

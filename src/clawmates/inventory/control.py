@@ -269,7 +269,7 @@ CONTROL: tuple[Datum, ...] = (
     ),
     Datum(
         id="errands",
-        what="what is still to be done: calls to the vault, sealed to it where secret, and mails, without their link",
+        what="what is still to be done: a bot's changes, calls to the vault, sealed to it where secret, mails, no link",
         why="so that nothing is half done when a part does not answer",
         until=Until.USED,
         span=timedelta(days=1),

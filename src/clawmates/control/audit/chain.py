@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Table, func, insert, select
 
 from clawmates.base.clock import stamp
 from clawmates.base.shape import encode_json
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 LOCK = 0x61756474
 """The number under which replicas on PostgreSQL wait for each other ("audt")."""
 _NOTES = "audit"
+_TABLE = cast(Table, AuditEntry.__table__)
+# Made once, and asked of the connection itself: every change of an owner's comes by here.
+_NEWEST = select(_TABLE.c.number, _TABLE.c.hash).order_by(_TABLE.c.number.desc()).limit(1)
+_INSERT = insert(_TABLE)
 _SUBJECT = b"clawmates-audit-subject-v1\0"
 
 
@@ -86,13 +90,12 @@ async def _write(session: AsyncSession) -> None:
                 "hash": previous.hex(),
             }
         )
-    await session.execute(insert(AuditEntry), rows)
+    await (await session.connection()).execute(_INSERT, rows)
 
 
 async def head(session: AsyncSession) -> Head:
     """How far the chain has come."""
-    newest = select(AuditEntry.number, AuditEntry.hash).order_by(AuditEntry.number.desc()).limit(1)
-    row = (await session.execute(newest)).one_or_none()
+    row = (await (await session.connection()).execute(_NEWEST)).one_or_none()
     return EMPTY if row is None else Head(number=row.number, hash=row.hash)
 
 

@@ -26,7 +26,7 @@ SHOWN: dict[str, tuple[str, str]] = {
         "def test_what_is_outside_is_out_of_reach",
     ),
     # control
-    "replace an item, destroy a bot or a tenant, move it to another node, begin a rotation": (
+    "replace an item or destroy it, destroy a bot or a tenant, move it to another node, begin a rotation": (
         "integration/test_vault_keys.py",
         "def test_only_control_may_rotate_destroy_and_look",
     ),

@@ -72,6 +72,24 @@ async def test_killed_at_any_step_a_launch_is_whole_or_not_there(place: Server |
                 assert b"Starting" in (await region.ask(control, "GET", f"/bots/{bot}"))[1]
 
 
+async def test_a_build_that_commits_too_early_is_found_out() -> None:
+    """The weakened build: it dies at the same place, and something of the launch is there."""
+    hasty = """
+import clawmates.control.bots.queries as q
+saved = q.save
+async def save(session, *rest):
+    await saved(session, *rest)
+    await session.commit()
+q.save = save
+"""
+    async with a_region(None) as region:
+        bot = await region.draft()
+        async with serving(region.house, weaken=f"exec({hasty!r}); {dies(UNDONE, bot)}") as control:
+            assert (await region.launch(control, bot))[0] == 0
+            await control.process.wait()
+        assert not await region.untouched(bot)
+
+
 class Events:
     """The bot's page, as its script hears it."""
 

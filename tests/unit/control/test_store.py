@@ -11,7 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, bindparam, select, text
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError, StatementError
 from tests.support.control import NOON, Place, a_place
 
 from clawmates.base.paths import State
@@ -177,3 +177,47 @@ async def test_a_look_at_sqlite_makes_no_trip_cannot_write_and_tells_nothing(
         with pytest.raises(sqlite3.OperationalError):
             inside.execute("DELETE FROM accounts")
         inside.close()
+
+
+@pytest.mark.sqlite_alone
+async def test_writers_take_turns_and_who_has_not_written_yet_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, order = 0, []
+
+    async def write(place: Place, number: int) -> None:
+        nonlocal busy
+        async with place.database.writing() as session:
+            session.add(account(id=f"a-{number}", email=f"{number}@example.org"))
+            await session.flush()
+            busy += 1
+            assert busy == 1
+            order.append(number)
+            await asyncio.sleep(0)
+            busy -= 1
+
+    async with a_place(tmp_path) as place, place.database.writing() as idle, asyncio.TaskGroup() as group:
+        tasks = [group.create_task(write(place, number)) for number in range(8)]
+        await asyncio.wait(tasks)
+        assert sorted(order) == list(range(8))
+        assert (await idle.scalars(select(Account))).all() != []
+        late = group.create_task(write(place, 8))
+        await asyncio.sleep(0)
+        monkeypatch.setattr("clawmates.control.store.sqlite.BUSY_SECONDS", 0.01)
+        with pytest.raises(OperationalError):
+            await write(place, 9)
+        late.cancel()
+
+
+async def test_who_gives_up_waiting_for_its_turn_blocks_nobody(tmp_path: Path) -> None:
+    async with a_place(tmp_path) as place:
+        async with place.database.writing() as first:
+            first.add(account())
+            await first.flush()
+            waiting = asyncio.create_task(twice(place))
+            await asyncio.sleep(0.01)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        async with place.database.writing() as next_one:
+            next_one.add(account(id="a-2", email="b@example.org"))

@@ -14,8 +14,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as QueryTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from clawmates.control.store import sqlite
 from clawmates.control.store.look import Looking, engine_looks
-from clawmates.control.store.sqlite import Connection, Driver
 from clawmates.control.store.sqlite_look import LookFailedError, SqliteLooks
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from clawmates.base.settings import Control
 
 FILE = "control.db"
-BUSY_SECONDS = 5.0
-"""How long a replica waits for another one's transaction on SQLite."""
 POOL = 10
 AWAY = (OperationalError, InterfaceError, QueryTimeout, LookFailedError)
 """What a database raises that is not there, is full, or is kept busy by others; what was asked has not been done.
@@ -118,7 +116,7 @@ def open_database(settings: Control, state: State) -> Database:
     if not settings.database:
         path = state.control / FILE
         engine = _sqlite(path)
-        looks = SqliteLooks(path, engine.dialect, BUSY_SECONDS)
+        looks = SqliteLooks(path, engine.dialect, sqlite.BUSY_SECONDS)
         return _database(engine, looks.look, looks.close)
     parts = urlsplit(settings.database)
     if parts.scheme != "postgresql" or not parts.hostname or not parts.path.strip("/"):
@@ -143,11 +141,11 @@ def _sqlite(path: Path) -> AsyncEngine:
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
         # The driver begins no transaction by itself; we do, below (SQLAlchemy, "Serializable isolation" of pysqlite).
-        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+        connect_args={"timeout": sqlite.BUSY_SECONDS, "isolation_level": None},
         hide_parameters=True,
         pool_size=POOL,
-        pool_timeout=BUSY_SECONDS,
-        module=Driver(),
+        pool_timeout=sqlite.BUSY_SECONDS,
+        module=sqlite.Driver(),
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -160,9 +158,9 @@ def _sqlite(path: Path) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: sqlalchemy.Connection) -> None:
-        # A reader that becomes a writer halfway is refused at once, however long it may wait: say it first.
-        kind = "IMMEDIATE" if connection.get_execution_options().get(WRITES) else "DEFERRED"
-        cast(Connection, connection.connection.dbapi_connection).to_begin = f"BEGIN {kind}"
+        writes = connection.get_execution_options().get(WRITES)
+        inside = cast(sqlite.Connection, connection.connection.dbapi_connection)
+        inside.to_begin = sqlite.WRITES if writes else sqlite.READS
 
     return engine
 
@@ -195,7 +193,7 @@ def _postgresql(url: URL, settings: Control, state: State) -> AsyncEngine:
             connect_args=arguments,
             hide_parameters=True,
             pool_size=POOL,
-            pool_timeout=BUSY_SECONDS,
+            pool_timeout=sqlite.BUSY_SECONDS,
             pool_pre_ping=True,
         )
     except ImportError:

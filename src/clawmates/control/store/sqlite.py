@@ -4,10 +4,15 @@ A connection of aiosqlite lives in a thread. SQLAlchemy goes there once to open 
 and once to close it, as often to begin, and once more to roll back what has already ended; each trip costs more than
 the query. Here a statement with its rows is one trip, a transaction begins with its first statement, and what is not
 open is not rolled back.
+
+SQLite has one writer at a time, and who finds another one tries again after a while, whoever came first. So our own
+writers queue here, each for the moment of its first statement: nobody is passed by, and nobody sleeps. Only writers of
+another process are still waited for in SQLite's way.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import deque
 from functools import partial
@@ -24,6 +29,12 @@ from sqlalchemy.util.concurrency import await_
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+BUSY_SECONDS = 5.0
+"""How long a writer waits for others, of this process and of another replica's."""
+READS, WRITES = "BEGIN DEFERRED", "BEGIN IMMEDIATE"
+"""What a transaction begins with. A reader that becomes a writer halfway is refused at once: it is said first."""
 
 
 class Cursor(AsyncAdapt_aiosqlite_cursor):
@@ -71,8 +82,10 @@ class Cursor(AsyncAdapt_aiosqlite_cursor):
     def _go(self, statement: Callable[[sqlite3.Connection], sqlite3.Cursor]) -> None:
         connection = cast(Connection, self._adapt_connection)
         begin, connection.to_begin = connection.to_begin, ""
-        connection.unsure = True  # stays so when we are cancelled while the thread goes on
         try:
+            if begin == WRITES:
+                await_(connection.take_turn())
+            connection.unsure = True  # stays so when we are cancelled while the thread goes on
             found = await_(self._travel(partial(_there, connection.inside, begin, statement)))
         except Exception as error:  # noqa: BLE001 - the one place that says which of them are the database's
             connection.unsure = False
@@ -100,16 +113,31 @@ def _there(
 class Connection(AsyncAdapt_aiosqlite_connection):
     """``to_begin`` is what the next statement begins its transaction with, or nothing.
 
-    ``unsure``: a statement was given up on, and nobody knows how far it came.
+    ``unsure``: a statement was given up on, and nobody knows how far it came. ``writes``: it is this one's turn.
     """
 
-    __slots__ = ("to_begin", "unsure")
+    __slots__ = ("to_begin", "unsure", "writes")
     _cursor_cls = cast(type[AsyncAdapt_aiosqlite_cursor], Cursor)
 
     def __init__(self, dbapi: Any, connection: Any) -> None:
         super().__init__(dbapi, connection)
         self.to_begin = ""
         self.unsure = False
+        self.writes = False
+
+    async def take_turn(self) -> None:
+        """Waits until no other writer of this process is at work; raises what SQLite would after as long a wait."""
+        try:
+            async with asyncio.timeout(BUSY_SECONDS):
+                await cast(Driver, self.dbapi).turn.acquire()
+        except TimeoutError:
+            raise sqlite3.OperationalError("database is locked") from None
+        self.writes = True
+
+    def _end_turn(self) -> None:
+        if self.writes:
+            self.writes = False
+            cast(Driver, self.dbapi).turn.release()
 
     @property
     def inside(self) -> sqlite3.Connection:
@@ -121,13 +149,31 @@ class Connection(AsyncAdapt_aiosqlite_connection):
         self.to_begin = ""
         if self.inside.in_transaction:
             super().commit()
+        self._end_turn()
 
     def rollback(self) -> None:
         """Nothing where nothing is open: the pool rolls back whatever it takes in."""
         self.to_begin = ""
-        if self._connection._connection and (self.unsure or self.inside.in_transaction):  # noqa: SLF001
-            super().rollback()
-            self.unsure = False
+        try:
+            if self._connection._connection and (self.unsure or self.inside.in_transaction):  # noqa: SLF001
+                super().rollback()
+                self.unsure = False
+        finally:
+            self._end_turn()
+
+    def close(self) -> None:
+        """Ends its turn, too."""
+        try:
+            super().close()
+        finally:
+            self._end_turn()
+
+    def terminate(self) -> None:
+        """See above."""
+        try:
+            super().terminate()
+        finally:
+            self._end_turn()
 
 
 class Driver(AsyncAdapt_aiosqlite_dbapi):
@@ -135,6 +181,8 @@ class Driver(AsyncAdapt_aiosqlite_dbapi):
 
     def __init__(self) -> None:
         super().__init__(aiosqlite, sqlite3)
+        self.turn = asyncio.Lock()
+        """Held by the one that writes; it is given to who has waited longest."""
 
     def connect(self, *args: Any, **options: Any) -> Connection:
         """See PEP 249."""

@@ -10,7 +10,7 @@ import aiosqlite
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, delete, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError, StatementError
 from tests.support.control import NOON, Place, a_place
 
@@ -141,6 +141,15 @@ async def test_a_statement_and_its_rows_are_one_trip_to_the_thread(
         async with place.database.reading() as session:
             await session.scalars(select(Account))
         assert len(trips) == 2  # with its BEGIN; and COMMIT
+        trips.clear()
+        async with place.database.writing() as session:
+            session.add(account())
+            await session.flush()
+            (await session.get_one(Account, "a-1")).language = "de"
+            await session.flush()
+            assert len(trips) == 1  # whose turn it is waits for nobody until its commit
+            await session.execute(delete(Account))
+        assert len(trips) == 3
 
 
 async def test_a_look_sees_one_moment_and_changes_nothing(tmp_path: Path) -> None:
@@ -151,7 +160,8 @@ async def test_a_look_sees_one_moment_and_changes_nothing(tmp_path: Path) -> Non
         async with place.database.look() as look:
             (found,) = await look.all(mine, now=NOON)
             assert (found.id, found.created_at, found.pseudonym_key) == ("a-1", NOON, b"k" * 32)
-            found.email = "eve@example.org"
+            with pytest.raises(AttributeError):
+                found.email = "eve@example.org"
             async with place.database.writing() as session:
                 session.add(account(id="a-2", email="b@example.org"))
             assert await look.all(mine, now=NOON - timedelta(seconds=1)) == []

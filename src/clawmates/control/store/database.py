@@ -141,7 +141,8 @@ def _sqlite(path: Path) -> AsyncEngine:
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
         # The driver begins no transaction by itself; we do, below (SQLAlchemy, "Serializable isolation" of pysqlite).
-        connect_args={"timeout": sqlite.BUSY_SECONDS, "isolation_level": None},
+        # A connection is used by one at a time, from its thread or from ours (clawmates.control.store.sqlite).
+        connect_args={"timeout": sqlite.BUSY_SECONDS, "isolation_level": None, "check_same_thread": False},
         hide_parameters=True,
         pool_size=POOL,
         pool_timeout=sqlite.BUSY_SECONDS,

@@ -8,6 +8,9 @@ open is not rolled back.
 SQLite has one writer at a time, and who finds another one tries again after a while, whoever came first. So our own
 writers queue here, each for the moment of its first statement: nobody is passed by, and nobody sleeps. Only writers of
 another process are still waited for in SQLite's way.
+
+Whose turn it is waits for nobody any more until its commit, which waits for the disk: what it says in between is said
+on the spot, but for what may take long.
 """
 
 from __future__ import annotations
@@ -65,12 +68,13 @@ class Cursor(AsyncAdapt_aiosqlite_cursor):
         return self._found[2]
 
     def execute(self, operation: Any, parameters: Any = None) -> None:
-        """One trip, with all rows."""
-        self._go(lambda inside: inside.execute(operation, parameters or ()))
+        """With all rows."""
+        may_take_long = operation.startswith("DELETE")  # all that has come to its end, overwritten
+        self._go(lambda inside: inside.execute(operation, parameters or ()), at_once=not may_take_long)
 
     def executemany(self, operation: Any, seq_of_parameters: Any) -> None:
         """One trip."""
-        self._go(lambda inside: inside.executemany(operation, seq_of_parameters))
+        self._go(lambda inside: inside.executemany(operation, seq_of_parameters), at_once=False)
 
     def close(self) -> None:
         """Forgets the rows."""
@@ -79,14 +83,18 @@ class Cursor(AsyncAdapt_aiosqlite_cursor):
     async def _async_soft_close(self) -> None:
         pass
 
-    def _go(self, statement: Callable[[sqlite3.Connection], sqlite3.Cursor]) -> None:
+    def _go(self, statement: Callable[[sqlite3.Connection], sqlite3.Cursor], *, at_once: bool) -> None:
         connection = cast(Connection, self._adapt_connection)
         begin, connection.to_begin = connection.to_begin, ""
         try:
             if begin == WRITES:
                 await_(connection.take_turn())
-            connection.unsure = True  # stays so when we are cancelled while the thread goes on
-            found = await_(self._travel(partial(_there, connection.inside, begin, statement)))
+            work = partial(_work, connection.inside, begin, statement)
+            if at_once and connection.writes and not begin and not connection.unsure:
+                found = work()
+            else:
+                connection.unsure = True  # stays so when we are cancelled while the thread goes on
+                found = await_(self._travel(work))
         except Exception as error:  # noqa: BLE001 - the one place that says which of them are the database's
             connection.unsure = False
             connection._handle_exception(error)  # noqa: SLF001
@@ -97,10 +105,10 @@ class Cursor(AsyncAdapt_aiosqlite_cursor):
         return await cast(Any, self._connection)._execute(work)  # noqa: SLF001 - the only door to its thread
 
 
-def _there(
+def _work(
     inside: sqlite3.Connection, begin: str, statement: Callable[[sqlite3.Connection], sqlite3.Cursor]
 ) -> tuple[tuple[Any, int, int], deque[Any]]:
-    """Runs in the connection's thread."""
+    """In the connection's thread, or on the spot."""
     if begin:
         inside.execute(begin)
     cursor = statement(inside)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import update
+from sqlalchemy import Table, bindparam, update
 
 from clawmates.control.nodes.tables import Node
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
+
+
+_TABLE = cast(Table, Node.__table__)
+_RAISE = update(_TABLE).where(_TABLE.c.name == bindparam("node")).values(revision=_TABLE.c.revision + 1)
 
 
 async def touch(session: AsyncSession, node: str | None) -> None:
@@ -18,4 +22,4 @@ async def touch(session: AsyncSession, node: str | None) -> None:
     Without a node nothing happens: a bot that runs nowhere concerns nobody.
     """
     if node is not None:
-        await session.execute(update(Node).where(Node.name == node).values(revision=Node.revision + 1))
+        await session.execute(_RAISE, {"node": node})

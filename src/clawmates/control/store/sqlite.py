@@ -91,7 +91,7 @@ class Cursor(AsyncAdapt_aiosqlite_cursor):
                 await_(connection.take_turn())
             work = partial(_work, connection.inside, begin, statement)
             if at_once and connection.writes and not begin and not connection.unsure:
-                found = work()
+                found = await_(_at_once(work))
             else:
                 connection.unsure = True  # stays so when we are cancelled while the thread goes on
                 found = await_(self._travel(work))
@@ -103,6 +103,11 @@ class Cursor(AsyncAdapt_aiosqlite_cursor):
 
     async def _travel(self, work: Callable[[], Any]) -> Any:
         return await cast(Any, self._connection)._execute(work)  # noqa: SLF001 - the only door to its thread
+
+
+async def _at_once(work: Callable[[], Any]) -> Any:
+    """On the spot, but awaited: SQLAlchemy takes a driver in which nothing is awaited for one that blocks."""
+    return work()
 
 
 def _work(

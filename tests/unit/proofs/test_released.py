@@ -16,6 +16,7 @@ from clawmates.proofs.claims.victim import Victim
 from clawmates.proofs.platform import ProofError
 from clawmates.proofs.vaultcalls import Answer, VaultCalls, Who
 from clawmates.vault.app import RULES
+from clawmates.vault.identity import ANYONE, CONTROL, COUNTERPART, NODE
 from clawmates.wire.names import ItemName
 
 DONE = Answer(200, b"{}")
@@ -104,11 +105,8 @@ async def test_a_vault_that_opens_nothing_shows_nothing() -> None:
 
 
 def test_the_table_of_routes_is_the_vaults_own() -> None:
-    roles = {None: "(none)"}
-    theirs = {
-        (rule.method, rule.path, roles.get(None) if rule.gate.roles is None else next(iter(rule.gate.roles)).value)
-        for rule in RULES
-    }
+    names = {ANYONE: "(none)", CONTROL: "control", NODE: "node", COUNTERPART: "both"}
+    theirs = {(rule.method, rule.path, names[rule.gate]) for rule in RULES}
     assert {(one.method, one.path, one.role) for one in routes()} == theirs
 
 
@@ -124,7 +122,7 @@ class Gated:
         role = {Who.CLI: "control", Who.NODE: "node"}.get(who, "")
         for one in routes():
             if (one.method, one.filled("proof-nobody")) == (method, path):
-                allowed = one.role in {"(none)", role} or who is self.open_to
+                allowed = one.lets_in(role) or who is self.open_to
                 return DONE if allowed else refused("not-allowed")
         return DONE
 

@@ -292,3 +292,16 @@ async def test_a_countersignature_comes_from_a_node_or_not_at_all(vault: Vault) 
     assert (await call(build_app(vault), "POST", path, word, NODE_1))[:2] == (403, error("not-allowed"))
     open_gate = build_app(vault, [Rule("POST", path, ANYONE, app_module.audit_witness)])  # the seeded defect
     assert (await call(open_gate, "POST", path, word, MATE))[:2] == (403, error("not-allowed"))
+
+
+async def test_a_head_is_countersigned_for_control_or_not_at_all(vault: Vault) -> None:
+    head = {"number": 1, "hash": "00" * 32}
+    said = json.dumps({"head": head, "before": head, "at": "", "certificate": "", "signature": ""}).encode()
+    path = "/v1/audit/control"
+    for who in (NODE_1, MATE):
+        assert (await call(build_app(vault), "POST", path, said, who))[:2] == (403, error("not-allowed"))
+    open_gate = build_app(vault, [Rule("POST", path, ANYONE, app_module.audit_countersign)])  # the seeded defect
+    assert (await call(open_gate, "POST", path, said, MATE))[:2] == (403, error("not-allowed"))
+    asked = b'{"bots": ["b1"], "until": "2026-11-22T09:00:00.000Z", "most": 5}'
+    assert (await call(build_app(vault), "POST", "/v1/audit/about", asked))[:2] == (200, {"entries": []})
+    assert (await call(build_app(vault), "GET", "/v1/audit/control/0"))[:2] == (200, {"lines": []})

@@ -29,7 +29,6 @@ from clawmates.proofs.net.strangers import ANSWERED, CLOSED, NO_PERMISSION, call
 from clawmates.proofs.net.weak import old_tls, plain
 
 RUN, STATE = Run(Path("/run/there")), State(Path("/var/there"))
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 
 
 def declared(**settings: object) -> Declared:
@@ -184,7 +183,6 @@ def open_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@ROOT_ONLY
 @pytest.mark.parametrize(
     ("mode", "speaks", "expected"), [(0o600, True, NO_PERMISSION), (0o666, True, ANSWERED), (0o666, False, CLOSED)]
 )

@@ -18,10 +18,11 @@ from clawmates.base.tls import client_context
 from clawmates.selfhost.accounts import account_of
 from clawmates.selfhost.platform import Platform
 from clawmates.selfhost.supervisor import Phase
+from clawmates.trials.hosted import free_port
 from clawmates.wire.node_client import NodeClient
 
 pytestmark = pytest.mark.timeout(300)
-ANYWHERE = ("--listen", "127.0.0.1:0", "--web", "127.0.0.1:0", "--nodes", "127.0.0.1:0")
+ANYWHERE = ("--listen", "127.0.0.1:0", "--ingress", "127.0.0.1:0", "--nodes", "127.0.0.1:0")
 
 
 @pytest.fixture
@@ -39,8 +40,9 @@ def port_of(home: Home, name: str) -> int:
 
 
 async def test_all_four_processes_come_up_and_node_meets_control(home: Home) -> None:
+    where = (*ANYWHERE, "--web", f"127.0.0.1:{free_port()}")
     for _ in range(2):  # again is no harm
-        made = home.json("hosted", "init", "--run", str(home.run), *ANYWHERE)
+        made = home.json("hosted", "init", "--run", str(home.run), *where)
         assert made["origin"] == "https://localhost:8443"
     state = State(home.state)
     platform = Platform(state)
@@ -55,7 +57,7 @@ async def test_all_four_processes_come_up_and_node_meets_control(home: Home) -> 
             while not (await node.status()).revision:  # noqa: ASYNC110 - another process changes
                 await asyncio.sleep(0.1)
         tls = client_context(authority=state.authority)
-        browser = await Connection.tcp("127.0.0.1", port_of(home, "web"), tls=tls, server_name="localhost")
+        browser = await Connection.tcp("127.0.0.1", port_of(home, "ingress"), tls=tls, server_name="localhost")
         assert (await browser.request("GET", "/")).status == 200
         await browser.close()
         assert stat.S_IMODE(os.stat(state.control).st_mode) == 0o700  # noqa: PTH116 - a look, not a wait

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 from clawmates.base.paths import DEFAULT_RUN, Run, State
@@ -132,6 +132,9 @@ class Control:
 
     listen: str = "127.0.0.1:8443"
     """Where browsers arrive."""
+    proxies: tuple[str, ...] = ()
+    """Addresses or networks of the relays that browsers come through, each of which says whom it speaks for (PROXY
+    protocol, version 2) as the gateway does; nobody else is let in then. Empty: browsers come by themselves."""
     nodes: str = "127.0.0.1:7442"
     """Where nodes arrive, with a certificate; and where a node looks for control."""
     origin: str = "https://localhost:8443"
@@ -226,6 +229,25 @@ def resolver_address(settings: Settings) -> tuple[str, int, str]:
     if not mark or not name:
         raise SettingsError("gateway.resolver is not ADDRESS:PORT#NAME")
     return host, port, name
+
+
+def proxies(settings: Settings) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Whom control's web listener believes who its caller is; raises :class:`SettingsError`.
+
+    Also where this host's gateway passes callers to it and would not be understood.
+    """
+    gateway, control = settings.gateway.control, settings.control
+    if gateway and not control.proxies:
+        (host, port), (own, listens) = address(gateway), address(control.listen)
+        if port == listens and (host == own or host in {"localhost", "127.0.0.1", "::1"}):
+            raise SettingsError(
+                "[gateway] control passes callers to control and says who they are, but control does not listen for"
+                ' that: set [control] proxies = ["127.0.0.1"]'
+            )
+    try:
+        return tuple(ip_network(one) for one in control.proxies)
+    except ValueError:
+        raise SettingsError("control.proxies: each is an IP address, or a network as 10.0.0.0/24") from None
 
 
 def vault_address(settings: Settings) -> tuple[str, int]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import click
 
-from clawmates.base.settings import Control, Mode, Platform
+from clawmates.base.settings import Control, Mode, Platform, SettingsError, address
 from clawmates.cli.answers import succeed
 from clawmates.cli.install_options import Place, place_options
 from clawmates.cli.options import answered, json_option, need_root
@@ -24,6 +26,11 @@ def hosted() -> None:
 @click.option("--web", default=Control().listen, show_default=True, help="Where browsers arrive.")
 @click.option("--nodes", default=Control().nodes, show_default=True, help="Where nodes arrive.")
 @click.option("--origin", default=Control().origin, show_default=True, help="The address that people know it by.")
+@click.option(
+    "--ingress",
+    default="",
+    help="One public port for browsers and for callers of bots, as 0.0.0.0:443; browsers are passed on to --web.",
+)
 @json_option
 @answered
 def init(
@@ -33,6 +40,7 @@ def init(
     web: str,
     nodes: str,
     origin: str,
+    ingress: str,
     as_json: bool,
 ) -> None:
     """Make a hosted platform: folders, certificates, configuration, no bots.
@@ -41,9 +49,11 @@ def init(
     Without [control.smtp] sign-in links appear in the terminal of `clawmates up`, and nowhere else.
     """
     need_root()
+    public = behind_the_gateway(ingress, web, origin) if ingress else {}
     plan = place.plan(
-        platform={"mode": Mode.HOSTED.value, "region": region},
-        control={"listen": web, "nodes": nodes, "origin": origin},
+        platform={"mode": Mode.HOSTED.value, "region": region} | public.get("platform", {}),
+        gateway=public.get("gateway", {}),
+        control={"listen": web, "nodes": nodes, "origin": origin} | public.get("control", {}),
     )
     settings = make_hosted(plan, datetime.now(UTC))
     succeed(
@@ -51,3 +61,28 @@ def init(
         as_json=as_json,
         text=f"✓ A hosted platform at {settings.control.origin}\n\nStart it with:  {place.up}",
     )
+
+
+def behind_the_gateway(ingress: str, web: str, origin: str) -> dict[str, dict[str, object]]:
+    """What makes browsers arrive at the gateway, by section: it knows them by the origin's name, and control knows it.
+
+    Raises ``click.UsageError``.
+    """
+    try:
+        address(ingress)
+        host, port = address(web)
+        own = ip_address("127.0.0.1" if host == "localhost" else host)
+    except (SettingsError, ValueError):
+        raise click.UsageError("with --ingress, it and --web are each ADDRESS:PORT") from None
+    name = urlsplit(origin).hostname
+    if not port or not name:
+        raise click.UsageError(
+            "with --ingress, --web has a port of its own, and --origin a name: https://bots.example.org"
+        )
+    if own.is_unspecified:
+        own = ip_address("127.0.0.1" if own.version == 4 else "::1")
+    return {
+        "platform": {"domain": name},
+        "gateway": {"ingress": ingress, "control": web},
+        "control": {"proxies": [str(own)]},
+    }

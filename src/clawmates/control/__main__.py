@@ -20,7 +20,7 @@ from clawmates.base.clock import SystemClock
 from clawmates.base.hardening import HardeningError, harden, quiet_loop
 from clawmates.base.serving.certificate import CertificateError, ServingCertificate
 from clawmates.base.serving.server import ListenError, build_server, listen, signals
-from clawmates.base.settings import Settings, SettingsError, load, state_of
+from clawmates.base.settings import Settings, SettingsError, load, proxies, state_of
 from clawmates.control.admin import door
 from clawmates.control.admin.door import DoorError
 from clawmates.control.audit.meeting import keep_meeting
@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _serve(settings: Settings, state: State, terminal: int) -> None:
     quiet_loop(asyncio.get_running_loop())
     clock = SystemClock(timedelta(seconds=settings.platform.unsafe_clock_offset))
+    relays = proxies(settings)
     own = state.identity("control")
     web_certificate = ServingCertificate(_shown(settings, own), None, ssl.CERT_NONE)
     certificate = ServingCertificate(own, state.authority, ssl.CERT_REQUIRED)
@@ -115,7 +116,13 @@ async def _serve(settings: Settings, state: State, terminal: int) -> None:
             web_certificate.reload()
 
         web = build_server(
-            build_web(context, ROOMS), web_certificate.context, WEB, BROWSERS, stop=stop, started=listening.one
+            build_web(context, ROOMS),
+            web_certificate.context,
+            WEB,
+            BROWSERS,
+            stop=stop,
+            started=listening.one,
+            relays=relays,
         )
         nodes = build_server(
             build_nodes(context, revocations.revoked),

@@ -2,6 +2,7 @@
 
 accept → ClientHello (TLS 1.3, one open name) → route → a connection that the bot's mate has parked, or control's fixed
 address → ServerHello → opaque bytes. Whoever is refused has reached nobody: not a byte of theirs has gone further.
+Control is told first who calls (:mod:`clawmates.base.proxyheader`), for its limits; a mate is not.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import suppress
 from ipaddress import IPv6Network, ip_address
 from typing import TYPE_CHECKING, cast
 
+from clawmates.base.proxyheader import header
 from clawmates.gateway.decision import ALLOW, deny
 from clawmates.gateway.dial import UnreachableError
 from clawmates.gateway.hello import caller_reader, name_in
@@ -135,6 +137,8 @@ class Ingress:
         self._passed += 1
         try:
             async with asyncio.timeout(SHAKE_SECONDS):
+                ends = (caller.writer.get_extra_info(which)[:2] for which in ("peername", "sockname"))
+                await far.write(header(*ends))
                 enforce(await shake_hands(name, caller, far, early, self._traffic, inner=True))
             await Relay(caller, far, self._traffic, self._share, self._outside.now).run(self._outside.limits)
         finally:

@@ -62,7 +62,11 @@ class Platform:
         self._take_lock()
         vault = self._listen("vault", self.settings.vault.listen)
         ports = {"vault": vault.getsockname()[1]}
-        first = [services.vault(self.state, vault), services.gateway(self.state, self.settings)]
+        ingress = self.settings.gateway.ingress
+        callers = self._listen("gateway", ingress, "ingress") if ingress else None
+        if callers is not None:
+            ports["ingress"] = callers.getsockname()[1]
+        first = [services.vault(self.state, vault), services.gateway(self.state, self.settings, callers)]
         if self.settings.hosted:
             web = self._listen("control", self.settings.control.listen)
             nodes = self._listen("control", self.settings.control.nodes, "nodes")

@@ -58,11 +58,15 @@ def vault(state: State, listener: socket.socket) -> Service:
     )
 
 
-def gateway(state: State, settings: Settings) -> Service:
-    """The gateway writes doors and its log; its resolver may have an authority of its own to read."""
+def gateway(state: State, settings: Settings, callers: socket.socket | None = None) -> Service:
+    """The gateway writes doors and its log; its resolver may have an authority of its own to read.
+
+    ``callers`` is where they arrive: a port below 1024 is not its own to take.
+    """
     run, authority = settings.run, settings.gateway.unsafe_resolver_ca
     reads = (state.config, run.root, *((Path(authority),) if authority else ()))
-    return Service("gateway", reads, (run.doors, run.gateway.parent, state.log), state.config)
+    handed = (callers,) if callers is not None else ()
+    return Service("gateway", reads, (run.doors, run.gateway.parent, state.log), state.config, handed)
 
 
 def node(state: State) -> Service:

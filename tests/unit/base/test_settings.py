@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clawmates.base.settings import Settings, SettingsError, address, load, vault_address
+from clawmates.base.settings import Settings, SettingsError, address, load, proxies, vault_address
 from clawmates.selfhost.install import to_toml
 
 
@@ -75,3 +75,13 @@ def test_port_0_is_looked_up_and_a_missing_answer_is_a_sentence(tmp_path: Path) 
         vault_address(settings)
     (tmp_path / "ports.json").write_text('{"vault": 4711}')
     assert vault_address(settings) == ("127.0.0.1", 4711)
+
+
+def test_whom_control_believes(tmp_path: Path) -> None:
+    text = '[control]\nproxies = ["127.0.0.1", "10.0.0.0/24"]\n[gateway]\ncontrol = "127.0.0.1:8443"\n'
+    assert [str(one) for one in proxies(load(written(tmp_path, text)))] == ["127.0.0.1/32", "10.0.0.0/24"]
+    assert proxies(load(written(tmp_path, '[gateway]\ncontrol = "10.0.0.7:8443"\n'))) == ()
+    with pytest.raises(SettingsError, match=r"IP address, or a network"):
+        proxies(load(written(tmp_path, '[control]\nproxies = ["relay.example"]\n')))
+    with pytest.raises(SettingsError, match=r"set \[control\] proxies = "):
+        proxies(load(written(tmp_path, '[gateway]\ncontrol = "127.0.0.1:8443"\n')))

@@ -46,9 +46,9 @@ async def ask(place: Place, browser: httpx2.AsyncClient, box: Box, email: str = 
     return box.code()
 
 
-def from_(address: str) -> Request:
+def from_(address: str, **state: bool) -> Request:
     """A request by somebody at that address."""
-    return Request({"type": "http", "client": (address, 40_000)})
+    return Request({"type": "http", "client": (address, 40_000), "state": state})
 
 
 @contextmanager
@@ -256,6 +256,7 @@ def test_networks_are_a_24_or_a_64(one: str, other: str, same: bool) -> None:  #
 def test_behind_a_relay_of_our_own_everybody_is_braked_together() -> None:
     assert attempts.network_of(from_("127.0.0.1"))[1]
     assert attempts.network_of(from_("a socket")) == ("", True)
+    assert not attempts.network_of(from_("127.0.0.1", introduced=True))[1], "unless it says who calls"
 
 
 async def test_a_step_up_by_mail_leads_on_to_where_it_was_asked_for(tmp_path: Path) -> None:

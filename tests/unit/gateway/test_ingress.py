@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import asynccontextmanager, suppress
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -13,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clawmates.base.http.client import SWITCHING, Connection
+from clawmates.base.proxyheader import header
+from clawmates.base.serving.proxied import behind
+from clawmates.base.serving.tls import over_tls
 from clawmates.base.settings import Gateway as GatewaySettings
 from clawmates.base.settings import GatewayLimits
 from clawmates.base.x509 import Authority, Names
@@ -623,24 +626,33 @@ async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data:
 @opened
 class TestControl:
     @asynccontextmanager
-    async def control(self, house: House, context: ssl.SSLContext | None) -> AsyncIterator[None]:
+    async def control(self, house: House, context: ssl.SSLContext) -> AsyncIterator[list[tuple[str, int]]]:
+        """One that says again what it hears; yields whom the gateway has named."""
+        named: list[tuple[str, int]] = []
+
         async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while data := await reader.read(65536):
                 writer.write(data)
             writer.close()
 
-        server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=context)
+        def serve(*, origin: tuple[str, int]) -> asyncio.Protocol:
+            named.append(origin)
+            return asyncio.StreamReaderProtocol(asyncio.StreamReader(), echo)
+
+        make = behind((ip_network("127.0.0.1"),), over_tls(serve, context, 9, 5), 9, 5)
+        server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
         house.dialler.port = server.sockets[0].getsockname()[1]
         try:
-            yield
+            yield named
         finally:
             server.close()
 
     async def test_its_own_name_is_passed_through(self, house: House, hook_identity: Path) -> None:
-        async with self.control(house, server_side(hook_identity)):
+        async with self.control(house, server_side(hook_identity)) as named:
             reader, writer = await call(house, caller_side(hook_identity), "localhost")
             writer.write(b"hello control")
             assert await reader.readexactly(13) == b"hello control"
+            assert named == [writer.get_extra_info("sockname")], "control is told who calls"
             assert (await calls(house)).passed == 1
             writer.transport.abort()
         assert [(one.addresses, one.port) for one in house.dialler.dialled] == [((IPv4Address("127.0.0.1"),), 1)]
@@ -651,7 +663,7 @@ class TestControl:
         heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            heard.set_result(await reader.readexactly(len(sent)))
+            heard.set_result(await reader.readexactly(28 + len(sent)))
             writer.transport.abort()
 
         sent = with_inner_hello(hellos.client_hello("localhost"))
@@ -660,7 +672,8 @@ class TestControl:
         _reader, writer = await call(house, None)
         writer.write(sent)
         async with asyncio.timeout(5):
-            assert await heard == sent
+            told = header(writer.get_extra_info("sockname"), house.gateway.callers)
+            assert await heard == told + sent, "and nothing else is put before or between"
         writer.transport.abort()
         server.close()
 

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     import uvicorn
     from uvicorn.server import ServerState
 
+    from clawmates.base.proxyheader import Address
     from clawmates.base.serving.limits import Callers, Limits
 
 
 class BoundedProtocol(H11Protocol):
-    """The caller's identity in ``scope["state"]["caller"]``, and an end to those who never finish a request's head."""
+    """The caller's identity in ``scope["state"]["caller"]``, and an end to those who never finish a request's head.
+
+    ``origin`` is whom a relay has named: ``scope["client"]`` then, and ``scope["state"]["introduced"]`` is true.
+    """
 
     _head_timer: asyncio.TimerHandle | None = None
     _age_timer: asyncio.TimerHandle | None = None
@@ -32,9 +36,10 @@ class BoundedProtocol(H11Protocol):
         *,
         limits: Limits,
         callers: Callers,
+        origin: Address | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._limits, self._callers = limits, callers
+        self._limits, self._callers, self._origin = limits, callers, origin
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn itself
         """Takes the caller's name from the handshake."""
@@ -44,7 +49,8 @@ class BoundedProtocol(H11Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tls = transport.get_extra_info("ssl_object")
         caller = self._callers.identify(tls.getpeercert() if tls else None)
-        self.app_state = self.app_state | {"caller": caller}
+        self.app_state = self.app_state | {"caller": caller, "introduced": self._origin is not None}
+        self.client = self._origin or self.client
         limits = self._limits
         room = limits.max_connections - (0 if self._callers.known(caller) else limits.kept)
         if len(self.connections) > room:

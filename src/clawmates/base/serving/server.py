@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from clawmates.base.serving.protocol import BoundedProtocol
+from clawmates.base.serving.proxied import behind
 from clawmates.base.serving.tls import over_tls
 from clawmates.base.settings import address
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from starlette.types import ASGIApp
 
     from clawmates.base.serving.limits import Callers, Limits
+    from clawmates.base.serving.proxied import Network
 
 
 class ListenError(Exception):
@@ -59,14 +61,19 @@ def build_server(
     *,
     stop: asyncio.Event,
     started: Callable[[], None] = lambda: None,
+    relays: Collection[Network] = (),
 ) -> Server:
-    """A server for :meth:`uvicorn.Server.serve` with sockets of the caller; it sees ``context`` as it is by then."""
+    """A server for :meth:`uvicorn.Server.serve` with sockets of the caller; it sees ``context`` as it is by then.
+
+    Where there are ``relays``, they alone may connect, and each connection begins with a PROXY header.
+    """
     protocol = partial(BoundedProtocol, limits=limits, callers=callers)
+    tls = over_tls(protocol, context, limits.max_shaking, limits.handshake_seconds)
     config = uvicorn.Config(
         app,
         loop="none",
         # uvicorn takes a class here and only calls it; TLS is put under it by hand, see clawmates.base.serving.tls.
-        http=over_tls(protocol, context, limits.max_shaking, limits.handshake_seconds),  # type: ignore[arg-type]
+        http=behind(relays, tls, limits.max_shaking, limits.handshake_seconds) if relays else tls,  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         interface="asgi3",

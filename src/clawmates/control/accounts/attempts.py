@@ -37,12 +37,15 @@ CODE_NETWORK = Limit("code-network", 30, timedelta(minutes=15))
 PASSKEY_NETWORK = Limit("passkey-network", 120, timedelta(minutes=15))
 CHANGE_ACCOUNT = Limit("change-account", 5, timedelta(days=1))
 SHARED = 20
-"""Behind a relay of our own, everybody comes from this machine: then a network's limits are so many times as high, and
-brake all together."""
+"""Behind a relay that does not say who its callers are, everybody comes from this machine: then a network's limits are
+so many times as high, and brake all together."""
 
 
 def network_of(request: Request) -> tuple[str, bool]:
-    """The /24 or /64 that a request comes from, and whether it is only this machine, or unknown."""
+    """The /24 or /64 that a request comes from, and whether it is only this machine, or unknown.
+
+    ``X-Forwarded-For`` and its like are not read: anybody can send them.
+    """
     try:
         address = ip_address(request.client.host if request.client is not None else "")
     except ValueError:
@@ -50,7 +53,8 @@ def network_of(request: Request) -> tuple[str, bool]:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     length = 24 if address.version == 4 else 64
-    return str(ip_network((address, length), strict=False)), address.is_loopback
+    alone = getattr(request.state, "introduced", False)
+    return str(ip_network((address, length), strict=False)), address.is_loopback and not alone
 
 
 async def take_network(request: Request, limit: Limit) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.support.declared import fields_of, files_of
 from tests.support.home import (
     MODEL,
     SECRETS,
@@ -143,6 +144,9 @@ async def test_a_platform_from_its_first_minute_to_its_last(home: Home) -> None:
             process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(60):
                 assert await process.wait() == 0
+        kept, said = files_of(home.state), fields_of(home.state / "log")
+        strange, unused = ("stand-ins.pem",), ("control/control.db", "control/pepper")  # the former is this test's own
+        assert (kept.undeclared, kept.missing, said.undeclared) == (strange, unused, ())
         assert (await asyncio.to_thread(home.json, "remove", "--all", "--yes"))["removed"] == []
         assert not home.run.exists()
         assert not home.state.exists()

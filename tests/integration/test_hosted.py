@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.declared import fields_of, files_of
 from tests.support.home import Home, a_home
 
 from clawmates.base.http.client import Connection
@@ -62,6 +63,8 @@ async def test_all_four_processes_come_up_and_node_meets_control(home: Home) -> 
         await browser.close()
         assert stat.S_IMODE(os.stat(state.control).st_mode) == 0o700  # noqa: PTH116 - a look, not a wait
         await looked_at(home)
+        kept, said = files_of(home.state), fields_of(state.log)
+        assert (kept.undeclared, kept.missing, said.undeclared) == ((), ("desired.json",), ())
     finally:
         await platform.close()
 

@@ -97,7 +97,7 @@ class Folder:
     path: Path
     only_new: bool = False
     flat: bool = False
-    """Without the folders below."""
+    """Without the folders below. It may lie within another place, so its few files are read for both."""
 
     @property
     def label(self) -> str:
@@ -144,8 +144,9 @@ class Folder:
         if stat.S_ISLNK(found.st_mode):
             with suppress(OSError):
                 yield Target(f"link {path}", partial(_piece, os.fsencode(Path(path).readlink())), counted=False)
-        elif stat.S_ISREG(found.st_mode) and identity not in survey.seen:
-            survey.seen.add(identity)
+        elif stat.S_ISREG(found.st_mode) and (self.flat or identity not in survey.seen):
+            if not self.flat:
+                survey.seen.add(identity)
             if self.only_new and found.st_ctime < survey.since:
                 survey.skipped[f"{self.kind}: files unchanged since before the first canary"] += 1
                 return

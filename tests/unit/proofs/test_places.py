@@ -316,5 +316,12 @@ async def test_a_core_dump_in_a_working_folder_is_found_without_descending(tmp_p
     assert {hit.place for hit in findings.hits} == {str(tmp_path / "core")}
 
 
+async def test_a_working_folder_within_another_place_is_searched_as_both(tmp_path: Path, canary: Canary) -> None:
+    """Services work in ``/``, and so does the search of a whole host: each kind must find its own control text."""
+    (tmp_path / "control").write_text(canary.mark)
+    findings = await found_in([Folder(Kind.CORE, tmp_path, flat=True), Folder(Kind.REST, tmp_path)], canary)
+    assert findings.counts == {Kind.CORE: 1, Kind.REST: 1}
+
+
 def test_a_mate_without_a_root_of_its_own_gives_no_container_folder() -> None:
     assert list(container_folders({"tester": os.getpid()})) == []

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
@@ -92,6 +93,18 @@ def raw(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
+        raise UnreadableError from None
+
+
+def born(keys: bytes) -> datetime:
+    """When the vault was set up, by its own clock: its first signing key is of that moment.
+
+    Raises :class:`UnreadableError`.
+    """
+    try:
+        with closing(_database(keys)) as connection:
+            return datetime.fromisoformat(connection.execute("SELECT min(made) FROM signing_keys").fetchone()[0])
+    except (sqlite3.Error, TypeError, ValueError):
         raise UnreadableError from None
 
 

@@ -238,7 +238,7 @@ FIGURES: tuple[Figure, ...] = (
     ),
     Figure(
         key="reconcile_10k_ms",
-        says="ms of a whole round of such a node, as after a change or a renewal: what is wanted is compared for every bot",
+        says="ms of a whole round of such a node, as after a change: what is wanted is compared for every bot",
         group=Group.NODES,
         floor="floor_report_ms",
         at_most=50.0,

@@ -21,6 +21,7 @@ from clawmates.proofs.vaultfile import (
     Binding,
     Kept,
     UnreadableError,
+    born,
     data_key,
     disguises,
     kept,
@@ -40,6 +41,7 @@ from clawmates.wire.names import ItemName
 from clawmates.wire.vault import Binding as TheirBinding
 
 MASTER = bytes(range(32))
+BORN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SECRETS = {"alpha": b"one secret", "beta": b"another"}
 
 
@@ -52,7 +54,7 @@ def files(tmp_path: Path) -> tuple[bytes, bytes]:
     key.chmod(0o600)
     settings = MasterSettings("file:master.key", "")
     masters = Masters(tmp_path, settings, os.urandom, lambda: settings)
-    create_keys(tmp_path / "keys.db", "eu", masters.open(create=False).current, os.urandom, datetime.now(UTC))
+    create_keys(tmp_path / "keys.db", "eu", masters.open(create=False).current, os.urandom, BORN)
     keys = open_keys(tmp_path / "keys.db", "eu", masters, os.urandom)
     create_database(tmp_path / "vault.db", SCHEMA)
     records = RecordStore(open_database(tmp_path / "vault.db", SCHEMA), "eu")
@@ -119,6 +121,13 @@ def test_a_record_that_is_not_bound_in_one_point_would_open_there(rows: tuple[Ke
 def test_a_destroyed_key_leaves_a_record_that_opens_no_more(rows: tuple[Kept, ...]) -> None:
     assert open_record(replace(rows[0], data_key=b""), MASTER) is None
     assert open_record(replace(rows[0], tenant_key=b""), MASTER) is None
+
+
+def test_the_vaults_age_is_in_its_files(files: tuple[bytes, bytes]) -> None:
+    """No credential on this host is older: a whole disk need not be read for them again."""
+    assert born(files[1]) == BORN
+    with pytest.raises(UnreadableError):
+        born(files[0])
 
 
 def test_files_that_are_none_say_so(tmp_path: Path, files: tuple[bytes, bytes]) -> None:

@@ -17,7 +17,8 @@ from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Table
 from clawmates.proofs.search import Patterns
 from clawmates.proofs.searched import searched
-from clawmates.proofs.vaultfile import AES_256, Kept, UnreadableError, kept, master_id, open_record, raw
+from clawmates.proofs.trial import CLOCK_MARGIN
+from clawmates.proofs.vaultfile import AES_256, Kept, UnreadableError, born, kept, master_id, open_record, raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,6 +129,7 @@ async def _look(
         check_encodings(one.canary)
     except SearchBrokenError as error:
         raise ProofError(f"the search does not work here: {error}") from None
+    since = _first_sealed(platform)
     others = _others(rows, master, one, MOST_SEARCHED if options.full else FEW_SEARCHED)
     processes = {name: pid for name, pid in (await platform.processes()).items() if name != "vault"}
     with control_file(platform.state.root, planted):
@@ -137,13 +139,22 @@ async def _look(
         )
         near = [place for place in where.places if options.full or place.kind in NEAR]
         wide = await _searched(where.places, patterns_of([one.canary.stem], planted), one.since, bench)
-        close = await _searched(near, patterns_of(others, planted), 0.0, bench) if others else None
+        close = await _searched(near, patterns_of(others, planted), since, bench) if others else None
     if Kind.STATE not in wide.controls:
         raise ProofError("the search missed its own control text in the state folder: its silence would prove nothing")
     if close is None:
         return wide, len(one.items)
     both = replace(wide, hits=(*wide.hits, *close.hits), count=wide.count + close.count)
     return both, len(one.items) + len(others)
+
+
+def _first_sealed(platform: Platform) -> float:
+    """The kernel's time, in seconds since the epoch, before which this vault had been given nothing."""
+    try:
+        moment = born(raw(platform.state.vault / "keys.db"))
+    except UnreadableError:
+        raise ProofError("the vault's files cannot be read, or are not of its format: run this as root") from None
+    return moment.timestamp() - platform.settings.platform.unsafe_clock_offset - CLOCK_MARGIN
 
 
 async def _searched(places: Iterable[Place], patterns: Patterns, since: float, bench: Bench) -> Findings:

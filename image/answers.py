@@ -10,7 +10,7 @@ from clawmates.base.shape import encode
 from image.rebuild import Verdict
 
 if TYPE_CHECKING:
-    from image.main import Built, Places
+    from image.built import Built, Places
     from image.rebuild import Comparison
 
 MIB = 1 << 20

@@ -8,7 +8,6 @@ import hashlib
 import os
 import platform
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from clawmates.selfhost import signing
 from clawmates.wire.release import Image, Release, Sbom
 from clawmates.wire.releases import FORMAT, ReleaseError
 from image import answers, catalogue, contents, oci, packages, rebuild, rootfs, sbom, wheels
+from image.built import Built, Places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,27 +49,6 @@ BROKEN = (
     ShapeError,
     ReleaseError,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """What is remembered of a finished build."""
-
-    inputs: str
-    """Hash over everything that went in."""
-    image: Image
-    sbom: Sbom
-    packages: tuple[str, ...]
-    """``name version`` of every package."""
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where the command writes."""
-
-    out: Path
-    cache: Path
-    key: Path
 
 
 def run(arguments: Sequence[str]) -> int:

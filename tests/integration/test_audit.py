@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from clawmates.proofs.platform import ProofError
+from clawmates.proofs.errors import ProofError
 from clawmates.selfhost.evidence import read_lines
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.wire.audit import GENESIS, chained

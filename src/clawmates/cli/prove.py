@@ -9,8 +9,8 @@ import click
 
 from clawmates.cli.answers import CommandError, Exit
 from clawmates.cli.options import answered, need_root, settings_of, state_option
+from clawmates.proofs.errors import NoBotError, ProofError
 from clawmates.proofs.live import LivePlatform
-from clawmates.proofs.platform import NoBotError, ProofError
 from clawmates.proofs.result import Claim
 from clawmates.proofs.run import tell
 from clawmates.proofs.trial import Options

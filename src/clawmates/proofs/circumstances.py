@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawmates.base.clock import Clock, stamp
-from clawmates.proofs.platform import ProofError
+from clawmates.proofs.errors import ProofError
 from clawmates.wire.releases import ReleaseError, load
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Watch:
     async def stop(self, platform: Platform, *, full: bool) -> Circumstances:
         """Everything, at the end; ``full`` says in which form it was tried.
 
-        Raises :class:`~clawmates.proofs.platform.ProofError`.
+        Raises :class:`~clawmates.proofs.errors.ProofError`.
         """
         status = await platform.status()
         return Circumstances(

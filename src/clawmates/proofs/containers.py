@@ -12,7 +12,7 @@ from clawmates.node.engines.base import EngineError
 from clawmates.node.facts import FactsUnavailableError, read_facts
 from clawmates.node.isolation import judge
 from clawmates.node.spec import FIRST_UID, UIDS, container_spec, mounts
-from clawmates.proofs.platform import ProofError
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.probes.attempt import Site, door_of
 from clawmates.proofs.probes.marks import Known
 from clawmates.selfhost import bots
@@ -35,7 +35,7 @@ OWN_CHOICE = frozenset({"not dumpable", "umask"})
 
 @dataclass(frozen=True, slots=True)
 class Containers:
-    """Those of one platform; everything raises :class:`~clawmates.proofs.platform.ProofError`."""
+    """Those of one platform; everything raises :class:`~clawmates.proofs.errors.ProofError`."""
 
     state: State
     settings: Settings

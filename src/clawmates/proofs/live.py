@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from clawmates.base.paths import Run, State
 from clawmates.base.settings import Settings, vault_address
 from clawmates.proofs.containers import Containers
+from clawmates.proofs.errors import ChatError, ProofError
 from clawmates.proofs.kernel import MONITOR
-from clawmates.proofs.platform import ChatError, ProofError
 from clawmates.proofs.probes.attempt import Site, attempt, hogged
 from clawmates.proofs.stand_ins import StandIns
 from clawmates.proofs.world import World

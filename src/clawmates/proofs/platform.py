@@ -17,18 +17,6 @@ if TYPE_CHECKING:
     from clawmates.wire.status import Finding, NodeStatus
 
 
-class ProofError(Exception):
-    """A claim cannot be tried here; the text is the sentence to show, with the remedy."""
-
-
-class NoBotError(ProofError):
-    """No bot is there to try the claim on."""
-
-
-class ChatError(ProofError):
-    """The bot did not answer; nothing that was said is in the text."""
-
-
 class Platform(Protocol):
     """One running platform, as its operator sees it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from clawmates.proofs.claims.isolation import isolation
 from clawmates.proofs.claims.no_storage import no_storage
@@ -14,11 +14,13 @@ from clawmates.proofs.not_here import not_here
 from clawmates.proofs.result import Claim, Report, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from clawmates.proofs.platform import Platform
-    from clawmates.proofs.trial import Bench, Options, Trial
+    from clawmates.proofs.trial import Bench, Options
 
+Trial: TypeAlias = "Callable[[Platform, Options, Bench], Awaitable[Result]]"
+"""Tries one claim; raises :class:`~clawmates.proofs.errors.ProofError` when it cannot be tried."""
 TRIALS: Mapping[Claim, Trial] = MappingProxyType(
     {
         Claim.NO_STORAGE: no_storage,
@@ -33,7 +35,7 @@ TRIALS: Mapping[Claim, Trial] = MappingProxyType(
 async def prove(platform: Platform, claims: Iterable[Claim], options: Options, bench: Bench) -> Report:
     """A result for every claim asked, in the design's order.
 
-    Raises :class:`~clawmates.proofs.platform.ProofError` when a claim that can be tried cannot be tried now.
+    Raises :class:`~clawmates.proofs.errors.ProofError` when a claim that can be tried cannot be tried now.
     """
     asked = set(claims)
     results: list[Result] = []

@@ -45,7 +45,7 @@ class Progress:
 
 
 async def run(platform: Platform, claims: Sequence[str], options: Options) -> Report:
-    """Tries the claims named, or all of them. Raises :class:`~clawmates.proofs.platform.ProofError`."""
+    """Tries the claims named, or all of them. Raises :class:`~clawmates.proofs.errors.ProofError`."""
     progress = Progress()
     bench = Bench(clock=SystemClock(), entropy=os.urandom, progress=progress)
     try:
@@ -57,7 +57,7 @@ async def run(platform: Platform, claims: Sequence[str], options: Options) -> Re
 async def tell(platform: Platform, claims: Sequence[str], options: Options, *, as_json: bool, page: str = "") -> int:
     """Tries claims, prints the report, writes it to ``page`` as HTML where one is named; the exit code.
 
-    Raises :class:`~clawmates.proofs.platform.ProofError`, and ``OSError`` for a page that cannot be written.
+    Raises :class:`~clawmates.proofs.errors.ProofError`, and ``OSError`` for a page that cannot be written.
     """
     watch = Watch(SystemClock())
     watch.start()

@@ -24,7 +24,7 @@ class StandIns(Protocol):
         ...
 
     async def provoke(self, bot: str, trouble: str) -> None:
-        """The bot's next message meets that trouble. Raises :class:`~clawmates.proofs.platform.ProofError`."""
+        """The bot's next message meets that trouble. Raises :class:`~clawmates.proofs.errors.ProofError`."""
         ...
 
     async def calm(self) -> int:
@@ -34,7 +34,7 @@ class StandIns(Protocol):
     async def say(self, bot: str, text: str) -> str:
         """Writes to the bot in its messenger and waits for its next message.
 
-        Raises :class:`~clawmates.proofs.platform.ChatError`.
+        Raises :class:`~clawmates.proofs.errors.ChatError`.
         """
         ...
 

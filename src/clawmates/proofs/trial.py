@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from clawmates.base.clock import Clock
 from clawmates.proofs.searched import Host
-
-if TYPE_CHECKING:
-    from clawmates.proofs.platform import Platform
-    from clawmates.proofs.result import Result
 
 FULL_MESSAGES, FULL_KILLS = 2000, 20
 KILLS_A_RELEASE = 4
@@ -66,7 +62,3 @@ class Bench:
     """The kernel's own, not a moved one: it is compared with the times of files."""
     entropy: Callable[[int], bytes]
     progress: Progress = lambda _what, _much: None
-
-
-Trial: TypeAlias = "Callable[[Platform, Options, Bench], Awaitable[Result]]"
-"""Tries one claim; raises :class:`~clawmates.proofs.platform.ProofError` when it cannot be tried."""

@@ -13,8 +13,8 @@ from clawmates.base.http.client import Connection, HttpError
 from clawmates.base.settings import SettingsError, vault_address
 from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.base.tls import client_context
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.net.weak import in_memory
-from clawmates.proofs.platform import ProofError
 
 if TYPE_CHECKING:
     from clawmates.base.paths import State

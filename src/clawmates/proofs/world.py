@@ -56,7 +56,7 @@ class Hop(Protocol):
     async def call(self) -> Mapping[Guise, Reaction]:
         """Makes the platform's own client call until it has met every guise, the good one last.
 
-        Raises :class:`~clawmates.proofs.platform.ProofError`.
+        Raises :class:`~clawmates.proofs.errors.ProofError`.
         """
         ...
 
@@ -95,7 +95,7 @@ class World(Protocol):
     async def converse(self, text: Callable[[int], str]) -> Mapping[str, int]:
         """A message or more over every channel and to every provider, numbered from 0; replies by way.
 
-        Raises :class:`~clawmates.proofs.platform.ProofError`.
+        Raises :class:`~clawmates.proofs.errors.ProofError`.
         """
         ...
 

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from clawmates.proofs.platform import ProofError
+from clawmates.proofs.errors import ProofError
 from clawmates.selfhost.accounts import SERVICES
 from clawmates.trials.throwaway import LOOK_SECONDS, Bot
 from clawmates.wire.names import ChannelKind

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from clawmates.base.hardening import harden
-from clawmates.proofs.platform import ProofError
+from clawmates.proofs.errors import ProofError
 from clawmates.selfhost.containers import StillRunningError
 from clawmates.selfhost.install import InstallError
 from clawmates.selfhost.layout import LayoutError

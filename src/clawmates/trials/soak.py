@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.clock import SystemClock
 from clawmates.proofs.canary import Canary, mint
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.look import look
 from clawmates.proofs.places import Kind
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.search import Patterns
 from clawmates.proofs.searched import Host, searched
 from clawmates.trials.running import run as run_trial

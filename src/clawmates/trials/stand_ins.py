@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from clawmates.proofs.canary import Canary, mint
-from clawmates.proofs.platform import ChatError, ProofError
+from clawmates.proofs.errors import ChatError, ProofError
 from clawmates.simulator.client import NothingCameError, Simulator, SimulatorError
 from clawmates.simulator.model import Failure, Fault, FaultKind, Service
 from clawmates.wire.names import ChannelKind

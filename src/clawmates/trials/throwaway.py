@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.paths import State
 from clawmates.base.secret import Secret
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.live import LivePlatform
-from clawmates.proofs.platform import ProofError
 from clawmates.selfhost import bots, layout
 from clawmates.selfhost.draft import Draft, check
 from clawmates.selfhost.install import Plan, install, vault_of

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from clawmates.base.x509 import Names
+from clawmates.proofs.errors import ChatError, ProofError
 from clawmates.proofs.net.packets import End
-from clawmates.proofs.platform import ChatError, ProofError
 from clawmates.selfhost import bots, pki
 from clawmates.simulator.client import SimulatorError
 from clawmates.simulator.model import Service, TlsMode

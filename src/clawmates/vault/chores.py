@@ -14,25 +14,16 @@ from typing import TYPE_CHECKING
 
 from clawmates.vault import destruction as destructions
 from clawmates.vault import rotation
-from clawmates.wire.receipt import KeysCopy, SignedReceipt
+from clawmates.wire.receipt import SignedReceipt
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from clawmates.vault.destruction import Destruction
     from clawmates.vault.store import Store
     from clawmates.wire.vault import Binding
 
 COLLECT_SECONDS = 2.0
 RECEIPTS_KEPT = timedelta(days=30)
-
-
-@dataclass(slots=True)
-class Owed:
-    """What ``keys.db`` still owes: bytes of deleted keys to clear, a copy that is behind. In RAM; a start pays both."""
-
-    clearing: bool = False
-    copy: bool = False
 
 
 class Step(StrEnum):
@@ -58,49 +49,26 @@ def step(store: Store, now: datetime) -> Done | None:
     for one in destructions.without_entries(store.keys)[:1]:
         return Done(Step.DESTROYED, one)
     for pending in destructions.pending(store.keys)[:1]:
-        return Done(Step.DESTROYED, finish_destruction(store, pending, now))
+        return Done(Step.DESTROYED, store.debts.finish(pending, now))
     if done := _rotate(store):
         return Done(done)
-    if store.owed.clearing or store.owed.copy:
-        settle_debts(store)
+    if store.debts.owed:
+        store.debts.settle()
         return Done(Step.CLEARED)
     if store.keys.expire_intake(now) + destructions.forget_receipts(store.keys, now - RECEIPTS_KEPT):
-        store.owed.clearing = True
+        store.debts.clearing = True
         return Done(Step.EXPIRED)
     return None
-
-
-def finish_destruction(store: Store, destruction: Destruction, now: datetime) -> SignedReceipt:
-    """All that follows the deletion of the keys; may be repeated until it succeeds."""
-    store.owed.clearing = True
-    for bot in destruction.bots:
-        store.records.forget(bot)
-    settle_debts(store)
-    copy = KeysCopy.NONE if store.copy.path is None else KeysCopy.REPLACED
-    receipt = destructions.receipt_for(store.keys, destruction, copy, now)
-    destructions.close(store.keys, receipt)
-    store.owed.copy = True
-    return receipt
-
-
-def settle_debts(store: Store) -> None:
-    """Clears the bytes of deleted keys, then replaces the separate copy."""
-    if store.owed.clearing:
-        store.keys.database.forget()
-        store.owed.clearing, store.owed.copy = False, True
-    if store.owed.copy:
-        store.copy.replace(store.keys.database.image())
-        store.owed.copy = False
 
 
 def _rotate(store: Store) -> Step | None:
     keys = store.keys
     if rotation.rewrap(keys):
-        store.owed.clearing = True
+        store.debts.clearing = True
         return Step.ROTATED
     if keys.master.retiring:
         # The copy, too, must be under the new master key before the old one goes.
-        settle_debts(store)
+        store.debts.settle()
         store.masters.finish(keys.master)
         return Step.MASTER_EXCHANGED
 
@@ -108,6 +76,6 @@ def _rotate(store: Store) -> Step | None:
         return store.records.binding(bot, name, version)
 
     if rotation.rewrap_tenants(keys, binding_of):
-        store.owed.clearing = True
+        store.debts.clearing = True
         return Step.ROTATED
     return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from clawmates.vault.auditor import Auditor
 from clawmates.vault.checks import StartError
-from clawmates.vault.chores import Done, Step, settle_debts
+from clawmates.vault.chores import Done, Step
 from clawmates.vault.closing import write_down
 from clawmates.vault.confine import Confinement
 from clawmates.vault.envelope import EnvelopeError
@@ -211,7 +211,7 @@ class Vault:
         """``vault.db`` for a backup, whose keys are in the separate copy by then; ``keys.db`` never leaves."""
 
         def copy() -> bytes:
-            settle_debts(self._store)
+            self._store.debts.settle()
             found = self._store.records.database.image()
             if len(found) > MAX_IMAGE_BYTES:
                 raise RefusedError(VaultRefusal.TOO_LARGE)

@@ -10,7 +10,7 @@ import hashlib
 import sqlite3
 from collections import defaultdict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from clawmates.base.secret import Secret
@@ -18,8 +18,8 @@ from clawmates.vault import destruction as destructions
 from clawmates.vault import rotation
 from clawmates.vault.catalogue import Catalogue
 from clawmates.vault.checks import StartError, private_folder
-from clawmates.vault.chores import Owed, finish_destruction, settle_debts
 from clawmates.vault.database import create_database, open_database
+from clawmates.vault.debts import Debts
 from clawmates.vault.envelope import Layer, Random, fresh_key, kin_of, lock, unlock
 from clawmates.vault.intake import SENT_TO_HOSTS, binding_of, objection, open_sealed, sealed_bytes
 from clawmates.vault.keycopy import CopyError, KeyCopy
@@ -81,7 +81,7 @@ class Store:
     masters: Masters
     copy: KeyCopy
     catalogue: Catalogue
-    owed: Owed = field(default_factory=Owed)
+    debts: Debts
 
     def intake_key(self) -> PublicIntakeKey:
         """The key to seal to."""
@@ -143,7 +143,7 @@ class Store:
         if old:
             self.records.spend(bot, name, old[-1][1])
             self._destroy_versions(bot, old)
-            self.owed.copy = True
+            self.debts.copy = True
         return bool(old)
 
     def destroy(self, bot: str, now: datetime) -> SignedReceipt:
@@ -175,7 +175,7 @@ class Store:
                 self.keys.rotate_intake(now)
             case _:
                 assert_never(request.kind)
-        self.owed.copy = True
+        self.debts.copy = True
 
     def check(self, grant: Grant, now: datetime) -> int | None:
         """Refuses a grant that may not be given, or may no longer be used; seconds of its lease, ``None`` for ever."""
@@ -268,11 +268,11 @@ class Store:
             held[bot, name].append(version)
         for (bot, name), versions in held.items():
             self._destroy_versions(bot, ((name, old) for old in sorted(versions)[:-KEPT_VERSIONS]))
-        self.owed.clearing = self.owed.copy = True
+        self.debts.clearing = self.debts.copy = True
         # The copy's disk may be away: the vault serves without it, says so, and tries again.
         with suppress(CopyError):
             self.copy.clear()
-            settle_debts(self)
+            self.debts.settle()
 
     def close(self) -> None:
         """Closes both files."""
@@ -283,7 +283,7 @@ class Store:
         data_key = fresh_key(self.random)
         box = lock(data_key, Layer.RECORD, binding.encode(), opened, self.random)
         self.keys.add(binding, data_key)
-        self.owed.copy = True
+        self.debts.copy = True
         self.records.add(Record(binding, received, box))
         past = (*kept, binding.version)[:-KEPT_VERSIONS]
         self._destroy_versions(binding.bot, ((binding.name.value, old) for old in past))
@@ -291,7 +291,7 @@ class Store:
     def _destroy_versions(self, bot: str, versions: Iterable[tuple[str, int]]) -> None:
         if old := tuple(versions):
             self.keys.destroy(bot, *old)
-            self.owed.clearing = True
+            self.debts.clearing = True
             self.records.forget_versions(bot, *old)
 
     def _bot(self, bot: str) -> Bot:
@@ -303,7 +303,7 @@ class Store:
     def _destroy(self, target: destructions.Target, now: datetime) -> SignedReceipt:
         for one in destructions.pending(self.keys):
             if (one.subject, one.name) == (target.subject, target.name):
-                return finish_destruction(self, one, now)
+                return self.debts.finish(one, now)
         items = tuple(
             DestroyedItem(bot=bot, name=ItemName(name), version=version)
             for bot in target.bots
@@ -311,7 +311,7 @@ class Store:
         )
         if not items and not any(self.records.bot(bot) for bot in target.bots):
             return self._nothing_here(target, now)
-        return finish_destruction(self, destructions.condemn(self.keys, target, items, now), now)
+        return self.debts.finish(destructions.condemn(self.keys, target, items, now), now)
 
     def _nothing_here(self, target: destructions.Target, now: datetime) -> SignedReceipt:
         """The receipt of before, or one that says that there is nothing."""
@@ -368,7 +368,7 @@ def open_store(masters: Masters, *, region: str, catalogue: Catalogue, now: date
     except (StartError, MasterUnavailableError):
         keys.database.close()
         raise
-    return Store(keys, records, random, masters, copy, catalogue)
+    return Store(keys, records, random, masters, copy, catalogue, Debts(keys, records, copy))
 
 
 def _require_no_records(path: Path) -> None:

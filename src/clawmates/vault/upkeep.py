@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from clawmates.vault import destruction as destructions
 from clawmates.vault import rotation
-from clawmates.vault.chores import COLLECT_SECONDS, Done, settle_debts, step
+from clawmates.vault.chores import COLLECT_SECONDS, Done, step
 from clawmates.vault.store import RefusedError
 from clawmates.wire.receipt import ReceiptKey
 from clawmates.wire.upkeep import KeysStatus, Trouble
@@ -133,7 +133,7 @@ class Upkeep:
     async def end(self) -> None:
         """At the end: the copy is brought up to date, where that can be done."""
         try:
-            await self._run(lambda: settle_debts(self._store))
+            await self._run(self._store.debts.settle)
         except RefusedError as refused:
             await self._note(TROUBLE.get(refused.refusal, Trouble.STORAGE_FAILED))
 

@@ -9,8 +9,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from clawmates.proofs.claims.hopping import hopping
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.net.packets import End
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.world import Guise, Hop, Reaction
 
 NOWHERE = End(IPv4Address("11.9.9.9"), 443)

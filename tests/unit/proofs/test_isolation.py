@@ -8,6 +8,7 @@ import pytest
 
 from clawmates.proofs.claims import neighbours
 from clawmates.proofs.claims.isolation import NO_HOG, isolation
+from clawmates.proofs.errors import NoBotError, ProofError
 from clawmates.proofs.fake import FakePlatform, all_denied
 from clawmates.proofs.kernel import (
     NAMESPACES,
@@ -19,7 +20,6 @@ from clawmates.proofs.kernel import (
     separation,
     users,
 )
-from clawmates.proofs.platform import NoBotError, ProofError
 from clawmates.proofs.probes.entry import PROBES, Seen
 from clawmates.proofs.probes.inside.frame import DENIED, DONE
 from clawmates.proofs.probes.verdict import LEAST

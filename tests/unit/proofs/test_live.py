@@ -9,8 +9,8 @@ import pytest
 
 from clawmates.base.settings import Platform, Settings
 from clawmates.proofs import live
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.live import LivePlatform
-from clawmates.proofs.platform import ProofError
 
 if TYPE_CHECKING:
     from clawmates.base.paths import Run, State

@@ -10,8 +10,8 @@ import pytest
 
 from clawmates.proofs.claims import neighbours
 from clawmates.proofs.claims.neighbours import BLOCK, ROUNDS, Hogged, measure, percentile
+from clawmates.proofs.errors import ChatError, NoBotError
 from clawmates.proofs.fake import FakePlatform
-from clawmates.proofs.platform import ChatError, NoBotError
 from clawmates.proofs.trial import Bench
 from clawmates.wire.names import ChannelKind
 

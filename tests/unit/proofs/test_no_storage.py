@@ -20,11 +20,11 @@ from clawmates.proofs.claims.no_storage import (
 )
 from clawmates.proofs.control import SearchBrokenError
 from clawmates.proofs.encodings import ENCODINGS
+from clawmates.proofs.errors import ChatError, NoBotError, ProofError
 from clawmates.proofs.fake import Child, FakePlatform
 from clawmates.proofs.fake_world import FakeWorld
 from clawmates.proofs.look import Findings, Row, look
 from clawmates.proofs.places import Kind
-from clawmates.proofs.platform import ChatError, NoBotError, ProofError
 from clawmates.proofs.report import json, text
 from clawmates.proofs.result import Report, Result, Status
 from clawmates.proofs.searched import searched

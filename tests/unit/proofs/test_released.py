@@ -13,7 +13,7 @@ from clawmates.base.shape import encode
 from clawmates.proofs.canary import mint
 from clawmates.proofs.claims.released import gates, routes, tickets
 from clawmates.proofs.claims.victim import Victim
-from clawmates.proofs.platform import ProofError
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.vaultcalls import Answer, VaultCalls, Who
 from clawmates.vault.app import RULES
 from clawmates.vault.identity import ANYONE, CONTROL, COUNTERPART, NODE

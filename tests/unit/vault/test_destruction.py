@@ -366,7 +366,7 @@ def test_a_vault_without_the_note_would_forget_what_it_had_begun(full: House, mo
 
 def test_a_tenant_half_destroyed_is_finished_by_the_chores(full: House, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("clawmates.vault.store.finish_destruction", lambda *_args: (_ for _ in ()).throw(OSError(28)))
+        patched.setattr("clawmates.vault.debts.Debts.finish", lambda *_args: (_ for _ in ()).throw(OSError(28)))
         with pytest.raises(OSError, match="28"):
             full.store.destroy_tenant("acme", full.clock.now())
     full.reopen()

@@ -98,7 +98,7 @@ async def test_superseded_versions_are_cleared_together_a_moment_later(
         item = bots.sealed(bots.binding("b1", KEY, version), f"sk-{version}")
         await vault.put("b1", KEY, version, item)
     assert cleared == []
-    assert bots.store.owed.clearing
+    assert bots.store.debts.clearing
     async with keeping(vault):
         vault.upkeep.later()
         async with asyncio.timeout(10):
@@ -210,7 +210,7 @@ async def test_what_was_being_destroyed_is_gone_before_anyone_is_served(
     bots: House, vault: Vault, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("clawmates.vault.store.finish_destruction", lambda *_args: (_ for _ in ()).throw(OSError(28)))
+        patched.setattr("clawmates.vault.debts.Debts.finish", lambda *_args: (_ for _ in ()).throw(OSError(28)))
         with pytest.raises(RefusedError, match=VaultRefusal.STORAGE_FAILED.value):
             await vault.destroy("b1")
     assert (await vault.upkeep.status()).destroying == 1
@@ -232,7 +232,7 @@ async def test_a_master_key_that_is_absent_refuses_with_a_code_of_its_own(
 
 async def test_an_end_with_nothing_owed_does_nothing(bots: House, vault: Vault) -> None:
     await vault.upkeep.end()
-    assert not bots.store.owed.clearing
+    assert not bots.store.debts.clearing
     assert Step.CLEARED not in bots.work()
 
 

@@ -15,6 +15,7 @@ import pytest
 from tests.support.sentences import test_names
 
 from clawmates.vault import destruction, intake, recorder, rotation, store
+from clawmates.vault.debts import Debts
 from clawmates.vault.keycopy import CopyError, KeyCopy
 from clawmates.vault.keys import KeyStore
 from clawmates.vault.ledger import Ledger
@@ -172,7 +173,7 @@ async def test_a_bot_that_is_being_destroyed(
 ) -> None:
     again = Assignment(tenant="acme", node="node-1")
     with monkeypatch.context() as patched:
-        patched.setattr(store, "finish_destruction", lambda *_: (_ for _ in ()).throw(OSError(28)))
+        patched.setattr(Debts, "finish", lambda *_: (_ for _ in ()).throw(OSError(28)))
         with refused(VaultRefusal.STORAGE_FAILED):
             await vault.destroy(bot)
     with refused(VaultRefusal.BEING_DESTROYED):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from clawmates.proofs.boxes import CONTROL_BYTES, examine, objects
 from clawmates.proofs.canary import Canary, mint
 from clawmates.proofs.control import SearchBrokenError, check_encodings, control_file
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.look import Findings, look
 from clawmates.proofs.part import Part
 from clawmates.proofs.places import Kind
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Table
 from clawmates.proofs.search import Patterns
 from clawmates.proofs.searched import searched

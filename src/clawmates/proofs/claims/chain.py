@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.part import Part
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Table
 from clawmates.proofs.vaultfile import lengths
 from clawmates.selfhost.auditing import Evidence, verify

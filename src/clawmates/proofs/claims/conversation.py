@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from clawmates.proofs.canary import Canary
 from clawmates.proofs.claims.schedule import Planned, Round, Say, Talker, Victim, schedule
-from clawmates.proofs.platform import ChatError, NoBotError, Platform, ProofError
+from clawmates.proofs.errors import ChatError, NoBotError, ProofError
+from clawmates.proofs.platform import Platform
 from clawmates.proofs.trial import Bench, Options
 from clawmates.proofs.writes import Baseline, WritesUnreadableError
 from clawmates.wire.names import ChannelKind
@@ -61,7 +62,7 @@ class Conversation:
 
 
 async def converse(platform: Platform, canary: Canary, options: Options, bench: Bench) -> Conversation:
-    """Speaks to every bot that can be spoken to. Raises :class:`~clawmates.proofs.platform.ProofError`."""
+    """Speaks to every bot that can be spoken to. Raises :class:`~clawmates.proofs.errors.ProofError`."""
     talkers = await _talkers(platform)
     talk = _Talk(platform, canary, options, bench)
     for talker in talkers:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clawmates.proofs.claims.at_rest import files
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.part import Part
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Table
 from clawmates.proofs.vaultcalls import Who
 from clawmates.proofs.vaultfile import UnreadableError, kept, open_record, raw

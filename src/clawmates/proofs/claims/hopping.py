@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.part import Part
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Table
 from clawmates.proofs.world import Guise, Reaction
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clawmates.proofs.claims.neighbours import measure
+from clawmates.proofs.errors import NoBotError, ProofError
 from clawmates.proofs.kernel import KernelUnreadableError, judge, read_kernel, separation, users
-from clawmates.proofs.platform import NoBotError, ProofError
 from clawmates.proofs.probes.verdict import LEAST, Verdict, controls, counted, passed_over, table, unlisted, verdicts
 from clawmates.proofs.probes.verdict import against as judged_against
 from clawmates.proofs.result import Claim, Evidence, Result, Status, Table, repeat
@@ -34,7 +34,7 @@ NEVER_LOOKED_AT = (
 async def isolation(platform: Platform, options: Options, bench: Bench) -> Result:
     """Reads every running bot's isolation afresh, by node's code and by the proof's own, then tries to break out.
 
-    Raises :class:`~clawmates.proofs.platform.ProofError`.
+    Raises :class:`~clawmates.proofs.errors.ProofError`.
     """
     status = await platform.status()
     bots = tuple(bot for bot in status.bots if bot.pid)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.kernel import users
 from clawmates.proofs.net.declared import Declared, Must, reach
 from clawmates.proofs.net.probe import SPEAKS, Answers, probe
@@ -14,7 +15,6 @@ from clawmates.proofs.net.sockets import UNIX_KINDS, Listener, descendants, list
 from clawmates.proofs.net.strangers import ANSWERED, NOTE_SECONDS, REFUSED, STRANGER, call, reachable
 from clawmates.proofs.net.weak import old_tls, plain
 from clawmates.proofs.part import Part
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Table
 from clawmates.wire.names import ChannelKind
 

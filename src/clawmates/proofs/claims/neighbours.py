@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clawmates.proofs.platform import ChatError, NoBotError
+from clawmates.proofs.errors import ChatError, NoBotError
 from clawmates.proofs.result import Table
 from clawmates.wire.names import ChannelKind
 
@@ -86,7 +86,7 @@ def percentile(values: Sequence[float], share: int) -> float:
 async def measure(platform: Platform, bots: Sequence[BotStatus], options: Options, bench: Bench) -> Hogged | None:
     """Talks to one bot while another hogs, and while it does not; ``None`` where there is no other.
 
-    Raises :class:`~clawmates.proofs.platform.ProofError`.
+    Raises :class:`~clawmates.proofs.errors.ProofError`.
     """
     talker = next((bot for bot in bots if bot.channel == ChannelKind.TERMINAL), None)
     if talker is None:

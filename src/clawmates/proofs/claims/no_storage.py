@@ -12,11 +12,11 @@ from clawmates.proofs.claims.conversation import Conversation, converse
 from clawmates.proofs.claims.listening import supervisor
 from clawmates.proofs.control import SearchBrokenError, check_encodings, check_memory, remembering, seeded
 from clawmates.proofs.encodings import ENCODINGS
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.look import Findings, Hit, look
 from clawmates.proofs.net.sockets import descendants
 from clawmates.proofs.packings import PACKINGS
 from clawmates.proofs.places import Kind
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Claim, Evidence, Result, Status, Table, repeat
 from clawmates.proofs.search import Patterns
 from clawmates.proofs.searched import searched

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clawmates.proofs.claims.conversation import running
+from clawmates.proofs.errors import ChatError, ProofError
 from clawmates.proofs.net.capture import capturing
 from clawmates.proofs.net.flows import Flow, Flows
 from clawmates.proofs.net.packets import ICMP, Datagram, End, MalformedError, parse
@@ -17,7 +18,6 @@ from clawmates.proofs.net.probe import probe
 from clawmates.proofs.net.sockets import connections, descendants
 from clawmates.proofs.net.weak import old_tls, plain, say
 from clawmates.proofs.net.wire import Speech, Wire
-from clawmates.proofs.platform import ChatError, ProofError
 from clawmates.proofs.search import CONTROL, Found, search
 from clawmates.proofs.sources import Piece
 

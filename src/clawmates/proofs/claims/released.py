@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import clawmates.wire.vault as protocol
 from clawmates.base.http.client import Connection, HttpError
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.part import Part
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Table
 from clawmates.proofs.search import Found, Patterns, search
 from clawmates.proofs.sources import Piece

@@ -11,9 +11,9 @@ from clawmates.base.settings import SettingsError, resolver_address
 from clawmates.proofs.canary import mint
 from clawmates.proofs.claims.bound import Destination, compare, destinations, may
 from clawmates.proofs.claims.overheard import Overheard, overhear, say_one
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.net.packets import End
 from clawmates.proofs.part import Part, figures_of
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Claim, Evidence, Result, Status, Table, repeat
 from clawmates.selfhost import bots
 from clawmates.selfhost.draft import BotError

@@ -11,11 +11,11 @@ from clawmates.proofs.claims.listening import listening
 from clawmates.proofs.claims.overheard import TLS, Overheard, overhear, say_one, search_packets
 from clawmates.proofs.control import SearchBrokenError, check_encodings
 from clawmates.proofs.encodings import ENCODINGS
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.net.declared import Declared
 from clawmates.proofs.net.packets import UDP
 from clawmates.proofs.net.wire import Speech
 from clawmates.proofs.part import Part, figures_of
-from clawmates.proofs.platform import ProofError
 from clawmates.proofs.result import Claim, Evidence, Result, Status, Table, repeat
 from clawmates.proofs.search import Patterns
 

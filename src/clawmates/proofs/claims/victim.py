@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clawmates.base.secret import Secret
 from clawmates.base.shape import ShapeError, decode_json
 from clawmates.proofs.canary import Canary, mint
-from clawmates.proofs.platform import ProofError
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.trial import CLOCK_MARGIN
 from clawmates.proofs.vaultcalls import VaultCalls, Who
 from clawmates.wire.names import ItemName

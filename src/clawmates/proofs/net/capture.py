@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from clawmates.proofs.platform import ProofError
+from clawmates.proofs.errors import ProofError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

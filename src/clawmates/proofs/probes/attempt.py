@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from clawmates.node.engines.base import BOOT_TARGET, DOOR_TARGET, ContainerSpec, EngineError, Mount, Running
 from clawmates.node.engines.podman import PodmanEngine
 from clawmates.node.engines.podman_files import PodmanFiles
-from clawmates.proofs.platform import ProofError
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.probes.controls import COMMAND, WEAKENINGS, arguments
 from clawmates.proofs.probes.entry import PROBES, Seen, read, visit
 from clawmates.proofs.probes.inside import hog
@@ -73,7 +73,7 @@ class Attempts:
 
 
 async def attempt(site: Site, bench: Bench, *, controls: bool = True) -> Attempts:
-    """Tries everything. Raises :class:`~clawmates.proofs.platform.ProofError`."""
+    """Tries everything. Raises :class:`~clawmates.proofs.errors.ProofError`."""
     word = f"prove-{bench.entropy(8).hex()}"
     async with _workshop() as folder, _outside(word) as witness:
         with marks(site.known, bench.entropy, witness=witness, word=word) as here:
@@ -88,7 +88,7 @@ async def attempt(site: Site, bench: Bench, *, controls: bool = True) -> Attempt
 
 @asynccontextmanager
 async def hogged(site: Site) -> AsyncIterator[None]:
-    """A hog in the bot's container. Raises :class:`~clawmates.proofs.platform.ProofError`."""
+    """A hog in the bot's container. Raises :class:`~clawmates.proofs.errors.ProofError`."""
     async with _workshop() as folder, visit(site.files, site.running, folder, user=_user(site.spec)) as visitor:
         await visitor.send(None, (), hog)
         if visitor.process.stdout is None or await visitor.process.stdout.readline() != b"running\n":

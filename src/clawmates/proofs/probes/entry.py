@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from clawmates.proofs.platform import ProofError
+from clawmates.proofs.errors import ProofError
 from clawmates.proofs.probes.inside import calls, devices, files, frame, hog, kernel, namespaces, network, processes
 from clawmates.proofs.probes.inside.frame import PROBES
 

@@ -24,7 +24,6 @@ from clawmates.base.settings import Settings, SettingsError, load, proxies, stat
 from clawmates.control.admin import door
 from clawmates.control.admin.door import DoorError
 from clawmates.control.audit.meeting import keep_meeting
-from clawmates.control.audit.notary import Notary
 from clawmates.control.context import Context
 from clawmates.control.faces import BROWSERS, NODES, SERVICES, WEB
 from clawmates.control.hub import Hub
@@ -39,6 +38,7 @@ from clawmates.control.store.database import DatabaseError, check_logs, open_dat
 from clawmates.control.store.migrate import SchemaError, migrate
 from clawmates.control.vault import vault_line
 from clawmates.control.web import build_web
+from clawmates.wire.notary import Notary
 from clawmates.wire.revocations import Revocations, RevocationsError
 
 if TYPE_CHECKING:

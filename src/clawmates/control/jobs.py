@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from clawmates.control.audit.notary import Notary
     from clawmates.control.context import Context
     from clawmates.control.outbox.outbox import Handler
+    from clawmates.wire.notary import Notary
 
 EXPIRE_SECONDS = 60.0
 

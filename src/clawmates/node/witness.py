@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from clawmates.base.clock import Clock, stamp
+from clawmates.base.clock import Clock
 from clawmates.base.eventlog import EventLog
 from clawmates.base.identity import ClientIdentity
 from clawmates.base.paths import State
@@ -16,11 +16,12 @@ from clawmates.node.events import NodeEvent
 from clawmates.node.heads import HeadsError, HeadsFile
 from clawmates.node.leases import Renewal
 from clawmates.wire import vault_calls
-from clawmates.wire.audit import COUNTERSIGN_SECONDS, Head, Witness, head_bytes, witness_bytes
+from clawmates.wire.audit import COUNTERSIGN_SECONDS, Head, Witness, head_bytes
 from clawmates.wire.codes import Trouble
 from clawmates.wire.leases import MAX_RENEWED, Lease, LeaseRenewal
 from clawmates.wire.names import Role
-from clawmates.wire.signatures import SignatureError, sign, signer
+from clawmates.wire.notary import Notary
+from clawmates.wire.signatures import SignatureError, signer
 from clawmates.wire.vault import VaultRefusal
 from clawmates.wire.vault_client import VaultCallError, VaultClient, VaultError
 
@@ -111,10 +112,8 @@ class Counterpart:
         return said.head.number > before.number
 
     def _witness(self, head: Head, line: Head) -> Witness:
-        certificate, key = (path.read_bytes() for path in self.state.identity("node"))
-        at = stamp(self.clock.now())
-        data = witness_bytes(self.settings.platform.region, head, line, at)
-        return Witness(head=head, line=line, at=at, certificate=certificate.decode(), signature=sign(key, data))
+        notary = Notary(self.settings.platform.region, self.state.identity("node"), self.state.authority)
+        return notary.countersign(head, line, self.clock.now())
 
     async def _renew(self, vault: VaultClient) -> None:
         wanted, asked_at = self.bots(), self.clock.monotonic()

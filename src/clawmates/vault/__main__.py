@@ -26,10 +26,10 @@ from clawmates.vault.checks import StartError, keep_out_of_swap
 from clawmates.vault.confine import confine, reach_of
 from clawmates.vault.master import MasterUnavailableError
 from clawmates.vault.masters import Masters, MasterSettings
-from clawmates.vault.notary import Notary
 from clawmates.vault.service import Condition, Vault
 from clawmates.vault.serving import build_server
 from clawmates.vault.store import open_store
+from clawmates.wire.notary import Notary
 from clawmates.wire.revocations import Revocations, RevocationsError
 
 if TYPE_CHECKING:

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
     from clawmates.base.clock import Clock
     from clawmates.vault.ledger import Ledger
-    from clawmates.vault.notary import Notary
     from clawmates.wire.audit import About, Detail, Line, SignedHead, Tag, Witness, Witnesses
     from clawmates.wire.names import ServiceName
+    from clawmates.wire.notary import Notary
 
 T = TypeVar("T")
+COUNTERPARTS = (Role.NODE, Role.CONTROL)
 
 
 class Stored(Protocol):
@@ -67,7 +68,7 @@ class Auditor:
         notary = self._notary()
 
         def keep() -> bool:
-            if not notary.trusts(witness, caller, self._clock.now()):
+            if notary.witnessed_by(witness, self._clock.now(), *COUNTERPARTS) != caller:
                 raise RefusedError(VaultRefusal.MALFORMED)
             return self.ledger.add_witness(counterpart(caller), witness)
 
@@ -88,7 +89,7 @@ class Auditor:
         notary = self._notary()
 
         def keep() -> Witness:
-            if not notary.believes(said, caller, self._clock.now()):
+            if notary.said_by(said, self._clock.now(), Role.CONTROL) != caller:
                 raise RefusedError(VaultRefusal.MALFORMED)
             line = self.ledger.add_control_head(said)
             if line is None:

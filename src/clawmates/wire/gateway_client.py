@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from clawmates.base.http.client import Connection, HttpError
 from clawmates.base.shape import ShapeError, decode_json, encode_json
+from clawmates.wire.asking import MAX_ANSWER, AwayError, ask
 from clawmates.wire.gatewayctl import EVENTS_WAIT_SECONDS, DoorLeases, Events, GatewayStatus
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CALL_SECONDS = 10.0
-MAX_ANSWER = 4 * 1024 * 1024
 
 
 class GatewayError(Exception):
@@ -65,16 +63,10 @@ class GatewayClient:
 
     async def _call(self, method: str, target: str, body: bytes = b"", *, seconds: float = CALL_SECONDS) -> bytes:
         try:
-            async with asyncio.timeout(seconds):
-                connection = await Connection.unix(str(self.path), "gateway")
-                try:
-                    response = await connection.request(method, target, body=body)
-                    answer = await response.read(MAX_ANSWER)
-                finally:
-                    await connection.close()
-        except (HttpError, TimeoutError):
+            status, answer = await ask(self.path, "gateway", method, target, body, seconds=seconds)
+        except AwayError:
             raise GatewayDownError from None
-        if response.status not in {200, 204}:
+        if status not in {200, 204}:
             raise GatewayRefusedError
         return answer
 

@@ -8,19 +8,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from clawmates.base.http.client import Connection, HttpError
 from clawmates.base.shape import ShapeError, decode_json
+from clawmates.wire.asking import FOREIGN, MAX_ANSWER, AwayError, ask
 from clawmates.wire.status import NodeStatus
 
 STATUS_SECONDS = 5.0
 STOP_SECONDS = 120.0
-_FOREIGN = "Node answers, but not as this version of ClawMates understands: restart the platform with this one."
-MAX_ANSWER = 8 << 20
-"""A thousand bots with all findings fit."""
+_FOREIGN = FOREIGN.format("Node")
 
 
 class NodeUnreachableError(Exception):
@@ -46,15 +43,9 @@ class NodeClient:
 
     async def _call(self, method: str, target: str, status: int, seconds: float) -> bytes:
         try:
-            async with asyncio.timeout(seconds):
-                connection = await Connection.unix(str(self.socket), "node")
-                try:
-                    response = await connection.request(method, target)
-                    answer = await response.read(MAX_ANSWER)
-                finally:
-                    await connection.close()
-        except (TimeoutError, HttpError):
+            found, answer = await ask(self.socket, "node", method, target, seconds=seconds)
+        except AwayError:
             raise NodeUnreachableError from None
-        if response.status != status:
+        if found != status:
             raise NodeUnreachableError(_FOREIGN)
         return answer

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from clawmates.base.http.client import Connection, HttpError
 from clawmates.base.shape import ShapeError, decode_json
+from clawmates.wire.asking import FOREIGN, MAX_ANSWER, AwayError, ask
 from clawmates.wire.audit import Entries, Lines, Witnesses
 from clawmates.wire.operator import Accounts, AuditView, Bots, Nodes
 
 T = TypeVar("T")
 CALL_SECONDS = 15.0
-MAX_ANSWER = 8 << 20
-_FOREIGN = "Control answers, but not as this version of ClawMates understands: restart the platform with this one."
+_FOREIGN = FOREIGN.format("Control")
 
 
 class ControlNotRunningError(Exception):
@@ -75,18 +73,12 @@ class OperatorClient:
 
     async def _call(self, cls: type[T], method: str, target: str) -> T | None:
         try:
-            async with asyncio.timeout(CALL_SECONDS):
-                connection = await Connection.unix(str(self.socket), "control")
-                try:
-                    response = await connection.request(method, target)
-                    answer = await response.read(MAX_ANSWER)
-                finally:
-                    await connection.close()
-        except (TimeoutError, HttpError):
+            status, answer = await ask(self.socket, "control", method, target, seconds=CALL_SECONDS)
+        except AwayError:
             raise ControlNotRunningError from None
-        if response.status == 404:
+        if status == 404:
             return None
-        if response.status != 200:
+        if status != 200:
             raise ControlNotRunningError(_FOREIGN)
         try:
             return decode_json(cls, answer, MAX_ANSWER)

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.control import NOON, Place, a_bot, a_node, a_place, signed_in
 
+from clawmates.base.http import local
 from clawmates.base.http.client import Connection
 from clawmates.base.http.server import Peer, Request
 from clawmates.base.shape import encode_json
@@ -139,11 +140,11 @@ async def test_what_is_not_in_the_table_of_calls_is_not_there(tmp_path: Path, me
 
 
 async def test_only_root_and_controls_own_user_are_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert door.allowed(Peer(1, 0, 0))
-    assert door.allowed(Peer(1, os.geteuid(), 0))
-    assert not door.allowed(Peer(1, 12345, 0))
+    assert local.allowed(Peer(1, 0, 0))
+    assert local.allowed(Peer(1, os.geteuid(), 0))
+    assert not local.allowed(Peer(1, 12345, 0))
     async with a_place(tmp_path) as place:
-        monkeypatch.setattr(door, "allowed", lambda _peer: False)
+        monkeypatch.setattr(local, "allowed", lambda _peer: False)
         async with door.serving(tmp_path / "control.sock", place.context):
             assert (tmp_path / "control.sock").stat().st_mode & 0o777 == 0o600
             with pytest.raises(ControlNotRunningError):
@@ -155,7 +156,7 @@ async def test_only_root_and_controls_own_user_are_let_in(tmp_path: Path, monkey
 
 async def test_a_door_that_asked_nobody_would_let_anybody_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The seeded defect: the test above is red against it."""
-    monkeypatch.setattr(door, "allowed", lambda _peer: True)
+    monkeypatch.setattr(local, "allowed", lambda _peer: True)
     async with a_place(tmp_path) as place, door.serving(tmp_path / "control.sock", place.context):
         connection = await Connection.unix(str(tmp_path / "control.sock"), "control")
         assert (await connection.request("GET", "/v1/nodes")).status == 200

@@ -19,7 +19,6 @@ from clawmates.control.admin import door
 from clawmates.control.audit import meeting, words
 from clawmates.control.audit.chain import note
 from clawmates.control.audit.meeting import Countersign
-from clawmates.control.audit.notary import Notary
 from clawmates.control.outbox.worker import Worker
 from clawmates.control.store.database import FILE
 from clawmates.selfhost import auditing
@@ -27,6 +26,7 @@ from clawmates.selfhost.auditing import Evidence, Fault, verify
 from clawmates.selfhost.evidence import gather_hosted
 from clawmates.wire.audit import GENESIS, Entry, OfBot, chained
 from clawmates.wire.deeds import Deed
+from clawmates.wire.notary import Notary
 from clawmates.wire.operator_client import OperatorClient
 from clawmates.wire.vault import Assignment
 

@@ -31,7 +31,6 @@ from clawmates.base.shape import encode
 from clawmates.control import frame
 from clawmates.control.accounts import entry, links, sessions
 from clawmates.control.accounts.tables import Session
-from clawmates.control.audit.notary import Notary
 from clawmates.control.bots import secrets
 from clawmates.control.bots.tables import Bot
 from clawmates.control.jobs import handlers
@@ -43,6 +42,7 @@ from clawmates.control.web import build_web
 from clawmates.proofs.canary import Canary, mint
 from clawmates.wire.control import BotReport, BotTrouble, Count, Report
 from clawmates.wire.names import ItemName, Role, ServiceName
+from clawmates.wire.notary import Notary
 from clawmates.wire.people import People, dump
 from clawmates.wire.reading import Reader
 from clawmates.wire.status import BotState

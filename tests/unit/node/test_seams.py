@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clawmates.base import identity as identity_module
+from clawmates.base.http.local import allowed
 from clawmates.base.http.server import Peer
 from clawmates.base.identity import ClientIdentity
 from clawmates.base.paths import State
 from clawmates.base.settings import Settings, Vault
 from clawmates.base.x509 import Authority, Names
-from clawmates.node.serving import allowed, serving
+from clawmates.node.serving import serving
 from clawmates.node.tickets import (
     BotFrozenError,
     LeaseEndedError,

@@ -33,7 +33,6 @@ from clawmates.selfhost.evidence import read_lines
 from clawmates.vault import ledger as ledger_module
 from clawmates.vault.auditor import Auditor, counterpart
 from clawmates.vault.ledger import Ledger, Note
-from clawmates.vault.notary import Notary
 from clawmates.vault.recorder import Recorder
 from clawmates.vault.service import Vault
 from clawmates.vault.store import RefusedError
@@ -60,6 +59,7 @@ from clawmates.wire.audit import (
 )
 from clawmates.wire.leases import LeaseRenewal, Leases
 from clawmates.wire.names import Role, ServiceName
+from clawmates.wire.notary import Notary
 from clawmates.wire.signatures import SignatureError, sign, signer
 from clawmates.wire.vault import Assignment, VaultRefusal
 from clawmates.wire.vault_client import VaultCallError, VaultError, VaultUnreachableError
@@ -397,7 +397,7 @@ async def test_the_vault_keeps_the_callers_own_signature_only(court: Court, uri:
 async def test_a_vault_that_trusted_anybody_would_keep_it(court: Court, monkeypatch: pytest.MonkeyPatch) -> None:
     """The seeded defect: the test above is red against it."""
     court.certify("node", "clawmates://local/node/node-2")
-    monkeypatch.setattr(Notary, "trusts", lambda *_: True)
+    monkeypatch.setattr(Notary, "witnessed_by", lambda *_: ServiceName("local", Role.NODE, "node-1"))
     await court.live(1)
     assert len(court.ledger.witnesses(0).witnesses) == 1
 

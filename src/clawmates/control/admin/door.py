@@ -6,20 +6,18 @@ entry that says so are one transaction: what cannot be written down is not shown
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-import socket
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from clawmates.base.clock import stamp
-from clawmates.base.http import server
-from clawmates.base.http.server import Peer, Reply, Request
+from clawmates.base.http import local
+from clawmates.base.http.server import Reply, Request
 from clawmates.base.shape import encode_json
 from clawmates.control.accounts.tables import Account
 from clawmates.control.admin import looks
@@ -56,44 +54,12 @@ class MalformedError(Exception):
 @asynccontextmanager
 async def serving(path: Path, context: Context) -> AsyncIterator[None]:
     """Listens while the block runs. Raises :class:`DoorError`."""
-    connections: set[asyncio.Task[None]] = set()
-
-    async def handle(request: Request, _peer: Peer) -> Reply:
-        return await answer(context, request)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            connections.add(task)
-            task.add_done_callback(connections.discard)
-        await server.serve(reader, writer, handle=handle, allowed=allowed)
-
-    listening = await asyncio.start_unix_server(serve, sock=_bind(path))
     try:
-        yield
-    finally:
-        listening.close()
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
-
-
-def _bind(path: Path) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        sock.bind(str(path))
-        path.chmod(0o600)
+        sock = local.bind(path)
     except OSError as error:
-        sock.close()
         raise DoorError(f"{path} cannot be made ({error.strerror}): run `clawmates selfhost prepare`") from None
-    return sock
-
-
-def allowed(peer: Peer) -> bool:
-    """Root, and whoever runs control."""
-    return peer.uid in {0, os.geteuid()}
+    async with local.serving(sock, partial(answer, context)):
+        yield
 
 
 async def answer(context: Context, request: Request) -> Reply:

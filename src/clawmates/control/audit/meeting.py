@@ -17,22 +17,25 @@ from sqlalchemy.exc import SQLAlchemyError
 from clawmates.base.clock import Clock
 from clawmates.base.hardening import place_of
 from clawmates.control.audit import chain, words
-from clawmates.control.audit.notary import Notary
 from clawmates.control.outbox.outbox import Done, Later, Outcome, Refused, Task, add
 from clawmates.control.outbox.tables import Errand
 from clawmates.control.store.database import Database
 from clawmates.control.vault import VaultLine
 from clawmates.wire import vault_calls
 from clawmates.wire.audit import COUNTERSIGN_SECONDS, Head
+from clawmates.wire.names import Role
+from clawmates.wire.notary import Notary
 from clawmates.wire.signatures import SignatureError
 from clawmates.wire.vault import VaultRefusal
 from clawmates.wire.vault_client import VaultCallError, VaultClient, VaultError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from clawmates.control.context import Context
-    from clawmates.wire.audit import SignedHead
+    from clawmates.wire.audit import SignedHead, Witness
 
 KIND = "countersign"
 LANE = "audit"
@@ -90,7 +93,7 @@ class Countersign:
 
     def _check(self, said: SignedHead, before: Head) -> bool:
         """Whether the vault's chain has grown; raises :class:`DivergedError` for another chain, or another's word."""
-        if not self.notary.said(said, self.clock.now()):
+        if self.notary.said_by(said, self.clock.now(), Role.VAULT) is None:
             raise DivergedError
         if said.before != before or said.head.number < before.number:
             raise DivergedError
@@ -108,7 +111,7 @@ class Countersign:
             ours, there = await chain.head(session), await chain.head_at(session, known.head.number)
             last = await words.last_word(session)
         kept = last.line if last is not None else words.end_of(None)
-        if not self.notary.witnessed(known, now) or there != known.head or known.line.number < kept.number:
+        if not self._theirs(known, now) or there != known.head or known.line.number < kept.number:
             raise DivergedError
         if known.line.number == kept.number and known.line != kept:
             raise DivergedError
@@ -117,9 +120,12 @@ class Countersign:
         if ours.number > known.head.number:
             word = await vault_calls.countersign(vault, self.notary.sign(ours, known.head, now))
             follows = word.head == ours and word.line.number == known.line.number + 1
-            if not follows or not self.notary.witnessed(word, now):
+            if not follows or not self._theirs(word, now):
                 raise DivergedError
             await words.add_word(self.database, word)
+
+    def _theirs(self, word: Witness, now: datetime) -> bool:
+        return self.notary.witnessed_by(word, now, Role.VAULT) is not None
 
 
 async def wish(session: AsyncSession, context: Context) -> None:

@@ -95,7 +95,7 @@ def _listeners(processes: Mapping[str, int]) -> tuple[Listener, ...]:
 
 
 def supervisor(processes: Mapping[str, int]) -> dict[str, int]:
-    """``clawmates up``, which holds the vault's socket while the vault restarts; not this very process."""
+    """``clawmates up``, which holds sockets of the vault and the gateway while they restart; not this very process."""
     try:
         found = re.search(r"^PPid:\s+(\d+)", Path(f"/proc/{processes['vault']}/status").read_text(), re.MULTILINE)
     except (KeyError, OSError):

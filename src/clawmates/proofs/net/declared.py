@@ -82,7 +82,7 @@ class Declared:
     def _tcp(self, one: Listener) -> Must:
         if one.end is not None and one.end == self.vault and one.process in {"vault", "clawmates up"}:
             return Must.TLS
-        if one.end is not None and one.end == self.ingress and one.process == "gateway":
+        if one.end is not None and one.end == self.ingress and one.process in {"gateway", "clawmates up"}:
             return Must.RELAY
         if one.process in self.terminals and one.where == f"{HOST}:{PORT}":
             return Must.INSIDE

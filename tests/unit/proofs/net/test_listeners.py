@@ -95,6 +95,7 @@ async def test_children_belong_to_whom_started_them() -> None:
         (tcp("gateway", "127.0.0.1:7441"), Must.ABSENT),
         (tcp("vault", "127.0.0.1:7442"), Must.ABSENT),
         (tcp("gateway", "0.0.0.0:443"), Must.RELAY),
+        (tcp("clawmates up", "0.0.0.0:443"), Must.RELAY),
         (tcp("node", "0.0.0.0:443"), Must.ABSENT),
         (tcp("mate talker", "127.0.0.1:7460"), Must.INSIDE),
         (tcp("mate other", "127.0.0.1:7460"), Must.ABSENT),

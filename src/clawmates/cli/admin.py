@@ -48,10 +48,13 @@ async def accounts(state: State, account: str, after: str, limit: int, as_json: 
             "there is no such account.", code="no-such-account", remedy="See `clawmates admin accounts`."
         )
     rows = [
-        (one.account, one.plan, one.created_at[:10], one.bots, one.sessions, one.passkeys, one.subject)
+        (
+            *(one.account, one.plan, f"cancelled {one.cancelled_at[:10]}" if one.cancelled_at else "active"),
+            *(one.created_at[:10], one.bots, one.sessions, one.passkeys, one.subject),
+        )
         for one in found.accounts
     ]
-    head = ("ACCOUNT", "PLAN", "SINCE", "BOTS", "SESSIONS", "PASSKEYS", "IN THE AUDIT CHAIN")
+    head = ("ACCOUNT", "PLAN", "SUBSCRIPTION", "SINCE", "BOTS", "SESSIONS", "PASSKEYS", "IN THE AUDIT CHAIN")
     succeed(found, as_json=as_json, text=_listed(head, rows, found.total if not account else len(rows)))
 
 
@@ -108,6 +111,28 @@ def _show_nodes(found: Nodes, *, as_json: bool) -> None:
     ]
     head = ("NODE", "REGION", "STAGE", "BOTS", "HEARD", "IMAGE")
     succeed(found, as_json=as_json, text=_listed(head, rows, len(rows)))
+
+
+@admin.command("retention")
+@state_option
+@json_option
+@answered
+async def retention(state: State, as_json: bool) -> None:  # noqa: FBT001
+    """What is taken away by itself when it is over, and whether it was in time; exit 1 when something is late.
+
+    A job's name is that of what it takes away, as in the inventory. OVERDUE counts rows that should be gone.
+    """
+    found = await _client(state).retention()
+    rows = [
+        (one.job, one.ended_at or "never", one.taken, one.due_at or "-", one.overdue, "LATE" if one.late else "")
+        for one in found.jobs
+    ]
+    head = ("JOB", "LAST ENDED", "TAKEN AWAY", "NEXT DUE", "OVERDUE", "")
+    late = [one.job for one in found.jobs if one.late]
+    remedy = "\nlate: does control run, and does its database answer? See what it says on stderr." if late else ""
+    succeed(found, as_json=as_json, text=_listed(head, rows, len(rows)) + remedy)
+    if late:
+        raise SystemExit(int(Exit.FAILED))
 
 
 @admin.command("audit")

@@ -27,12 +27,13 @@ from clawmates.control.audit.meeting import keep_meeting
 from clawmates.control.context import Context
 from clawmates.control.faces import BROWSERS, NODES, SERVICES, WEB
 from clawmates.control.hub import Hub
-from clawmates.control.jobs import handlers, keep_short
+from clawmates.control.jobs import handlers, takers
 from clawmates.control.nodes.api import build_nodes
 from clawmates.control.nodes.keeping import NodeKeeper
 from clawmates.control.outbox.worker import Worker
 from clawmates.control.pepper import PepperError, read_pepper
 from clawmates.control.releases import SignedRelease
+from clawmates.control.retention.keeper import Keeper
 from clawmates.control.rooms import ROOMS
 from clawmates.control.store.database import DatabaseError, check_logs, open_database
 from clawmates.control.store.migrate import SchemaError, migrate
@@ -108,6 +109,7 @@ async def _serve(settings: Settings, state: State, terminal: int) -> None:
         notary = Notary(settings.platform.region, own, state.authority)
         errands = handlers(context, notary, terminal=terminal)
         worker = Worker(database=database, clock=clock, random=os.urandom, handlers=errands)
+        keeper = Keeper(database=database, clock=clock, holder=os.urandom(16).hex(), takers=takers(context))
         stop = asyncio.Event()
         listening = _Listening(sockets)
 
@@ -139,7 +141,7 @@ async def _serve(settings: Settings, state: State, terminal: int) -> None:
                     for job in (
                         context.hub.keep(),
                         NodeKeeper(database, clock).keep(),
-                        keep_short(context),
+                        keeper.keep(),
                         keep_meeting(context),
                         worker.run(stop),
                         certificate.keep_fresh(),

@@ -99,3 +99,9 @@ class TooMany(Problem):
     """There are as many as there may be."""
 
     key, status = "too-many", 409
+
+
+class Cancelled(Problem):
+    """The subscription is cancelled: nothing of its bots runs or begins until it is taken up again."""
+
+    key, status = "cancelled", 409

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from clawmates.control.accounts import pages as accounts
 from clawmates.control.audit import pages as activity
 from clawmates.control.bots import rooms as bots
+from clawmates.control.cancelling import pages as cancelling
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-ROOMS: tuple[APIRouter, ...] = (bots.room, activity.router, accounts.router)
+ROOMS: tuple[APIRouter, ...] = (bots.room, activity.router, cancelling.room, accounts.router)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from clawmates.inventory.datum import Basis, Datum, Form, Said, Until, Viewer
-
-LINK = timedelta(minutes=15)
-SESSION = timedelta(days=30)
+from clawmates.inventory.datum import Basis, Datum, End, Form, Said, Until, Viewer
+from clawmates.inventory.spans import ADDRESS, ATTEMPTS, CHALLENGE, IDLE, LINK, SESSION
 
 ACCOUNTS: tuple[Datum, ...] = (
     Datum(
@@ -48,6 +44,7 @@ ACCOUNTS: tuple[Datum, ...] = (
             "control.sessions.proved_at",
             "control.sessions.browser",
         ),
+        over=(End(column="control.sessions.ends_at"), End(column="control.sessions.seen_at", after=IDLE)),
         seen_by=(Viewer.OWNER,),
         exported=True,
     ),
@@ -92,7 +89,7 @@ ACCOUNTS: tuple[Datum, ...] = (
             "damit sich deine Adresse nur ändert, wenn beide Seiten zustimmen",
         ),
         until=Until.USED,
-        span=timedelta(hours=1),
+        span=ADDRESS,
         basis=Basis.CONTRACT,
         columns=(
             "control.email_changes.account_id",
@@ -101,6 +98,7 @@ ACCOUNTS: tuple[Datum, ...] = (
             "control.email_changes.new_confirmed",
             "control.email_changes.ends_at",
         ),
+        over=(End(column="control.email_changes.ends_at"),),
         seen_by=(Viewer.OWNER,),
         exported=True,
     ),
@@ -121,6 +119,7 @@ ACCOUNTS: tuple[Datum, ...] = (
             "control.links.account_id",
             "control.links.ends_at",
         ),
+        over=(End(column="control.links.ends_at"),),
         seen_by=(Viewer.NOBODY,),
         form=Form.HASH,
     ),
@@ -131,7 +130,7 @@ ACCOUNTS: tuple[Datum, ...] = (
         ),
         why=Said("so that an answer counts once", "damit eine Antwort nur einmal zählt"),
         until=Until.USED,
-        span=timedelta(minutes=5),
+        span=CHALLENGE,
         basis=Basis.CONTRACT,
         columns=(
             "control.challenges.proof",
@@ -139,6 +138,7 @@ ACCOUNTS: tuple[Datum, ...] = (
             "control.challenges.account_id",
             "control.challenges.ends_at",
         ),
+        over=(End(column="control.challenges.ends_at"),),
         seen_by=(Viewer.NOBODY,),
         form=Form.HASH,
     ),
@@ -150,7 +150,7 @@ ACCOUNTS: tuple[Datum, ...] = (
         ),
         why=Said("to slow down those who guess", "um Leute zu bremsen, die raten"),
         until=Until.AGE,
-        span=timedelta(days=1),
+        span=ATTEMPTS,
         basis=Basis.LEGITIMATE_INTEREST,
         columns=(
             "control.attempts.who",
@@ -159,6 +159,7 @@ ACCOUNTS: tuple[Datum, ...] = (
             "control.attempts.count",
             "control.attempts.ends_at",
         ),
+        over=(End(column="control.attempts.ends_at"),),
         seen_by=(Viewer.NOBODY,),
         form=Form.HASH,
     ),

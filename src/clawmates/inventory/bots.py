@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from clawmates.inventory.datum import Basis, Datum, Form, Said, Until, Viewer
+from clawmates.inventory.datum import Basis, Datum, End, Form, Said, Until, Viewer
+from clawmates.inventory.spans import CANCELLED, DRAFT, PAIRING
 
 BOTS: tuple[Datum, ...] = (
     Datum(
@@ -15,6 +14,10 @@ BOTS: tuple[Datum, ...] = (
         ),
         why=Said("to run your bot as you set it up", "damit dein Bot so läuft, wie du ihn eingerichtet hast"),
         until=Until.BOT_DELETED,
+        ends=Said(
+            f"Until you delete the bot, at most {CANCELLED.days} days after you cancel; a draft {DRAFT.days} days",
+            f"Bis du den Bot löschst, höchstens {CANCELLED.days} Tage nach der Kündigung; Entwürfe {DRAFT.days} Tage",
+        ),
         basis=Basis.CONTRACT,
         columns=(
             "control.bots.id",
@@ -31,6 +34,15 @@ BOTS: tuple[Datum, ...] = (
             "control.bots.version",
             "control.bots.created_at",
             "control.bots.changed_at",
+        ),
+        over=(
+            End(name="draft", column="control.bots.changed_at", after=DRAFT, only=("control.bots.stage", "draft")),
+            End(
+                name="cancelled",
+                column="control.accounts.cancelled_at",
+                of="control.bots.account_id",
+                after=CANCELLED,
+            ),
         ),
         seen_by=(Viewer.OWNER, Viewer.OPERATOR, Viewer.NODE),
         exported=True,
@@ -102,7 +114,7 @@ BOTS: tuple[Datum, ...] = (
         what=Said("a slow hash of a pairing code", "ein langsamer Hash eines Kopplungscodes"),
         why=Said("to let in the person who has the code", "um die Person einzulassen, die den Code hat"),
         until=Until.USED,
-        span=timedelta(hours=1),
+        span=PAIRING,
         basis=Basis.CONTRACT,
         columns=(
             "control.bot_pairings.salt",
@@ -110,6 +122,7 @@ BOTS: tuple[Datum, ...] = (
             "control.bot_pairings.digest",
             "control.bot_pairings.ends_at",
         ),
+        over=(End(column="control.bot_pairings.ends_at"),),
         seen_by=(Viewer.NODE, Viewer.MATE),
         form=Form.HASH,
     ),

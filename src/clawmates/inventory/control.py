@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from clawmates.inventory.accounts import ACCOUNTS, LINK, SESSION
+from clawmates.inventory.accounts import ACCOUNTS
 from clawmates.inventory.bots import BOTS
-from clawmates.inventory.datum import Basis, Datum, Form, Said, Until, Viewer
-from clawmates.inventory.page import COUNTS, ERRORS
-
-__all__ = ["CONTROL", "COUNTS", "ERRORS", "LINK", "SESSION"]
+from clawmates.inventory.datum import Basis, Datum, End, Form, Said, Until, Viewer
+from clawmates.inventory.spans import ERRANDS, RUNS
 
 CONTROL: tuple[Datum, ...] = (
     *ACCOUNTS,
@@ -28,7 +24,7 @@ CONTROL: tuple[Datum, ...] = (
             "damit nichts halb getan bleibt, wenn ein Teil nicht antwortet",
         ),
         until=Until.USED,
-        span=timedelta(days=1),
+        span=ERRANDS,
         basis=Basis.CONTRACT,
         columns=(
             "control.errands.number",
@@ -117,6 +113,49 @@ CONTROL: tuple[Datum, ...] = (
             "control.nodes.report_number",
             "control.nodes.joined_at",
             "control.nodes.seen_at",
+        ),
+        seen_by=(Viewer.OPERATOR,),
+        about_a_person=False,
+    ),
+    Datum(
+        id="retention-runs",
+        what=Said(
+            "which job took how many rows away that were over, and when; not whose",
+            "welcher Auftrag wann wie viele abgelaufene Zeilen entfernt hat; nicht, wessen",
+        ),
+        why=Said(
+            "to show that what is over is taken away in time",
+            "um zu zeigen, dass Abgelaufenes rechtzeitig geht",
+        ),
+        until=Until.AGE,
+        span=RUNS,
+        basis=Basis.LEGITIMATE_INTEREST,
+        columns=(
+            "control.retention_runs.number",
+            "control.retention_runs.job",
+            "control.retention_runs.began_at",
+            "control.retention_runs.ended_at",
+            "control.retention_runs.taken",
+        ),
+        over=(End(column="control.retention_runs.began_at", after=RUNS),),
+        seen_by=(Viewer.OPERATOR,),
+        about_a_person=False,
+    ),
+    Datum(
+        id="retention-jobs",
+        what=Said(
+            "when each of these jobs is due, when it ended last, and which replica is at it",
+            "wann jeder dieser Aufträge fällig ist, wann er zuletzt endete, und wer gerade daran ist",
+        ),
+        why=Said("so that each runs, and once at a time", "damit jeder läuft, und nur einmal zugleich"),
+        until=Until.NEVER,
+        basis=Basis.LEGITIMATE_INTEREST,
+        columns=(
+            "control.retention_jobs.job",
+            "control.retention_jobs.due_at",
+            "control.retention_jobs.ended_at",
+            "control.retention_jobs.holder",
+            "control.retention_jobs.held_until",
         ),
         seen_by=(Viewer.OPERATOR,),
         about_a_person=False,

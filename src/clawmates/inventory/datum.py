@@ -94,6 +94,26 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """When a row comes to its end; the retention jobs are made from it (:mod:`clawmates.control.retention`).
+
+    Where ``column`` holds a moment, as soon as it is ``after`` old. Where it holds a UTC day, when it is older than
+    ``after``: with 90 days the 90th stays, and the 91st goes.
+    """
+
+    column: str
+    """Of the datum's own, unless ``of`` says whose."""
+    after: timedelta = timedelta()
+    """None where the column says when the row ends, rather than when it began."""
+    only: tuple[str, str] | None = None
+    """(column of the datum's table, value): of rows that have another one there this says nothing."""
+    of: str = ""
+    """The datum's column that names the row of another table in which ``column`` stands; its own table's ``id``."""
+    name: str = ""
+    """Which of a datum's ends this is, where it has several that are unlike."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Datum:
     """One kept thing. ``columns`` are written as :class:`Store` says."""
 
@@ -108,6 +128,8 @@ class Datum:
     ends: Said | None = None
     """How its end is told, where ``until`` and ``span`` alone would be read wrongly."""
     form: Form = Form.CLEAR
+    over: tuple[End, ...] = ()
+    """What takes its rows away by itself; nothing where something that happens does."""
     exported: bool = False
     """Whether it stands in what an owner takes away (GDPR, articles 15 and 20)."""
     about_a_person: bool = True
@@ -115,6 +137,8 @@ class Datum:
     def __post_init__(self) -> None:
         if (self.until is Until.AGE) != (self.span is not None) and self.until is not Until.USED:
             raise ValueError(f"{self.id}: an age needs a span, and only an age does")
+        if not {end.of or end.column for end in self.over} <= set(self.columns):
+            raise ValueError(f"{self.id}: an end is seen by a column of its own")
         if self.about_a_person and self.until is Until.NEVER:
             raise ValueError(f"{self.id}: what is about a person ends")
         if not {column.partition(".")[0] for column in self.columns} <= {one.value for one in Store}:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from clawmates.inventory.datum import Basis, Datum, Form, Said, Until, Viewer, item
-
-COUNTS = timedelta(days=90)
-ERRORS = timedelta(days=30)
+from clawmates.inventory.datum import Basis, Datum, End, Form, Said, Until, Viewer, item
+from clawmates.inventory.spans import COUNTS, ERRORS
 
 PAGE: tuple[Datum, ...] = (
     Datum(
@@ -26,7 +22,7 @@ PAGE: tuple[Datum, ...] = (
         why=Said("Plan management", "Verwaltung des Tarifs"),
         until=Until.ACCOUNT_DELETED,
         basis=Basis.CONTRACT,
-        columns=("control.accounts.plan",),
+        columns=("control.accounts.plan", "control.accounts.cancelled_at"),
         seen_by=(Viewer.OWNER, Viewer.OPERATOR),
         exported=True,
     ),
@@ -83,6 +79,7 @@ PAGE: tuple[Datum, ...] = (
             "control.bot_days.messages",
             "control.bot_days.tokens",
         ),
+        over=(End(column="control.bot_days.day", after=COUNTS),),
         seen_by=(Viewer.OWNER, Viewer.OPERATOR),
         exported=True,
     ),
@@ -99,6 +96,7 @@ PAGE: tuple[Datum, ...] = (
             "control.bot_errors.at",
             "control.bot_errors.code",
         ),
+        over=(End(column="control.bot_errors.at", after=ERRORS),),
         seen_by=(Viewer.OWNER, Viewer.OPERATOR),
         exported=True,
     ),

@@ -30,6 +30,7 @@ from clawmates.trials import (
     bench_messages,
     bench_nodes,
     bench_recover,
+    bench_retention,
     bench_vault,
     handovers,
     machine,
@@ -114,6 +115,7 @@ ALONE: dict[str, tuple[str, Callable[[], Awaitable[dict[str, float]]]]] = {
     "gateway": ("the gateway, beside a plain relay", bench_gateway.figures),
     "control": ("control and its nodes", bench_nodes.figures),
     "control-pages": ("control's pages, beside a bare one", bench_control.figures),
+    "retention": ("the retention jobs in two simulated years", bench_retention.figures),
     "launch": ("bots that are launched in a browser", bench_launch.figures),
 }
 """They need no platform, or one of their own kind."""

@@ -20,6 +20,9 @@ class Deed(StrEnum):
     """What happened: ``control.SUBJECT.VERB``, and nothing else can be written down."""
 
     ACCOUNT_OPENED = "control.account.opened"
+    ACCOUNT_CANCELLED = "control.account.cancelled"
+    """Its bots do not run from then on; a month later they are destroyed."""
+    ACCOUNT_RESUMED = "control.account.resumed"
     SIGNED_IN = "control.session.opened"
     SIGNED_OUT = "control.session.closed"
     SESSIONS_REVOKED = "control.session.revoked"
@@ -36,6 +39,8 @@ class Deed(StrEnum):
     """A code was made that lets one more person in."""
     BOT_DELETED = "control.bot.deleted"
     """Its owner wants it gone; the vault's chain says when its keys are."""
+    BOT_ENDED = "control.bot.ended"
+    """The same, by itself: its account was cancelled long enough ago."""
     BOT_MOVED = "control.bot.moved"
     NODE_JOINED = "control.node.joined"
     NODE_LOST = "control.node.lost"
@@ -61,6 +66,7 @@ class Look(StrEnum):
     BOTS = "bots"
     NODES = "nodes"
     AUDIT = "audit"
+    RETENTION = "retention"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +135,8 @@ Detail = Account | OfBot | Sealed | Moved | OfNode | Looked
 
 DETAILS: dict[Deed, type[Detail]] = {
     Deed.ACCOUNT_OPENED: Plain,
+    Deed.ACCOUNT_CANCELLED: Plain,
+    Deed.ACCOUNT_RESUMED: Plain,
     Deed.SIGNED_IN: SignedIn,
     Deed.SIGNED_OUT: Plain,
     Deed.SESSIONS_REVOKED: Revoked,
@@ -143,6 +151,7 @@ DETAILS: dict[Deed, type[Detail]] = {
     Deed.BOT_RESTARTED: OfBot,
     Deed.BOT_OPENED: OfBot,
     Deed.BOT_DELETED: OfBot,
+    Deed.BOT_ENDED: OfBot,
     Deed.BOT_MOVED: Moved,
     Deed.NODE_JOINED: OfNode,
     Deed.NODE_LOST: OfNode,

@@ -7,6 +7,7 @@
 ``GET /v1/nodes``                :class:`Nodes`
 ``POST /v1/nodes/NAME/drain``    :class:`Nodes` as they are then: this one's bots move, and it is given none
 ``POST /v1/nodes/NAME/keep``     the opposite
+``GET /v1/retention``            :class:`Retention`: what is taken away by itself, and whether in time
 ``GET /v1/audit``                :class:`AuditView`, the newest entries; ``?most=N``
 ``GET /v1/chain/entries/N``      :class:`~clawmates.wire.audit.Entries` after that number, for who verifies the chain
 ``GET /v1/chain/witnesses/N``    :class:`~clawmates.wire.audit.Witnesses` after that place: the vault's words on it
@@ -29,13 +30,17 @@ MOST = PAGE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRow:
-    """One account. ``subject`` is what the audit chain calls it; ``created_at`` is RFC 3339."""
+    """One account. ``subject`` is what the audit chain calls it; moments are RFC 3339.
+
+    ``cancelled_at`` is empty while the subscription is not.
+    """
 
     account: str
     subject: str
     plan: str
     language: str
     created_at: str
+    cancelled_at: str
     bots: int
     sessions: int
     passkeys: int
@@ -97,6 +102,26 @@ class Nodes:
     """All of them, by name."""
 
     nodes: tuple[NodeRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionRow:
+    """One job. Moments are RFC 3339, empty for one that never ended; ``overdue``: rows that should be gone by now."""
+
+    job: str
+    ended_at: str
+    due_at: str
+    taken: int
+    """Rows, by all runs that are still remembered."""
+    overdue: int
+    late: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """All jobs, in the order of the inventory."""
+
+    jobs: tuple[RetentionRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from clawmates.base.shape import ShapeError, decode_json
 from clawmates.wire.asking import FOREIGN, MAX_ANSWER, AwayError, ask
 from clawmates.wire.audit import Entries, Lines, Witnesses
-from clawmates.wire.operator import Accounts, AuditView, Bots, Nodes
+from clawmates.wire.operator import Accounts, AuditView, Bots, Nodes, Retention
 
 T = TypeVar("T")
 CALL_SECONDS = 15.0
@@ -48,6 +48,10 @@ class OperatorClient:
     async def drain(self, node: str, *, wanted: bool) -> Nodes | None:
         """A node is to be empty, or not any more; ``None`` where there is no such node."""
         return await self._call(Nodes, "POST", f"/v1/nodes/{node}/{'drain' if wanted else 'keep'}")
+
+    async def retention(self) -> Retention:
+        """The retention jobs."""
+        return await self._ask(Retention, "/v1/retention")
 
     async def audit(self, most: int) -> AuditView:
         """The newest entries."""

@@ -10,8 +10,8 @@ from tests.support.control import NOON, Place, a_place, deeds, signed_in
 from tests.support.mail import CODE, Box, worker
 
 from clawmates.control.accounts import changes, pages
-from clawmates.control.accounts.expiry import expire
 from clawmates.control.accounts.tables import Account, Attempt, Challenge, EmailChange, Link, Session
+from clawmates.control.retention.keeper import Keeper
 
 ADA, NEW, EVE = "ada@example.org", "ada@new.example", "eve@example.org"
 
@@ -207,10 +207,8 @@ async def test_what_has_come_to_its_end_goes_and_nothing_else(tmp_path: Path) ->
                 return [await database.scalar(select(func.count()).select_from(kind)) or 0 for kind in kinds]
 
         assert await left() == [2, 2, 2, 2, 2]
-        for _ in range(2):
-            async with place.database.writing() as database:
-                await expire(database, now)
-            assert await left() == [1, 1, 1, 1, 2]
-        async with place.database.writing() as database:
-            await expire(database, NOON + timedelta(days=14))
-        assert await left() == [0, 0, 0, 0, 0]
+        keeper = Keeper(database=place.database, clock=place.clock, holder="k")
+        for moment, those in ((now, [1, 1, 1, 1, 2]), (now, [1, 1, 1, 1, 2]), (NOON + timedelta(days=14), [0] * 5)):
+            place.clock.moment = moment
+            await keeper.round()
+            assert await left() == those

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import IntegrityError
 from tests.support.control import a_place
-from tests.support.postgresql import USER, Server
+from tests.support.postgresql import Server
 from tests.unit.control.test_store import account
 
 from clawmates.base.paths import State
 from clawmates.base.settings import Control, Settings
 from clawmates.control.store.database import Database, DatabaseError, check_logs, open_database
+from clawmates.trials.postgresql import USER
 
 CANARY = "canary-5b1f@example.org"
 

@@ -6,7 +6,6 @@ brought to confirm their address for an account that somebody else has opened.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -16,13 +15,16 @@ from clawmates.control.accounts import links, people
 from clawmates.control.accounts.tables import Account, EmailChange
 from clawmates.control.errors import LinkSpent
 from clawmates.control.store.look import first, rows
+from clawmates.inventory import spans as kept
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from clawmates.control.store.look import Look
 
-LIFE = timedelta(hours=1)
+LIFE = kept.ADDRESS
 
 
 class State(StrEnum):

@@ -11,20 +11,20 @@ from __future__ import annotations
 import hmac
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete
 
 from clawmates.control.accounts.tables import Link
+from clawmates.inventory import spans as kept
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from clawmates.control.context import Context
 
-LIFE = timedelta(minutes=15)
+LIFE = kept.LINK
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's: without I, L, O and U."""
 LENGTH = 20

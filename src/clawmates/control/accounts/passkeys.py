@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,7 @@ from clawmates.control.audit.chain import note
 from clawmates.control.errors import PasskeyRefused, TooMany
 from clawmates.control.mail.notices import Notice, Told, tell
 from clawmates.control.store.look import rows
+from clawmates.inventory import spans as kept
 from clawmates.wire.deeds import Deed, Plain
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from clawmates.control.context import Context
     from clawmates.control.store.look import Look
 
-LIFE = timedelta(minutes=5)
+LIFE = kept.CHALLENGE
 MOST = 20
 MOST_NAME = 60
 MOST_ID = 1366

@@ -35,6 +35,7 @@ async def open_account(
         email=email,
         language=language,
         plan=PLAN,
+        cancelled_at=None,
         created_at=now,
         pseudonym_key=random(32),
     )

@@ -11,8 +11,9 @@ from fastapi import BackgroundTasks, Depends, Request
 from sqlalchemy.exc import SQLAlchemyError
 
 from clawmates.control.accounts import sessions
+from clawmates.control.accounts.leave import Leave, leave_of
 from clawmates.control.audit.chain import pseudonym
-from clawmates.control.errors import ProofWanted, SignInWanted
+from clawmates.control.errors import Cancelled, ProofWanted, SignInWanted
 from clawmates.control.frame import context_of
 
 if TYPE_CHECKING:
@@ -28,12 +29,24 @@ class Person:
     account_id: str
     email: str
     language: str
+    cancelled_at: datetime | None
+    """When they cancelled the subscription, or nothing."""
     proved_at: datetime
     """When they last proved who they are."""
     session: str
     """The hash of this browser's cookie; it opens nothing."""
     subject: str
     """What the audit chain calls them."""
+
+    @property
+    def leave(self) -> Leave | None:
+        """Of a cancelled subscription: until when they can come back, and when all is gone."""
+        return leave_of(self.cancelled_at) if self.cancelled_at is not None else None
+
+    def check_active(self) -> None:
+        """Raises :class:`Cancelled`."""
+        if self.cancelled_at is not None:
+            raise Cancelled
 
     def proved(self, now: datetime) -> bool:
         """Whether that was just now."""
@@ -57,6 +70,7 @@ async def visitor(request: Request, background: BackgroundTasks) -> Person | Non
                 account_id=found.account_id,
                 email=found.email,
                 language=found.language,
+                cancelled_at=found.cancelled_at,
                 proved_at=found.proved_at,
                 session=found.proof,
                 subject=pseudonym(found.account_id, found.pseudonym_key),

@@ -13,6 +13,7 @@ from sqlalchemy import and_, bindparam, delete, select, update
 
 from clawmates.control.accounts.tables import Account, Session
 from clawmates.control.store.look import Question, first, rows
+from clawmates.inventory import spans as kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 COOKIE = "__Host-session"
 """A browser takes a cookie of such a name only from its own host, with Secure and for every path (RFC 6265bis)."""
-LIFE = timedelta(days=30)
-IDLE = timedelta(days=14)
+LIFE = kept.SESSION
+IDLE = kept.IDLE
 SEEN_EVERY = timedelta(minutes=1)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -65,6 +66,7 @@ class Living:
     account_id: str
     email: str
     language: str
+    cancelled_at: datetime | None
     pseudonym_key: bytes = field(repr=False)
 
 
@@ -75,7 +77,7 @@ _ALIVE = and_(
 """Neither at its end nor idle for too long."""
 _LIVING = Question(
     select(Session.proof, Session.proved_at, Session.seen_at)
-    .add_columns(Account.id, Account.email, Account.language, Account.pseudonym_key)
+    .add_columns(Account.id, Account.email, Account.language, Account.cancelled_at, Account.pseudonym_key)
     .join(Account, Account.id == Session.account_id)
     .where(Session.proof == bindparam("proof"), _ALIVE),
     Living,

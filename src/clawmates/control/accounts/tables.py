@@ -25,6 +25,8 @@ class Account(Base):
     email: Mapped[str] = mapped_column(EMAIL, unique=True)
     language: Mapped[str] = mapped_column(String(2))
     plan: Mapped[str] = mapped_column(String(32))
+    cancelled_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
+    """When the subscription was cancelled; empty while it is not. Its bots do not run from then on."""
     created_at: Mapped[datetime] = mapped_column(Moment)
     pseudonym_key: Mapped[bytes] = mapped_column(LargeBinary(32))
     """By which the audit chain calls the person; gone with the account, and then nobody can tell who it was."""

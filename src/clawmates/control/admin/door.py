@@ -25,6 +25,7 @@ from clawmates.control.audit import chain, words
 from clawmates.control.audit.chain import note, pseudonym_of
 from clawmates.control.audit.tables import AuditEntry
 from clawmates.control.nodes.draining import drain
+from clawmates.control.retention.looks import retention
 from clawmates.wire.audit import Entries, Lines
 from clawmates.wire.deeds import Deed, Look, Looked
 from clawmates.wire.names import BOT_ID
@@ -77,7 +78,7 @@ async def answer(context: Context, request: Request) -> Reply:
     return Reply(200, encode_json(found))
 
 
-async def _look(context: Context, session: AsyncSession, request: Request) -> object:
+async def _look(context: Context, session: AsyncSession, request: Request) -> object:  # noqa: PLR0911 - one a call
     match request.path.split("/")[1:]:
         case ["v1", "accounts"]:
             _write_down(context, session, Look.ACCOUNTS)
@@ -91,6 +92,9 @@ async def _look(context: Context, session: AsyncSession, request: Request) -> ob
         case ["v1", "nodes"]:
             _write_down(context, session, Look.NODES)
             return await looks.nodes(session)
+        case ["v1", "retention"]:
+            _write_down(context, session, Look.RETENTION)
+            return await retention(session, context.clock.now())
         case ["v1", "audit"]:
             _write_down(context, session, Look.AUDIT)
             return await looks.audit(session, _most(request))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def accounts(session: AsyncSession, where: ColumnElement[bool], most: int) -> Accounts:
     """A page of accounts by id."""
     wanted = select(
-        *(Account.id, Account.plan, Account.language, Account.created_at, Account.pseudonym_key),
+        *(Account.id, Account.plan, Account.language, Account.created_at, Account.cancelled_at, Account.pseudonym_key),
         _count(Bot).label("bots"),
         _count(Session).label("sessions"),
         _count(Passkey).label("passkeys"),
@@ -34,6 +34,7 @@ async def accounts(session: AsyncSession, where: ColumnElement[bool], most: int)
             plan=row.plan,
             language=row.language,
             created_at=stamp(row.created_at),
+            cancelled_at=stamp(row.cancelled_at) if row.cancelled_at is not None else "",
             bots=row.bots,
             sessions=row.sessions,
             passkeys=row.passkeys,

@@ -52,14 +52,16 @@ async def show_all(request: Request, person: SignedIn) -> Response:
 
 
 @room.get("/bots/new")
-async def ask(request: Request, _person: SignedIn) -> Response:
+async def ask(request: Request, person: SignedIn) -> Response:
     """The first step: what it is called and who answers."""
+    person.check_active()
     return _ask(request, await _regions(request), {}, Errors())
 
 
 @room.post("/bots/new")
 async def make(request: Request, person: Proved, session: Writing, form: Form) -> Response:
     """Makes the draft: its id is there before anything is sealed to it."""
+    person.check_active()
     context, release = context_of(request), release_of(request)
     now = context.clock.now()
     where = await _regions(request)

@@ -13,7 +13,8 @@ from clawmates.control.accounts.person import Person, Proved, SignedIn  # noqa: 
 from clawmates.control.audit.chain import note
 from clawmates.control.bots import errands, pairing, queries
 from clawmates.control.bots.chart import chart
-from clawmates.control.bots.errands import ACTIVE, DELETING, DRAFT
+from clawmates.control.bots.ending import end
+from clawmates.control.bots.errands import ACTIVE, DELETING
 from clawmates.control.bots.forms import Errors, read_manner
 from clawmates.control.bots.launch import apply, manner_fields, manner_page, release_of
 from clawmates.control.bots.minds import minds_of
@@ -23,7 +24,6 @@ from clawmates.control.bots.tables import Bot, BotReceipt
 from clawmates.control.errors import Changed, NotFound
 from clawmates.control.frame import Form, Writing, context_of
 from clawmates.control.hub import account_topic, node_topic
-from clawmates.control.nodes.moving import abandon
 from clawmates.control.nodes.revisions import touch
 from clawmates.control.pages.render import language_of, page
 from clawmates.control.texts.catalogue import words
@@ -134,6 +134,7 @@ async def resume(
     request: Request, bot: str, person: SignedIn, session: Writing, form: Form, later: BackgroundTasks
 ) -> Response:
     """It runs again. Its lease may have ended meanwhile, so the vault is asked for a new one first."""
+    person.check_active()
     context = context_of(request)
     found = await _changing(session, person, bot)
     queries.check_version(found, form)
@@ -148,6 +149,7 @@ async def restart(
     request: Request, bot: str, person: SignedIn, session: Writing, form: Form, later: BackgroundTasks
 ) -> Response:
     """A new container in place of this one."""
+    person.check_active()
     context = context_of(request)
     found = await _changing(session, person, bot)
     queries.check_version(found, form)
@@ -190,13 +192,10 @@ async def delete(
         return RedirectResponse(f"/bots/{bot}", status_code=303)
     queries.check_version(found, form)
     _note(context, session, person, Deed.BOT_DELETED, found)
-    if found.stage == DRAFT:
-        await session.delete(found)
+    if await end(session, found, context.clock.now()):
         return RedirectResponse("/bots", status_code=303)
-    found.stage = DELETING
-    await abandon(session, found.id)
-    await errands.destroy(session, found.id, context.clock.now())
-    return await _saved(context, session, found, later)
+    later.add_task(tell, context, found.account_id, found.node)
+    return RedirectResponse(f"/bots/{bot}", status_code=303)
 
 
 def _alive(bot: Bot) -> Bot:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import segno
@@ -12,6 +11,7 @@ from sqlalchemy import delete, select
 
 from clawmates.base.secret import Secret
 from clawmates.control.bots.tables import BotPairing
+from clawmates.inventory import spans as kept
 from clawmates.wire import pairing
 from clawmates.wire.desired import MOST_PAIRINGS
 
@@ -53,8 +53,7 @@ async def issue(session: AsyncSession, bot: str, username: str, now: datetime, r
     pending = (await session.scalars(select(BotPairing).filter_by(bot_id=bot).order_by(BotPairing.ends_at))).all()
     for old in pending[: max(0, len(pending) - MOST_PAIRINGS + 1)]:
         await session.delete(old)
-    ends = now + timedelta(seconds=pairing.SECONDS)
-    session.add(BotPairing(salt=salt, bot_id=bot, digest=digest, ends_at=ends))
+    session.add(BotPairing(salt=salt, bot_id=bot, digest=digest, ends_at=now + kept.PAIRING))
     await session.flush()
     link = f"https://t.me/{username}?start={code}" if username else ""
     return Shown(code=Secret(code), link=Secret(link))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, func, literal, select
 from sqlalchemy.orm.exc import StaleDataError
 
+from clawmates.control.accounts.tables import Account
 from clawmates.control.bots.standing import Said, Standing, standing
 from clawmates.control.bots.tables import Bot, BotDay, BotItem, BotReceipt, BotState
 from clawmates.control.errors import Changed, NotFound
@@ -17,6 +18,7 @@ from clawmates.control.nodes.revisions import touch
 from clawmates.control.nodes.tables import Node
 from clawmates.control.outbox.tables import Errand
 from clawmates.control.store.look import Question, first, rows
+from clawmates.inventory import spans as kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from clawmates.control.accounts.person import Person
     from clawmates.control.store.look import Look
 
-DAYS = 90
+DAYS = kept.COUNTS.days
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class _About:
     said: Question[tuple[str, Said]]
     errands: Question[tuple[str, str]]
     """(bot, the code that it has met)."""
+    stopped: Question[str]
+    """Those whose account was cancelled."""
 
     @classmethod
     def those(cls, mine: ColumnElement[bool]) -> _About:
@@ -71,11 +75,15 @@ class _About:
         errands = (
             select(Bot.id, Errand.trouble).join(Errand, Errand.lane == literal("bot/").concat(Bot.id)).where(mine)
         ).order_by(Errand.number)
+        stopped = (
+            select(Bot.id).join(Account, Account.id == Bot.account_id).where(mine, Account.cancelled_at.is_not(None))
+        )
         return cls(
             rows(Bot, lambda wanted: wanted.where(mine).order_by(Bot.created_at, Bot.id)),
             rows(BotItem, lambda wanted: wanted.join(Bot, Bot.id == BotItem.bot_id).where(mine).order_by(BotItem.name)),
             Question(said, lambda bot, *rest: (bot, Said(*rest))),
             Question(errands, lambda bot, code: (bot, code)),
+            Question(stopped, str),
         )
 
 
@@ -148,11 +156,12 @@ async def _known(look: Look, about: _About, bots: list[Bot], which: dict[str, st
     left: dict[str, list[str]] = defaultdict(list)
     for bot, code in await look.all(about.errands, **which):
         left[bot].append(code)
-    found = []
+    stopped, found = set(await look.all(about.stopped, **which)), []
     for one in bots:
         kept, word, codes = tuple(items[one.id]), said.get(one.id), left[one.id]
         waiting = len(codes), codes[0] if codes else ""
-        found.append(Known(one, kept, word, standing(one, kept, word, waiting, now), bool(codes)))
+        stands = standing(one, kept, word, waiting, now, stopped=one.id in stopped)
+        found.append(Known(one, kept, word, stands, bool(codes)))
     return found
 
 

@@ -65,6 +65,7 @@ MOST_SKIPPED = 10_000
 SENTENCES = (
     *("unable", "token", "key", "too-large", "surrogate", "people", "prompt", "offline", "nothing", "opening"),
     *("changed", "proof-wanted", "sign-in-wanted", "forged", "malformed", "too-often", "unavailable", "internal"),
+    "cancelled",
 )
 
 
@@ -171,6 +172,7 @@ async def take_sealed(
     minds = _check_call(release_of(request), found, call)
     draft = found.bot.stage == DRAFT
     if draft:
+        person.check_active()
         found.bot.stage = ACTIVE
     if call.choice is not None and call.choice.place.key not in {one.name for one in call.items}:
         await changed(request, session, person, found.bot, Change(bot=bot, choice=call.choice), later)

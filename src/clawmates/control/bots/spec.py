@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from clawmates.control.bots.tables import Bot, BotItem, BotPairing
 
 
-def bot_spec(bot: Bot, items: Iterable[BotItem], pairings: Iterable[BotPairing], now: datetime) -> BotSpec | None:
+def bot_spec(
+    bot: Bot, items: Iterable[BotItem], pairings: Iterable[BotPairing], now: datetime, *, stopped: bool = False
+) -> BotSpec | None:
     """What a node is told of one bot; ``None`` while the vault does not keep all its credentials.
 
+    ``stopped``: its account was cancelled, so it does not run, whatever its owner said of the bot itself.
     Versions are those that the vault has said it keeps: a newer one that is still on its way changes nothing yet.
     """
     kept, minds = {ItemName(item.name): item.kept for item in items}, minds_of(bot)
@@ -45,6 +48,6 @@ def bot_spec(bot: Bot, items: Iterable[BotItem], pairings: Iterable[BotPairing],
             Pairing(salt=one.salt, digest=one.digest, ends=one.ends_at.strftime("%Y-%m-%dT%H:%M:%SZ"))
             for one in pending
         ),
-        paused=bot.paused,
+        paused=bot.paused or stopped,
         restarts=bot.restarts,
     )

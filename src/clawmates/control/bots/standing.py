@@ -50,13 +50,24 @@ class Standing:
 
 
 def standing(  # noqa: PLR0911 - one line a stage of life
-    bot: Bot, items: Sequence[BotItem], said: Said | None, waiting: tuple[int, str], now: datetime
+    bot: Bot,
+    items: Sequence[BotItem],
+    said: Said | None,
+    waiting: tuple[int, str],
+    now: datetime,
+    *,
+    stopped: bool = False,
 ) -> Standing:
-    """``waiting``: how many errands of the bot are left, and the code that the first has met."""
+    """``waiting``: how many errands of the bot are left, and the code that the first has met.
+
+    ``stopped``: its account was cancelled.
+    """
     if bot.stage == DELETING:
         return Standing("busy", "bots.state.deleting", _trouble(waiting[1]))
     if bot.stage == DRAFT:
         return Standing("paused", "bots.state.draft", "bots.why.draft")
+    if stopped:
+        return Standing("paused", "bots.state.stopped", "bots.why.stopped")
     vital = needed(minds_of(bot))
     refused = next((item for item in items if item.trouble and item.kept < item.version), None)
     # Without a list of people, or with the second key of who does not answer yet, it can be what it was.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clawmates.control.accounts import links
+from clawmates.control.accounts.leave import leave_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,10 +41,16 @@ def letter(words: Words, purpose: links.Purpose, recipient: str, origin: str, co
 
 def told(words: Words, what: str, recipient: str, origin: str, at: datetime, browser: str) -> Letter:
     """The mail that says what has happened: no code, and no link but to the page that one knows already."""
+    leave = leave_of(at)
+    fields = {"browser": browser, "until": _shown(leave.until), "gone": _shown(leave.gone)}
     text = words(
         "mail.notice.frame",
-        what=words(f"mail.notice.{what}.text", browser=browser),
-        at=f"{at:%Y-%m-%d %H:%M} UTC",
+        what=words(f"mail.notice.{what}.text", **fields),
+        at=_shown(at),
         otherwise=words(f"mail.notice.{what}.otherwise", page=origin),
     )
     return Letter(recipient, words(f"mail.notice.{what}.subject"), text)
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

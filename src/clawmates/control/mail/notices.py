@@ -31,6 +31,8 @@ class Notice(StrEnum):
     ADDRESS_CHANGED = "address-changed"
     """Told to the address that was: the new one has just confirmed."""
     NEW_BROWSER = "new-browser"
+    CANCELLED = "cancelled"
+    RESUMED = "resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,8 @@ class NoticeHandler:
         text = words(what.language)
         browser = what.browser or text("accounts.account.sessions-unknown")
         try:
-            await self.post.send(told(text, what.notice.value, what.email, self.context.origin, task.made_at, browser))
+            letter = told(text, what.notice.value, what.email, self.context.origin, task.made_at, browser)
+            await self.post.send(letter)
         except PostError as error:
             return Refused(error.code) if error.final else Later(error.code)
         return Done()

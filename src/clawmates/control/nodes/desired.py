@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from clawmates.control.accounts.tables import Account
 from clawmates.control.bots.spec import bot_spec
 from clawmates.control.bots.tables import Bot, BotItem, BotPairing
 from clawmates.control.nodes.tables import BotMove, Node
@@ -43,5 +44,9 @@ async def desired_of(session: AsyncSession, node: str, now: datetime) -> Desired
     alive = select(BotPairing).join(Bot, Bot.id == BotPairing.bot_id).where(mine, BotPairing.ends_at > now)
     for pairing in await session.scalars(alive):
         pairings[pairing.bot_id].append(pairing)
-    specs = (bot_spec(bot, items[bot.id], pairings[bot.id], now) for bot in bots)
+    cancelled = select(Account.id).where(
+        Account.cancelled_at.is_not(None), Account.id.in_(select(Bot.account_id).where(mine))
+    )
+    stopped = set(await session.scalars(cancelled))
+    specs = (bot_spec(bot, items[bot.id], pairings[bot.id], now, stopped=bot.account_id in stopped) for bot in bots)
     return DesiredState(revision=revision, bots=tuple(spec for spec in specs if spec is not None))

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from clawmates.control.outbox.tables import Errand
+from clawmates.inventory import spans as kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
-PERISHES = timedelta(days=1)
+PERISHES = kept.ERRANDS
 """What cannot be said for so long is given up, where its handler says that it perishes."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 60.0

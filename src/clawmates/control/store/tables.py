@@ -7,7 +7,8 @@ from clawmates.control.audit import tables as audit
 from clawmates.control.bots import tables as bots
 from clawmates.control.nodes import tables as nodes
 from clawmates.control.outbox import tables as outbox
+from clawmates.control.retention import tables as retention
 from clawmates.control.store.base import Base
 
 METADATA = Base.metadata
-__all__ = ["METADATA", "accounts", "audit", "bots", "nodes", "outbox"]
+__all__ = ["METADATA", "accounts", "audit", "bots", "nodes", "outbox", "retention"]

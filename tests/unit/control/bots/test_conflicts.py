@@ -139,7 +139,13 @@ async def test_a_page_that_is_open_outlives_the_database(tmp_path: Path, monkeyp
     monkeypatch.setattr(live, "BEAT", 1)
     async with with_a_bot(tmp_path) as (place, account):
         person = Person(
-            account_id=account, email="ada@example.org", language="en", proved_at=NOON, session="", subject=""
+            account_id=account,
+            email="ada@example.org",
+            language="en",
+            cancelled_at=None,
+            proved_at=NOON,
+            session="",
+            subject="",
         )
         texts = words("en")
         first = await live.snapshot(place.context, person, "b-1", texts)

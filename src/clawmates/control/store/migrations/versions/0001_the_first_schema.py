@@ -19,11 +19,15 @@ def upgrade() -> None:
         sa.Column("email", sa.String(length=254), nullable=False),
         sa.Column("language", sa.String(length=2), nullable=False),
         sa.Column("plan", sa.String(length=32), nullable=False),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("pseudonym_key", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
         sa.UniqueConstraint("email", name=op.f("uq_accounts_email")),
     )
+    with op.batch_alter_table("accounts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_accounts_cancelled_at"), ["cancelled_at"], unique=False)
+
     op.create_table(
         "attempts",
         sa.Column("who", sa.String(length=64), nullable=False),
@@ -92,6 +96,28 @@ def upgrade() -> None:
     with op.batch_alter_table("nodes", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_nodes_region"), ["region"], unique=False)
         batch_op.create_index(batch_op.f("ix_nodes_seen_at"), ["seen_at"], unique=False)
+
+    op.create_table(
+        "retention_jobs",
+        sa.Column("job", sa.String(length=32), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("holder", sa.String(length=32), nullable=False),
+        sa.Column("held_until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("job", name=op.f("pk_retention_jobs")),
+    )
+    op.create_table(
+        "retention_runs",
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("job", sa.String(length=32), nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("taken", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_retention_runs")),
+    )
+    with op.batch_alter_table("retention_runs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_retention_runs_began_at"), ["began_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_retention_runs_job"), ["job"], unique=False)
 
     op.create_table(
         "bot_receipts",
@@ -354,6 +380,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_bot_receipts_account_id"))
 
     op.drop_table("bot_receipts")
+    with op.batch_alter_table("retention_runs", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_retention_runs_job"))
+        batch_op.drop_index(batch_op.f("ix_retention_runs_began_at"))
+
+    op.drop_table("retention_runs")
+    op.drop_table("retention_jobs")
     with op.batch_alter_table("nodes", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_nodes_seen_at"))
         batch_op.drop_index(batch_op.f("ix_nodes_region"))
@@ -373,4 +405,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_attempts_ends_at"))
 
     op.drop_table("attempts")
+    with op.batch_alter_table("accounts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_accounts_cancelled_at"))
+
     op.drop_table("accounts")

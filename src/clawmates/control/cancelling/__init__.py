@@ -1,0 +1,1 @@
+"""The end of a subscription, and coming back from it."""

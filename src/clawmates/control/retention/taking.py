@@ -1,0 +1,57 @@
+"""Rows that are over: taken away in bounded batches, counted, or only counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from sqlalchemy import CursorResult, delete, func, select, tuple_
+
+from clawmates.control.retention.rules import bound
+from clawmates.control.store.tables import METADATA
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from clawmates.control.retention.rules import Job, Rule
+
+
+async def take(session: AsyncSession, job: Job, now: datetime, most: int) -> int:
+    """Takes at most so many rows away; returns how many. Fewer than ``most``: none is left."""
+    taken = 0
+    for rule in job.rules:
+        taken += await _take(session, rule, now, most - taken)
+    return taken
+
+
+async def _take(session: AsyncSession, rule: Rule, now: datetime, most: int) -> int:
+    if most <= 0:
+        return 0
+    table = METADATA.tables[rule.table]
+    key = tuple(table.primary_key.columns)
+    # Neither database has a DELETE with a LIMIT that both understand.
+    some = select(*key).where(over(rule, now)).limit(most)
+    which = key[0].in_(some) if len(key) == 1 else tuple_(*key).in_(some)
+    return cast(CursorResult[tuple[()]], await session.execute(delete(table).where(which))).rowcount
+
+
+async def overdue(session: AsyncSession, job: Job, now: datetime) -> int:
+    """How many rows are there that are over."""
+    found = 0
+    for rule in job.rules:
+        counted = select(func.count()).select_from(METADATA.tables[rule.table]).where(over(rule, now))
+        found += await session.scalar(counted) or 0
+    return found
+
+
+def over(rule: Rule, now: datetime) -> ColumnElement[bool]:
+    """Which rows of the rule's table are over at that moment."""
+    own, limit = METADATA.tables[rule.table].c, bound(rule, now)
+    said = METADATA.tables[rule.through[1]].c if rule.through is not None else own
+    column = said[rule.column]
+    ended: ColumnElement[bool] = column <= limit.value if limit.inclusive else column < limit.value
+    if rule.through is not None:
+        ended = own[rule.through[0]].in_(select(said.id).where(ended))
+    return ended if rule.only is None else ended & (own[rule.only[0]] == rule.only[1])

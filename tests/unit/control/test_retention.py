@@ -90,7 +90,7 @@ def test_each_job_is_made_from_the_inventory_and_each_span_stands_there_alone() 
     assert [job.name for job in JOBS if job.name not in declared] == ["bot-draft", "bot-cancelled"]
     for datum in declared.values():  # of what ends by age, only what somebody else takes away has no job
         assert datum.span is None or datum.over or datum.id in {"errands", "session-proof"}, datum.id
-        assert all(end.after in (timedelta(), datum.span, kept.IDLE) or end.only for end in datum.over), datum.id
+        assert all(end.after in (timedelta(), datum.span, kept.IDLE) or end.name for end in datum.over), datum.id
     assert COUNTS.daily
     assert not ERRORS.daily
     assert timedelta(seconds=pairing.SECONDS) == kept.PAIRING

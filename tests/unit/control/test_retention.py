@@ -19,7 +19,7 @@ from tests.support.control import NOON, Place, a_bot, a_place, database_bytes, s
 
 from clawmates.control.accounts.tables import Link, Session
 from clawmates.control.bots.tables import Bot, BotDay, BotError
-from clawmates.control.retention import keeper, rules, taking
+from clawmates.control.retention import keeper, taking
 from clawmates.control.retention.keeper import HOLD, Keeper, claim, step
 from clawmates.control.retention.looks import retention
 from clawmates.control.retention.rules import GRACE, JOBS, Job, bound, is_due, jobs, next_due
@@ -354,7 +354,3 @@ async def test_what_was_taken_away_is_not_in_the_files(tmp_path: Path) -> None:
             assert not await checkpoint(place.database), "somebody reads an older moment"
         assert await checkpoint(place.database)
         assert b"canary" not in database_bytes(tmp_path)
-
-
-def test_a_job_is_named_after_what_it_takes() -> None:
-    assert [job.name for job in rules.JOBS][:3] == ["message-count", "error-logs", "bot-draft"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,11 +14,14 @@ from tests.browser.test_pages import enter
 from tests.support.browser import chromium
 from tests.support.launching import Bench, a_bench
 from tests.support.netlog import NetLog
+from tests.support.schemas import check
 
 from clawmates.base.secret import Secret
 from clawmates.control.accounts import sessions
 from clawmates.control.bots.tables import Bot, BotDay, BotState
 from clawmates.control.nodes.desired import desired_of
+from clawmates.control.privacy.export import by_browser, from_rows
+from clawmates.inventory.packing import file_of
 from clawmates.proofs.canary import mint
 from clawmates.wire.names import ItemName
 from clawmates.wire.people import load
@@ -130,6 +135,7 @@ async def test_what_is_typed_leaves_sealed_and_comes_back_to_its_owner_alone(tmp
         await bench.worker.round()
         assert load_people((await opened(bench, bot))[ItemName.PEOPLE]) == ("4711", "42")
 
+        await take_away(bench, page, tmp_path)
         await change_provider(bench, page, bot)
         await begin_anew_then_without(bench, page, bot)
 
@@ -139,6 +145,30 @@ async def test_what_is_typed_leaves_sealed_and_comes_back_to_its_owner_alone(tmp
             assert log.search(canary) == []
         stored = await page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
         assert stored == '[{},{},""]'
+
+
+async def take_away(bench: Bench, page: Page, folder: Path) -> None:
+    """All that is held, with the prompt opened here; the zip is whole, and Python reads what the script put into it."""
+    here = page.url
+    await page.goto(f"{bench.place.context.origin}/account/data")
+    await page.get_by_role("button", name="Open it here: the prompt of Pirate").click()
+    await expect(page.get_by_text(EDITED)).to_be_visible()
+    async with page.expect_download() as begun:
+        await page.get_by_role("button", name="Download my data").click()
+    await (await begun.value).save_as(folder / "export.zip")
+    with zipfile.ZipFile(folder / "export.zip") as package:
+        assert package.testzip() is None
+        files = {name: json.loads(package.read(name)) for name in package.namelist()}
+    assert files.keys() == {file_of(one) for one in (*from_rows(), *by_browser())} | {
+        *("about.json", "schema.json", "vault-audit.json")
+    }
+    for name, schema in files["schema.json"]["properties"].items():
+        check(schema, files[name])
+    assert [one["text"] for one in files["system-prompt.json"]["documents"]] == [EDITED]
+    assert load_people(files["people.json"]["documents"][0]["text"]) == ("4711", "42")
+    assert TOKENS.stem not in str(files)
+    assert KEYS.stem not in str(files)
+    await page.goto(here)
 
 
 async def change_provider(bench: Bench, page: Page, bot: str) -> None:

@@ -97,7 +97,7 @@ LONG = "Donaudampfschifffahrtsgesellschaftskapitänskajütenschlüsselbund"
 
 @LANGUAGES
 async def test_pages_for_everybody(language: str, tmp_path: Path) -> None:
-    async with served(tmp_path, *ROOMS, broken) as place, opened(place, language) as page:
+    async with served(tmp_path, *ROOMS, broken, release=RELEASE) as place, opened(place, language) as page:
         await look(
             page,
             place,
@@ -106,6 +106,8 @@ async def test_pages_for_everybody(language: str, tmp_path: Path) -> None:
                 "home": "/",
                 "sign-in": "/sign-in",
                 "enter": "/enter",
+                "stored": "/privacy/stored",
+                "subprocessors": "/privacy/subprocessors",
                 "not-found": "/nowhere",
                 "proof-wanted": "/broken/proof-wanted",
                 "internal": "/broken/internal",
@@ -145,6 +147,8 @@ async def test_pages_of_the_account(language: str, tmp_path: Path) -> None:
                 await busy(place, database, account)
             await look(page, place, language, {"account-full": "/account", "activity": "/activity"})
             await look(page, place, language, {"activity-empty": "/activity?until=2020-01-01T00:00:00.000Z"})
+            place.clock.forward(minutes=11)
+            await look(page, place, language, {"data-unproved": "/account/data"})
 
 
 async def busy(place: Place, database: AsyncSession, account: str) -> None:
@@ -275,6 +279,7 @@ async def test_pages_of_bots(language: str, tmp_path: Path) -> None:
                     "no-prompt": "/bots/b-starting/prompt",
                     "delete": "/bots/b-token/delete",
                     "gone": "/bots/b-gone",
+                    "data": "/account/data",
                 },
             )
             wrong: list[str] = []

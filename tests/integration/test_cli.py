@@ -7,7 +7,9 @@ import json
 import os
 import signal
 import socket
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +27,11 @@ from tests.support.home import (
     up,
     with_stand_ins,
 )
+from tests.support.schemas import check
 from tests.support.standins import KEY, stand_ins
+
+from clawmates.inventory.packing import ABOUT_FILE, SCHEMA_FILE
+from clawmates.selfhost import leaving
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -224,6 +230,35 @@ def test_who_may_talk_to_a_bot_is_shown_and_changed(home: Home) -> None:
     assert home.json("bot", "people", "home", "--clear")["people"] == []
     files = [path for path in home.state.rglob("*") if path.is_file()]
     assert not any(number in path.read_bytes() for path in files for number in (b"730001957", b"730002957"))
+
+
+def test_a_bot_moves_with_an_export_and_without_a_key(home: Home, tmp_path: Path) -> None:
+    token, out = "424242:" + "A" * 35, tmp_path / "mine.zip"
+    home.init(channel="telegram", secrets=SECRETS | {"channel-token": token})
+    home.json("bot", "people", "home", "--stdin", given='{"admit": ["730001957"]}')
+    home.json("bot", "pair", "home")
+    made = home.json("export", "--out", str(out))
+    assert (made["bots"], out.stat().st_mode & 0o777) == (["home"], 0o600)
+    assert home.json("export", "--out", str(out), code=1)["code"] == "exists"
+    with zipfile.ZipFile(out) as package:
+        files = {name: json.loads(package.read(name)) for name in package.namelist()}
+    assert files.keys() == {ABOUT_FILE, SCHEMA_FILE} | leaving.exported()
+    for name, schema in files[SCHEMA_FILE]["properties"].items():
+        check(schema, files[name])
+    text = json.dumps(files)
+    assert files["system-prompt.json"]["documents"][0]["text"] == SECRETS["prompt"]
+    assert "730001957" in text
+    assert not any(secret in text for secret in (token, KEY))
+
+    with a_home() as other:
+        there = ["--run", str(other.run), "--listen", "127.0.0.1:0", "--from", str(out), "--stdin"]
+        keys = {"channel-token": token, "provider-key": KEY}
+        bare = other.json("selfhost", "init", *there, given="{}", code=2)
+        assert "token" in bare["message"]
+        came = other.json("selfhost", "init", *there, given=json.dumps(keys))
+        assert (came["id"], came["model"], came["access"]) == ("home", MODEL, "paired")
+        assert other.json("bot", "prompt", "home")["prompt"] == SECRETS["prompt"]
+        assert other.json("bot", "people", "home")["people"] == ["730001957"]
 
 
 def test_usage_errors_are_json_too_when_asked(home: Home) -> None:

@@ -8,15 +8,19 @@ import click
 
 from clawmates.cli.answers import CommandError, Exit, succeed
 from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
+from clawmates.selfhost import record as records
 from clawmates.wire.names import BOT_ID
 from clawmates.wire.operator import MOST
 from clawmates.wire.operator_client import OperatorClient
+from clawmates.wire.releases import ReleaseError, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from clawmates.base.paths import State
+    from clawmates.base.settings import Settings
     from clawmates.wire.operator import Nodes
+    from clawmates.wire.release import Release
 
 after_option = click.option("--after", default="", metavar="ID", help="Begin behind this id: the next page.")
 limit_option = click.option(
@@ -151,6 +155,27 @@ async def audit(state: State, limit: int, as_json: bool) -> None:  # noqa: FBT00
     signed = f"countersigned by the vault up to {found.countersigned} of {found.length}"
     trouble = f"\nthe last meeting with the vault failed: {found.trouble}" if found.trouble else ""
     succeed(found, as_json=as_json, text=_listed(head, rows, found.length) + f"\n{signed}{trouble}")
+
+
+@admin.command("record")
+@state_option
+@json_option
+@answered
+def record(state: State, as_json: bool) -> None:  # noqa: FBT001
+    """Print the record of processing activities (GDPR, article 30) as Markdown, from what this platform declares.
+
+    Also for a self-hosted one. What no program can know is marked to be filled in.
+    """
+    settings = settings_of(state)
+    found = records.record(settings, _release(state, settings))
+    succeed(found, as_json=as_json, text=records.markdown(found))
+
+
+def _release(state: State, settings: Settings) -> Release | None:
+    try:
+        return load(state.release, settings.node.release_key)
+    except ReleaseError:
+        return None
 
 
 def _client(state: State) -> OperatorClient:

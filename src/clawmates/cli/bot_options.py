@@ -7,12 +7,14 @@ import re
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clawmates.base.secret import Secret
 from clawmates.cli.answers import CommandError, Exit
+from clawmates.selfhost import arriving
 from clawmates.selfhost.draft import HOTTEST
 from clawmates.selfhost.wish import DEFAULT_NAME, Nothing, Wish
 from clawmates.wire.desired import Access, Fallback
@@ -124,6 +126,13 @@ def bot_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--trial-ends", type=OrNone(Moment()), help="No message is answered from then on: a day or RFC 3339."
         ),
         click.option(
+            "--from",
+            "arrived",
+            type=click.Path(path_type=Path, dir_okay=False, exists=True),
+            metavar="EXPORT.zip",
+            help="Take what an export says of the bot; its token and keys are asked for.",
+        ),
+        click.option(
             "--stdin",
             is_flag=True,
             help='Read secrets from standard input, as JSON: {"channel-token": …, "provider-key": …, '
@@ -150,7 +159,10 @@ def said(options: dict[str, Any]) -> Wish:
         limits=quotas,
         secrets=_template(options["template"]),
     )
-    return replace(wish, secrets={**wish.secrets, **_secrets()}) if options["stdin"] else wish
+    wish = replace(wish, secrets={**wish.secrets, **_secrets()}) if options["stdin"] else wish
+    if options["arrived"] is None:
+        return wish
+    return arriving.on_top(wish, arriving.choose(arriving.read(options["arrived"]), options["name"]))
 
 
 def _template(name: str | None) -> dict[ItemName, Secret[str]]:

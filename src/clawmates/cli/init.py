@@ -123,7 +123,8 @@ def _ask(state: State, release: Release, wish: Wish, options: dict[str, Any], *,
     def find(name: str) -> BotSpec | None:
         return bots.read(state).bot(name)
 
-    before = find(wish.name) if options["name"] else None
+    named = bool(options["name"] or options["arrived"])
+    before = find(wish.name) if named else None
     if before is not None:
         opening = f"What {before.id} has, and what it shall have"
     enough = options["stdin"] or (before is not None and not wish.silent)
@@ -133,7 +134,7 @@ def _ask(state: State, release: Release, wish: Wish, options: dict[str, Any], *,
     dialogue.title(f"ClawMates · {opening}")
     dialogue.note(f"Enter takes what stands in [brackets], {BACK} goes one step back, Ctrl-C leaves without a trace.")
     facts = Facts(release, find, language_here())
-    wished = Interview(dialogue, facts, said=wish, named=bool(options["name"]), wish=wish).hold()
+    wished = Interview(dialogue, facts, said=wish, named=named, wish=wish).hold()
     return Asked(fill(wished, find(wished.name)), dialogue)
 
 

@@ -15,6 +15,7 @@ from clawmates.cli.bot import bot
 from clawmates.cli.chat import chat
 from clawmates.cli.completion import completion
 from clawmates.cli.doctor import doctor
+from clawmates.cli.export import export
 from clawmates.cli.hosted import hosted
 from clawmates.cli.init import init
 from clawmates.cli.keys import receipt
@@ -53,7 +54,7 @@ for command in (init, prepare, stop):
 for command in (up, status, logs, restart, remove):
     clawmates.add_command(command)
     selfhost.add_command(command)
-for command in (hosted, admin, chat, doctor, bot, prove, vault, audit, node, receipt, release, backup):
+for command in (hosted, admin, chat, doctor, bot, prove, vault, audit, node, receipt, release, backup, export):
     clawmates.add_command(command)
 for command in (completion, manual):
     clawmates.add_command(command)

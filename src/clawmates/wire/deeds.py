@@ -29,6 +29,7 @@ class Deed(StrEnum):
     PASSKEY_ADDED = "control.passkey.added"
     PASSKEY_REMOVED = "control.passkey.removed"
     ADDRESS_CHANGED = "control.address.changed"
+    EXPORTED = "control.account.exported"
     BOT_CREATED = "control.bot.created"
     BOT_EDITED = "control.bot.edited"
     BOT_SEALED = "control.bot.sealed"
@@ -143,6 +144,7 @@ DETAILS: dict[Deed, type[Detail]] = {
     Deed.PASSKEY_ADDED: Plain,
     Deed.PASSKEY_REMOVED: Plain,
     Deed.ADDRESS_CHANGED: Plain,
+    Deed.EXPORTED: Plain,
     Deed.BOT_CREATED: OfBot,
     Deed.BOT_EDITED: OfBot,
     Deed.BOT_SEALED: Sealed,

@@ -17,6 +17,7 @@ BOT = "b-adas"
 FOR_EVERYBODY = frozenset(
     {
         *("/", "/language", "/sign-in", "/enter", "/sign-out", "/static/{mark}/{name}"),
+        *("/privacy/stored", "/privacy/subprocessors"),
         *("/call/passkeys/sign-in/begin", "/call/passkeys/sign-in/finish"),
     }
 )

@@ -36,6 +36,7 @@ MAIL_NETWORK = Limit("mail-network", 30, timedelta(hours=1))
 CODE_NETWORK = Limit("code-network", 30, timedelta(minutes=15))
 PASSKEY_NETWORK = Limit("passkey-network", 120, timedelta(minutes=15))
 CHANGE_ACCOUNT = Limit("change-account", 5, timedelta(days=1))
+EXPORT_ACCOUNT = Limit("export-account", 10, timedelta(hours=1))
 SHARED = 20
 """Behind a relay that does not say who its callers are, everybody comes from this machine: then a network's limits are
 so many times as high, and brake all together."""

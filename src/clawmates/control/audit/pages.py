@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,17 @@ async def activity(request: Request, person: SignedIn, session: Reading) -> Resp
         vault_away=theirs is None,
         signed=datetime.fromisoformat(word.at) if word is not None else None,
     )
+
+
+async def recent(
+    context: Context, session: AsyncSession, person: Person, language: str, most: int
+) -> list[tuple[date, Line]]:
+    """The last of it, for another page: the day, and what is told of it."""
+    names = await _bots(session, person)
+    until = stamp(context.clock.now() + timedelta(days=1))
+    theirs = await _vaults(context, tuple(names)[:MOST_BOTS], until)
+    told = gathered(tell(one, names) for one in await _own(session, person, until) + list(theirs or ()))
+    return [(one.at.date(), _line(one, texts_of(language))) for one in told[:most]]
 
 
 def _line(one: Told, texts: Words) -> Line:

@@ -1,0 +1,155 @@
+"""What an export says of bots, to make them anew on this host: never a token or a key, which are asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from clawmates.base.secret import Secret
+from clawmates.base.shape import ShapeError, decode
+from clawmates.inventory.packing import ABOUT_FILE, FORMAT
+from clawmates.selfhost.draft import BotError
+from clawmates.selfhost.wish import Wish
+from clawmates.wire.desired import Access, Fallback, Limits
+from clawmates.wire.names import BOT_ID, ChannelKind, ItemName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+MOST_BYTES = 16 << 20
+"""Of one file of the export, unpacked."""
+NO_EXPORT = (
+    "that is no export of ClawMates: give the zip that `clawmates export` or the page *What we hold on you* made."
+)
+_UNFIT = re.compile(r"[^a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bot:
+    """A bot as either kind of export describes it."""
+
+    id: str
+    channel: ChannelKind
+    provider: str
+    model: str
+    name: str = ""
+    access: Access = Access.PAIRED
+    temperature: float | None = None
+    max_output_tokens: int | None = None
+    fallback: Fallback | None = None
+    limits: Limits
+
+
+def read(path: Path) -> tuple[Wish, ...]:
+    """What to wish for, bot by bot. Raises :class:`BotError`, which quotes nothing of it, and ``OSError``."""
+    try:
+        with zipfile.ZipFile(path) as package:
+            files = {name: _file(package, name) for name in package.namelist() if name.endswith(".json")}
+        if files[ABOUT_FILE]["format"] != FORMAT:
+            raise BotError("that export was made by another version of ClawMates: use that one to move.")
+        bots = tuple(_bots(files))
+        names = [_name(one) for one in bots]
+        found = tuple(
+            _wish(one, name if names.count(name) == 1 else one.id, files) for one, name in zip(bots, names, strict=True)
+        )
+    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, ValueError, RecursionError, NotImplementedError):
+        raise BotError(NO_EXPORT) from None
+    if not found:
+        raise BotError("there is no bot in that export.")
+    return found
+
+
+def choose(found: tuple[Wish, ...], name: str | None) -> Wish:
+    """The bot of that name, or the only one. Raises :class:`BotError` that lists those there are."""
+    if name is None and len(found) == 1:
+        return found[0]
+    chosen = [one for one in found if one.name == name]
+    if len(chosen) != 1:
+        known = ", ".join(one.name for one in found)
+        raise BotError(f"say which bot of the export with --bot; there are: {known}.")
+    return chosen[0]
+
+
+def on_top(said: Wish, arrived: Wish) -> Wish:
+    """What was said on the command line, and for the rest what the export says."""
+    return replace(
+        arrived,
+        channel=said.channel or arrived.channel,
+        provider=said.provider or arrived.provider,
+        model=said.model or (arrived.model if said.provider in {None, arrived.provider} else None),
+        temperature=arrived.temperature if said.temperature is None else said.temperature,
+        max_output_tokens=arrived.max_output_tokens if said.max_output_tokens is None else said.max_output_tokens,
+        fallback=arrived.fallback if said.fallback is None else said.fallback,
+        access=said.access or arrived.access,
+        limits={**arrived.limits, **said.limits},
+        secrets={**arrived.secrets, **said.secrets},
+    )
+
+
+def _file(package: zipfile.ZipFile, name: str) -> Any:
+    with package.open(name) as stream:
+        raw = stream.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise ValueError
+    return json.loads(raw)
+
+
+def _bots(files: Mapping[str, Any]) -> Iterator[_Bot]:
+    try:
+        if "selfhost-bots.json" in files:
+            for one in files["selfhost-bots.json"]["bots"]:
+                yield decode(_Bot, _known(one))
+            return
+        minds = {one["id"]: one for one in files["model-preference.json"]["bots"]}
+        for one in files["bot.json"]["bots"]:
+            yield decode(_Bot, _known(_hosted({**one, **minds[one["id"]]})))
+    except ShapeError:
+        raise ValueError from None
+
+
+def _hosted(row: dict[str, Any]) -> dict[str, Any]:
+    """As a self-hosted platform would write it: there limits and fallback are objects."""
+    spare = {"provider": row["fallback_provider"], "model": row["fallback_model"]}
+    fallback = spare if row["fallback_provider"] and row["fallback_model"] else None
+    return {**row, "limits": json.loads(row["limits"]), "fallback": fallback}
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in _Bot.__dataclass_fields__ if name in row}
+
+
+def _wish(bot: _Bot, name: str, files: Mapping[str, Any]) -> Wish:
+    limits = {name: getattr(bot.limits, name) for name in Limits.__dataclass_fields__}
+    return Wish(
+        name=name,
+        channel=bot.channel,
+        provider=bot.provider,
+        model=bot.model,
+        temperature=bot.temperature,
+        max_output_tokens=bot.max_output_tokens,
+        fallback=bot.fallback,
+        access=bot.access,
+        limits={name: value for name, value in limits.items() if value is not None},
+        secrets={
+            item: Secret(text)
+            for item, file in ((ItemName.PROMPT, "system-prompt.json"), (ItemName.PEOPLE, "people.json"))
+            if (text := _document(bot, files, file))
+            and (item is ItemName.PROMPT or bot.channel is ChannelKind.TELEGRAM)
+        },
+    )
+
+
+def _document(bot: _Bot, files: Mapping[str, Any], file: str) -> str:
+    """An export without scripts has none of these."""
+    found = (one["text"] for one in files.get(file, {"documents": []})["documents"] if one["bot"] == bot.id)
+    return str(next(found, ""))
+
+
+def _name(bot: _Bot) -> str:
+    """What its owner calls it, as a name on this host may be written; else its number."""
+    name = _UNFIT.sub("-", bot.name.lower()).strip("-")[:40].strip("-")
+    return name if BOT_ID.fullmatch(name) else bot.id

@@ -20,8 +20,10 @@ from clawmates.control.accounts import attempts, links, pages, sessions
 from clawmates.control.accounts.addresses import Unusable, read
 from clawmates.control.accounts.person import Proved, SignedIn
 from clawmates.control.accounts.tables import Account, Attempt, Link, Session
+from clawmates.control.audit import chain
 from clawmates.control.context import Context
 from clawmates.control.outbox.tables import Errand
+from clawmates.wire.deeds import Deed
 
 ADA = "ada@example.org"
 CANARY = "canary-7f3a"
@@ -305,6 +307,10 @@ async def test_signing_in_always_makes_a_new_session_and_ends_the_one_before(tmp
         async with place.browser() as thief:
             thief.cookies.set(sessions.COOKIE, planted, domain="localhost.local")
             assert (await thief.get("/bots")).status_code == 303
+        async with place.database.reading() as database:
+            eve, ada, closed, opened = await chain.entries(database, 0)
+        assert (closed.tag, closed.subject) == (Deed.SIGNED_OUT, eve.subject), "whose session it was is told of its end"
+        assert (opened.tag, opened.subject) == (Deed.SIGNED_IN, ada.subject)
 
 
 async def test_signing_out_ends_the_session_in_the_database(tmp_path: Path) -> None:

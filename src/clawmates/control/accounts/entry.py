@@ -149,8 +149,8 @@ async def admit(
     """
     context = context_of(request)
     now = context.clock.now()
-    if person is not None:
-        await sessions.end(database, person.account_id, person.session)
+    if person is not None and await sessions.end(database, person.account_id, person.session):
+        note(database, now, Deed.SIGNED_OUT, Plain(), person.subject)
     browser = browser_of(request.headers.get("user-agent", ""))
     if not new and not familiar.knows(request, context, account.id):
         what = Told(notice=Notice.NEW_BROWSER, email=account.email, language=account.language, browser=browser)

@@ -24,7 +24,7 @@ async def end(session: AsyncSession, bot: Bot, now: datetime) -> bool:
         return True
     if bot.stage != DELETING:
         bot.stage = DELETING
+        await queries.save(session, bot, now)  # before any errand is added, or its version would be raised twice
         await abandon(session, bot.id)
         await errands.destroy(session, bot.id, now)
-        await queries.save(session, bot, now)
     return False

@@ -139,9 +139,10 @@ async def resume(
     found = await _changing(session, person, bot)
     queries.check_version(found, form)
     found.paused = False
-    await errands.assign(session, found.id, context.clock.now())
     _note(context, session, person, Deed.BOT_RESUMED, found)
-    return await _saved(context, session, found, later)
+    answer = await _saved(context, session, found, later)
+    await errands.assign(session, found.id, context.clock.now())
+    return answer
 
 
 @room.post("/bots/{bot}/restart")
@@ -154,9 +155,10 @@ async def restart(
     found = await _changing(session, person, bot)
     queries.check_version(found, form)
     found.restarts += 1
-    await errands.assign(session, found.id, context.clock.now())
     _note(context, session, person, Deed.BOT_RESTARTED, found)
-    return await _saved(context, session, found, later)
+    answer = await _saved(context, session, found, later)
+    await errands.assign(session, found.id, context.clock.now())
+    return answer
 
 
 @room.post("/bots/{bot}/pair")
@@ -216,6 +218,7 @@ async def _changing(session: AsyncSession, person: Person, bot: str) -> Bot:
 
 
 async def _saved(context: Context, session: AsyncSession, bot: Bot, later: BackgroundTasks) -> Response:
+    """Before any errand is added: what is written in two parts raises the version twice."""
     await queries.save(session, bot, context.clock.now())
     later.add_task(tell, context, bot.account_id, bot.node)
     return RedirectResponse(f"/bots/{bot.id}", status_code=303)

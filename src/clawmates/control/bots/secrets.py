@@ -177,6 +177,8 @@ async def take_sealed(
     if call.choice is not None and call.choice.place.key not in {one.name for one in call.items}:
         await changed(request, session, person, found.bot, Change(bot=bot, choice=call.choice), later)
         return JSONResponse({"next": f"/bots/{bot}"})
+    # Before any errand is added: what is written in two parts raises the version twice.
+    await queries.save(session, found.bot, now)
     # A lease may have ended where a bot could not run for want of a good token.
     await errands.assign(session, found.bot.id, now)
     for one in sorted(call.items, key=lambda item: ORDER.index(item.name)):
@@ -196,7 +198,6 @@ async def take_sealed(
         await errands.put(session, sealed, now)
         deed = SealedDeed(bot=found.bot.id, item=one.name, version=one.version)
         note(session, now, Deed.BOT_SEALED, deed, person.subject)
-    await queries.save(session, found.bot, now)
     later.add_task(tell, context, found.bot.account_id, found.bot.node)
     return JSONResponse({"next": f"/bots/{found.bot.id}"})
 

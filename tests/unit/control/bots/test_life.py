@@ -33,14 +33,21 @@ async def desired(bench: Bench) -> DesiredState:
         return await desired_of(session, "node-1", bench.place.clock.now())
 
 
+async def version_of(bench: Bench, bot: str) -> int:
+    async with bench.place.database.reading() as session:
+        return (await session.get_one(Bot, bot)).version
+
+
 async def test_a_bot_lives_and_its_receipt_stays(tmp_path: Path) -> None:
     async with a_bench(tmp_path) as bench, bench.place.browser() as browser:
         account = await signed_in(bench.place, browser)
         assert "No bot yet" in (await browser.get("/bots")).text
         bot = await draft(browser)
         assert (await desired(bench)).bots == ()
+        versions = [await version_of(bench, bot)]
 
         answer = await launch(browser, bot)
+        versions.append(await version_of(bench, bot))
         assert answer.json() == {"next": f"/bots/{bot}"}
         assert "Being handed to the vault" in (await browser.get(f"/bots/{bot}")).text
         assert (await desired(bench)).bots == ()
@@ -61,12 +68,16 @@ async def test_a_bot_lives_and_its_receipt_stays(tmp_path: Path) -> None:
         for what, wanted in (("pause", True), ("resume", False)):
             assert (await press(browser, bot, what)).status_code == 303
             assert (await desired(bench)).bots[0].paused is wanted
+            versions.append(await version_of(bench, bot))
         await press(browser, bot, "restart")
         assert (await desired(bench)).bots[0].restarts == 1
+        versions.append(await version_of(bench, bot))
         await bench.worker.round()
 
         gone = await press(browser, bot, "delete")
         assert gone.headers["location"] == f"/bots/{bot}"
+        versions.append(await version_of(bench, bot))
+        assert versions == list(range(versions[0], versions[0] + 6)), "one change, one version"
         assert "Being deleted" in (await browser.get(f"/bots/{bot}")).text
         assert (await desired(bench)).bots == (), "it stops before its keys are gone"
         await bench.worker.round()
@@ -258,6 +269,7 @@ async def test_a_document_comes_back_for_the_one_key_that_asked(tmp_path: Path) 
         assert again.open(await read_back(client, bot, ItemName.PROMPT, again.request)).reveal() == "another"
 
 
+@pytest.mark.raw
 async def test_nothing_secret_is_in_the_database(tmp_path: Path) -> None:
     async with a_bench(tmp_path) as bench, bench.place.browser() as browser:
         await signed_in(bench.place, browser)

@@ -122,8 +122,10 @@ async def a_place(
             wanted = replace(wanted, control=chosen)
         else:
             await _lay_down(State(folder))
-    database = open_database(wanted.control, State(folder))
-    await migrate(database)
+        database = open_database(wanted.control, State(folder))
+    else:
+        database = open_database(wanted.control, State(folder))
+        await migrate(database)
     context = Context(
         settings=wanted,
         database=database,

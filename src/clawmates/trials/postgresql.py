@@ -53,18 +53,21 @@ class Cluster:
             database_authority=str(self.folder / "authority.pem"),
         )
 
-    def tell(self, statement: str) -> None:
-        """As its owner; ``statement`` is ours."""
+    def tell(self, statement: str, database: str = "postgres") -> tuple[object, ...] | None:
+        """As its owner; ``statement`` is ours. Returns the first row of the last answer."""
         with psycopg.connect(
             host="localhost",
             port=self.port,
             user=USER,
-            dbname="postgres",
+            dbname=database,
             sslmode="verify-full",
             sslrootcert=str(self.folder / "authority.pem"),
             autocommit=True,
         ) as connection:
-            connection.execute(statement.encode())
+            cursor = connection.execute(statement.encode())
+            while cursor.nextset():
+                pass
+            return cursor.fetchone() if cursor.description else None
 
 
 def programs() -> Path:
@@ -76,8 +79,11 @@ def programs() -> Path:
 
 
 @contextmanager
-def postgresql() -> Iterator[Cluster]:
-    """Runs one until the end of the block; for root, as the user that Debian's package made: it refuses to be root."""
+def postgresql(more: str = "") -> Iterator[Cluster]:
+    """Runs one until the end of the block; for root, as the user that Debian's package made: it refuses to be root.
+
+    ``more`` are lines of ``postgresql.conf``.
+    """
     folder = Path(mkdtemp(prefix="clawmates-pg-"))
     try:
         authority = Authority.create("database", datetime.now(UTC))
@@ -101,7 +107,7 @@ def postgresql() -> Iterator[Cluster]:
         (data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 trust\n")
         certificate = f"ssl_cert_file = '{folder}/cert.pem'\nssl_key_file = '{folder}/key.pem'\nport = {port}\n"
         with (data / "postgresql.conf").open("a") as file:
-            file.write(SETTINGS + certificate)
+            file.write(SETTINGS + certificate + more)
         run("pg_ctl", "-D", str(data), "-w", "-t", "60", "-l", str(folder / "log"), "-s", "start", "-o", "-h 127.0.0.1")
         try:
             yield Cluster(folder, port)

@@ -1,28 +1,21 @@
-"""What stands on a database is tried on both: asynchronous tests with a folder of their own run twice.
-
-Where locks, upserts and dialects matter, always; ``CLAWMATES_TEST_DATABASES=both`` does it with all tests here.
-"""
+"""What stands on a database is tried on both: asynchronous tests with a folder of their own run twice."""
 
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Iterator
 
 import pytest
 from tests.support import control
 from tests.support.postgresql import Server, postgresql
 
-WISH = "CLAWMATES_TEST_DATABASES"
-ALWAYS = frozenset(
-    {"test_audit_chain", "test_accounts_settings", "test_canaries", "test_nodes", "test_outbox", "test_store"}
-)
+ONCE = ("sqlite_alone", "no_database")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    wanted = metafunc.module.__name__.rpartition(".")[2] in ALWAYS or os.environ.get(WISH) == "both"
-    apart = not wanted or metafunc.definition.get_closest_marker("sqlite_alone") is not None
-    if inspect.iscoroutinefunction(metafunc.function) and "tmp_path" in metafunc.fixturenames and not apart:
+    once = any(metafunc.definition.get_closest_marker(name) is not None for name in ONCE)
+    chosen = "tmp_path" in metafunc.fixturenames and "server" not in metafunc.fixturenames and not once
+    if inspect.iscoroutinefunction(metafunc.function) and chosen:
         metafunc.parametrize("engine", ["sqlite", "postgresql"], indirect=True)
 
 
@@ -39,9 +32,12 @@ def engine(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     running: Server = request.getfixturevalue("server")
+    if request.node.get_closest_marker("raw") is not None:
+        running.untouched()
     control.elsewhere = running
     try:
         yield
+        assert running.given, "it has run twice for nothing; remedy: mark the test `no_database`"
     finally:
         control.elsewhere = None
         running.sweep()

@@ -325,6 +325,7 @@ async def test_signing_out_ends_the_session_in_the_database(tmp_path: Path) -> N
         assert (await browser.post("/sign-out", data={"now": ""})).status_code == 303
 
 
+@pytest.mark.raw
 async def test_what_goes_wrong_says_nothing_of_whom_and_what(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,6 +79,7 @@ async def test_comparing_by_a_prefix_would_be_seen(tmp_path: Path, monkeypatch: 
             assert (await thief.get("/who")).status_code == 200
 
 
+@pytest.mark.raw
 async def test_the_database_does_not_know_the_cookie(tmp_path: Path) -> None:
     async with a_place(tmp_path, room) as place, place.browser() as browser:
         await signed_in(place, browser)

@@ -335,6 +335,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frame, "dict", Watched, raising=False)
 
 
+@pytest.mark.raw
 async def test_no_secret_of_any_field_is_kept_said_or_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     async with a_stage(tmp_path) as stage:
         noted = Walk(stage.canaries)

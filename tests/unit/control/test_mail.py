@@ -37,6 +37,7 @@ def mailbox(server: Server, trust: Trust, **changed: object) -> Post:
     return post_of(settings, StandingClock(), Counted())
 
 
+@pytest.mark.no_database
 @pytest.mark.parametrize("starttls", [False, True])
 async def test_a_mail_goes_over_tls_13_and_says_what_it_should(starttls: bool, tmp_path: Path) -> None:  # noqa: FBT001
     trust = Trust(tmp_path)
@@ -56,6 +57,7 @@ async def test_a_mail_goes_over_tls_13_and_says_what_it_should(starttls: bool, t
     assert text.count("https://") == 2 == text.count("https://bots.example/enter")
 
 
+@pytest.mark.no_database
 @pytest.mark.parametrize("starttls", [False, True])
 async def test_a_server_of_tls_12_gets_nothing(starttls: bool, tmp_path: Path) -> None:  # noqa: FBT001
     trust = Trust(tmp_path)
@@ -65,6 +67,7 @@ async def test_a_server_of_tls_12_gets_nothing(starttls: bool, tmp_path: Path) -
     assert not server.taken
 
 
+@pytest.mark.no_database
 async def test_the_weaker_context_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def weak(*, authority: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=authority)
@@ -76,6 +79,7 @@ async def test_the_weaker_context_would_be_seen(tmp_path: Path, monkeypatch: pyt
     assert server.versions == ["TLSv1.2"]
 
 
+@pytest.mark.no_database
 async def test_a_server_without_starttls_or_with_a_foreign_certificate_gets_nothing(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("ours", "other", "name")]
     for folder in folders:
@@ -93,6 +97,7 @@ async def test_a_server_without_starttls_or_with_a_foreign_certificate_gets_noth
     assert not plain.taken + foreign.taken + misnamed.taken
 
 
+@pytest.mark.no_database
 async def test_the_password_is_read_for_every_letter_and_only_where_nobody_else_reads_it(tmp_path: Path) -> None:
     trust, file = Trust(tmp_path), tmp_path / "password"
     async with smtp(trust, starttls=True, bots="right") as server:
@@ -112,6 +117,7 @@ async def test_the_password_is_read_for_every_letter_and_only_where_nobody_else_
     assert len(server.taken) == 1
 
 
+@pytest.mark.no_database
 @pytest.mark.parametrize(("said", "final"), [(f"550 {CANARY} {ADA}", True), (f"451 {CANARY} {ADA}", False)])
 async def test_what_a_server_says_is_not_repeated(
     said: str,
@@ -131,6 +137,7 @@ async def test_what_a_server_says_is_not_repeated(
     assert ADA not in str(refused.value) + repr(a_letter()) + caplog.text
 
 
+@pytest.mark.no_database
 async def test_without_a_server_a_link_is_shown_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     try:
@@ -168,8 +175,11 @@ def test_what_is_no_code_is_none(typed: str) -> None:
     assert read(typed) == ""
 
 
+@pytest.mark.raw
 async def test_the_code_is_born_when_the_mail_leaves_and_is_never_in_the_database(tmp_path: Path) -> None:
     async with a_place(tmp_path) as place:
+        # A code that nothing else is like: PostgreSQL has files that are called 000000010000000000000001.
+        place.context = replace(place.context, random=os.urandom)
         async with place.database.writing() as database:
             await ask(database, place.context, Wanted(purpose=Purpose.SIGN_IN, email=ADA, language="en"))
         async with place.database.reading() as database:

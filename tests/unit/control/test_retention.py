@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect as python
-import os
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -34,14 +32,6 @@ from clawmates.wire import pairing
 COUNTS = next(job for job in JOBS if job.name == "message-count")
 ERRORS = next(job for job in JOBS if job.name == "error-logs")
 EDGES = (29, 30, 31, 89, 90, 91)
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Locks, batches and moments are the database's own: always on both."""
-    here = metafunc.definition.get_closest_marker("sqlite_alone") is None
-    wished = os.environ.get("CLAWMATES_TEST_DATABASES") == "both"
-    if here and not wished and python.iscoroutinefunction(metafunc.function) and "tmp_path" in metafunc.fixturenames:
-        metafunc.parametrize("engine", ["sqlite", "postgresql"], indirect=True)
 
 
 def a_keeper(place: Place, holder: str = "one") -> Keeper:

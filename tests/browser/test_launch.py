@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,11 +21,13 @@ from tests.support.netlog import NetLog
 
 from clawmates.mate.texts import for_code
 from clawmates.proofs.canary import mint
+from clawmates.selfhost import services
 from clawmates.simulator.model import Service
 from clawmates.trials.hosted import free_port, hosted
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.wire.codes import Code
 from clawmates.wire.names import ChannelKind
+from clawmates.wire.status import BotState
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -108,18 +112,23 @@ async def a_world() -> AsyncIterator[World]:
 
 
 async def sign_in(world: World) -> None:
+    """While the mail server is down; the page says so, and the link comes when it is back."""
     page = world.page
-    await page.goto(f"{world.origin}/sign-in")
-    await page.get_by_label("E-mail address").fill("ada@example.org")
-    await page.get_by_role("button", name="Send me a link").click()
-    await page.wait_for_url(f"{world.origin}/enter")
+    async with world.mail.away():
+        await page.goto(f"{world.origin}/sign-in")
+        await page.get_by_label("E-mail address").fill("ada@example.org")
+        await page.get_by_role("button", name="Send me a link").click()
+        await page.wait_for_url(f"{world.origin}/enter")
+        async with asyncio.timeout(30):
+            while not await page.get_by_text("Our mail server does not answer").is_visible():
+                await page.reload()
     await page.goto(await world.link())
     await page.click("main form button")
     await page.wait_for_url(f"{world.origin}/bots")
 
 
 async def launch(world: World) -> None:
-    """The guided way, with BotFather's part played already."""
+    """The guided way, with BotFather's part played already. Node is killed as the form is on its way."""
     page = world.page
     await page.get_by_role("link", name="Make your first bot").click()
     await page.get_by_label("Name", exact=True).fill("Pirate")
@@ -132,8 +141,24 @@ async def launch(world: World) -> None:
     await page.get_by_label("Bot token").fill(world.bot.token)
     await page.get_by_label(re.compile("API key")).fill(world.bot.key)
     await page.get_by_label("System prompt").fill(PROMPT)
-    await page.get_by_role("button", name="Seal and launch").click()
+    async with page.expect_request(re.compile(r"/seal$")):
+        await page.get_by_role("button", name="Seal and launch").click()
+    supervisor = world.trial.platform.supervisor
+    os.kill(supervisor.pid("node"), signal.SIGKILL)
+    await supervisor.stop("node")
     await page.wait_for_url(re.compile(r"/bots/b-[0-9a-f]+$"))
+
+
+async def node_back(world: World) -> None:
+    """The page has said that the bot's host is away; what was begun goes on by itself, once."""
+    why = world.page.locator("[data-live-why]")
+    await expect(why).to_have_text(re.compile("host does not answer"), timeout=MILLISECONDS)
+    await world.status("Starting")
+    await world.trial.platform.supervisor.start([services.node(world.trial.state)])
+    await world.status("Live")
+    await expect(why).to_be_hidden()
+    (one,) = (await world.trial.live.status()).bots
+    assert (one.state, one.restarts) == (BotState.LIVE, 0), "begun once"
 
 
 async def let_in(world: World) -> None:
@@ -205,7 +230,7 @@ async def test_from_an_address_to_a_living_bot_and_its_end() -> None:
         await sign_in(world)
         await launch(world)
         here = page.url
-        await world.status("Live")
+        await node_back(world)
         await expect(page.get_by_role("link", name="@pirate_bot").first).to_be_visible()
         assert page.url == here
 
@@ -237,6 +262,7 @@ async def test_from_an_address_to_a_living_bot_and_its_end() -> None:
         await expect(page.get_by_role("heading", name="This bot is deleted")).to_be_visible(timeout=MILLISECONDS)
         await world.trial.until_only()
         assert (await world.trial.live.status()).bots == ()
+        assert len(world.mail.taken) == 1, "the one link that was asked for"
 
         assert [one for one in log.addresses if not one.startswith(f"{world.origin}/")] == []
         for canary in (TOKENS, KEYS, PROMPTS, EDITS, OTHERS):

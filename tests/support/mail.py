@@ -6,7 +6,7 @@ import asyncio
 import email
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from clawmates.control.accounts import links
 from clawmates.control.mail import notices
 from clawmates.control.mail.errands import KIND, MailHandler
 from clawmates.control.mail.letters import Letter
-from clawmates.control.mail.post import Post
+from clawmates.control.mail.post import Post, PostError
 from clawmates.control.outbox.worker import Worker
 
 CODE = re.compile(r"/enter#([0-9A-Z-]{23})")
@@ -46,6 +46,16 @@ class Box:
         return found[1]
 
 
+class Broken:
+    """Lets nothing out."""
+
+    def __init__(self, code: str, *, final: bool) -> None:
+        self.error = PostError(code, final=final)
+
+    async def send(self, letter: Letter) -> None:
+        raise self.error
+
+
 def worker(place: Place, post: Post) -> Worker:
     """Does what waits in the outbox: ``await worker(place, box).round()``."""
     context = place.context
@@ -66,6 +76,26 @@ class Server:
     versions: list[str | None] = field(default_factory=list)
     refuses: str = ""
     """What it says to every recipient, for instance ``550 no such user``."""
+    listen: Callable[[], Awaitable[asyncio.Server]] = field(kw_only=True)
+    listener: asyncio.Server = field(init=False)
+
+    async def open(self) -> None:
+        """Takes mail, at the port that it had before."""
+        self.listener = await self.listen()
+        self.port = self.listener.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        """Nobody answers at its port."""
+        self.listener.close()
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """It is down until the end of the block."""
+        self.close()
+        try:
+            yield
+        finally:
+            await self.open()
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd calls it so
         self, server: SMTP, talk: Talk, envelope: Envelope, address: str, options: list[str]
@@ -125,7 +155,7 @@ async def smtp(
     **known: str,
 ) -> AsyncIterator[Server]:
     """A server on loopback; ``known`` are users and their passwords, where it asks for one."""
-    server, loop = Server(), asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
     context = trust.context(newest)
 
     def check(_smtp: SMTP, _talk: Talk, _envelope: Envelope, mechanism: str, data: object) -> AuthResult:
@@ -144,9 +174,12 @@ async def smtp(
             loop=loop,
         )
 
-    listener = await loop.create_server(protocol, "127.0.0.1", 0, ssl=None if starttls or plain else context)
-    server.port = listener.sockets[0].getsockname()[1]
+    async def listen() -> asyncio.Server:
+        return await loop.create_server(protocol, "127.0.0.1", server.port, ssl=None if starttls or plain else context)
+
+    server = Server(listen=listen)
+    await server.open()
     try:
         yield server
     finally:
-        listener.close()
+        server.close()

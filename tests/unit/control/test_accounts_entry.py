@@ -14,7 +14,7 @@ from fastapi.responses import PlainTextResponse
 from sqlalchemy import event, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.control import Place, a_place, database_bytes, deeds, signed_in
-from tests.support.mail import Box, worker
+from tests.support.mail import Box, Broken, worker
 
 from clawmates.control.accounts import attempts, links, pages, sessions
 from clawmates.control.accounts.addresses import Unusable, read
@@ -311,6 +311,25 @@ async def test_signing_in_always_makes_a_new_session_and_ends_the_one_before(tmp
             eve, ada, closed, opened = await chain.entries(database, 0)
         assert (closed.tag, closed.subject) == (Deed.SIGNED_OUT, eve.subject), "whose session it was is told of its end"
         assert (opened.tag, opened.subject) == (Deed.SIGNED_IN, ada.subject)
+
+
+async def test_that_our_mail_server_is_away_is_told_to_everybody_alike(tmp_path: Path) -> None:
+    async with a_place(tmp_path, pages.router) as place, place.browser() as browser, place.browser() as other:
+
+        async def told() -> list[bool]:
+            return ["Our mail server does not answer" in (await one.get("/enter")).text for one in (browser, other)]
+
+        await browser.post("/sign-in", data={"email": ADA})
+        assert await told() == [False, False]
+        await worker(place, Broken("address-refused", final=False)).round()
+        assert await told() == [False, False], "that is about one address"
+        place.clock.forward(seconds=10)
+        await worker(place, Broken("mail-unreachable", final=False)).round()
+        assert await told() == [True, True]
+        place.clock.forward(seconds=10)
+        box = Box()
+        await worker(place, box).round()
+        assert (await told(), len(box.letters)) == ([False, False], 1)
 
 
 async def test_signing_out_ends_the_session_in_the_database(tmp_path: Path) -> None:

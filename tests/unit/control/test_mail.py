@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 from tests.support.control import Counted, StandingClock, a_place, database_bytes
-from tests.support.mail import CODE, Box, Server, Trust, smtp, worker
+from tests.support.mail import CODE, Box, Broken, Server, Trust, smtp, worker
 
 from clawmates.base.settings import Control, Settings, Smtp
 from clawmates.control.accounts.links import Purpose, address, read, shown
@@ -194,16 +194,6 @@ async def test_the_code_is_born_when_the_mail_leaves_and_is_never_in_the_databas
         assert (kept.email, kept.purpose) == (ADA, "sign-in")
         for form in (code, read(code)):
             assert form.encode() not in database_bytes(tmp_path)
-
-
-class Broken:
-    """Lets nothing out."""
-
-    def __init__(self, code: str, *, final: bool) -> None:
-        self.error = PostError(code, final=final)
-
-    async def send(self, letter: Letter) -> None:
-        raise self.error
 
 
 async def test_a_mail_that_does_not_get_out_leaves_no_link_and_is_tried_for_a_quarter_of_an_hour(

@@ -59,7 +59,9 @@ async def ask(request: Request, form: Form) -> Response:
 @router.get("/enter")
 async def enter(request: Request, _person: Visitor) -> Response:
     """Where links lead: a form. The code behind the ``#`` never reaches us with a GET."""
-    return page(request, "accounts/enter.html", error="")
+    async with context_of(request).database.look() as look:
+        held_up = await errands.held_up(look)
+    return page(request, "accounts/enter.html", error="", held_up=held_up)
 
 
 @router.post("/enter")
@@ -69,7 +71,7 @@ async def use(request: Request, form: Form, person: Visitor) -> Response:
     await attempts.take_network(request, attempts.CODE_NETWORK)
     code = links.read(form.get("code", ""))
     if not code:
-        return page(request, "accounts/enter.html", status=400, error="shape")
+        return page(request, "accounts/enter.html", status=400, error="shape", held_up=False)
     async with context.database.writing() as database:
         spent = await links.spend(database, context, code)
         if spent is None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clawmates.control.store.look import Look
 
 DAYS = kept.COUNTS.days
+_WORDS = (BotState.node, BotState.state, BotState.code, BotState.username)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,11 @@ class _About:
         """About all bots for which ``mine`` holds."""
         said = (
             # A node says how a bot is when that has changed. That it is there at all it says every few seconds.
-            select(BotState.bot_id, BotState.node, BotState.state, BotState.code, BotState.username)
+            select(Bot.id, *(func.coalesce(one, "") for one in _WORDS))
             .add_columns(func.coalesce(Node.seen_at, BotState.reported_at, type_=BotState.reported_at.type))
-            .join(Bot, Bot.id == BotState.bot_id)
-            .outerjoin(Node, Node.name == BotState.node)
+            .select_from(Bot)
+            .outerjoin(BotState, BotState.bot_id == Bot.id)
+            .outerjoin(Node, Node.name == Bot.node)
             .where(mine)
         )
         errands = (

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SILENT_FOR = timedelta(minutes=3)
 """A node that is there says so every few seconds."""
+LATE_AFTER = timedelta(seconds=15)
+"""Whoever waits for a bot to start is told sooner: three reports of its node did not come."""
+HOST_AWAY = "bots.why.host-away"
 KINDS = {
     State.STARTING: "busy",
     State.LIVE: "live",
@@ -31,13 +34,13 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a node said last of a bot, and when that node was last heard of."""
+    """What a node said last of a bot (empty: nothing yet), and when the node that has the bot now was last heard of."""
 
     node: str
     state: str
     code: str
     username: str
-    heard_at: datetime
+    heard_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,15 @@ def standing(  # noqa: PLR0911 - one line a stage of life
         return Standing("busy", "bots.state.handing-over", _trouble(waiting[1]))
     if bot.paused:
         return Standing("paused", "bots.state.paused")
+    silence = now - said.heard_at if said is not None and said.heard_at is not None else timedelta()
+    starting = Standing("busy", "bots.state.starting", HOST_AWAY if silence > LATE_AFTER else _trouble(waiting[1]))
     if said is None or said.node != bot.node:
-        return Standing("busy", "bots.state.starting", _trouble(waiting[1]))
-    if now - said.heard_at > SILENT_FOR:
+        return starting
+    if silence > SILENT_FOR:
         return Standing("bad", "bots.state.silent", "bots.why.silent")
     state = State(said.state)
-    if state is State.PAUSED:  # it was, and is being started
-        state = State.STARTING
+    if state is State.PAUSED or (state is State.STARTING and silence > LATE_AFTER):  # it was, and is being started
+        return starting
     return Standing(KINDS[state], f"bots.state.{state.value}", f"bots.code.{said.code}" if _tells(state, said) else "")
 
 

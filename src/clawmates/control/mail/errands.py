@@ -10,19 +10,29 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlalchemy import or_, select
+
 from clawmates.base.shape import decode_json, encode_json
 from clawmates.control.accounts import links
 from clawmates.control.context import Context
 from clawmates.control.mail.letters import letter
-from clawmates.control.mail.post import Post, PostError
+from clawmates.control.mail.post import OURS, Post, PostError
 from clawmates.control.outbox import outbox
 from clawmates.control.outbox.outbox import Done, Later, Outcome, Refused, Task
+from clawmates.control.outbox.tables import Errand
+from clawmates.control.store.look import Question, first
 from clawmates.control.texts.catalogue import words
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from clawmates.control.store.look import Look
+
 KIND = "mail"
+_HELD_UP = Question(
+    select(Errand.number).where(Errand.kind == KIND, or_(*(Errand.trouble == one for one in sorted(OURS)))).limit(1),
+    int,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +55,11 @@ async def ask(database: AsyncSession, context: Context, wanted: Wanted) -> None:
     await outbox.add(
         database, lane_of(context, wanted.email), KIND, encode_json(wanted).decode(), now=context.clock.now()
     )
+
+
+async def held_up(look: Look) -> bool:
+    """Whether any mail waits for our own mail server. Everybody is told alike, so it tells nothing of anybody."""
+    return await first(look, _HELD_UP) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from clawmates.control.mail.letters import Letter
 
 SECONDS = 15.0
+OURS = frozenset(
+    {"mail-unreachable", "password-file-missing", "password-file-open", "password-refused", "sender-refused"}
+)
+"""Codes of what is wrong between us and our own mail server, whomever the mail is for."""
 
 
 class PostError(Exception):

@@ -13,7 +13,7 @@ from clawmates.control.bots.forms import Errors, read_manner, read_wish
 from clawmates.control.bots.minds import Minds
 from clawmates.control.bots.offers import hosts, is_verified, offers
 from clawmates.control.bots.pairing import Shown
-from clawmates.control.bots.standing import KINDS, Said, sentence, standing
+from clawmates.control.bots.standing import HOST_AWAY, KINDS, Said, sentence, standing
 from clawmates.control.bots.tables import BotItem
 from clawmates.control.texts.catalogue import LANGUAGES, words
 from clawmates.wire.codes import Code, Trouble
@@ -57,7 +57,7 @@ def said(state: str, code: str = "", node: str = "node-1", heard_at: datetime = 
 
 def test_how_a_bot_is_in_one_word() -> None:
     here = a_bot("b-1", node="node-1")
-    long_ago = NOON - timedelta(minutes=4)
+    long_ago, late = NOON - timedelta(minutes=4), NOON - timedelta(seconds=20)
     for bot, items, state, waiting, kind, word, why in (
         (a_bot("b-1", stage="draft"), [], None, (0, ""), "paused", "draft", "bots.why.draft"),
         (a_bot("b-1", stage="deleting"), [], None, (1, ""), "busy", "deleting", ""),
@@ -68,6 +68,10 @@ def test_how_a_bot_is_in_one_word() -> None:
         (here, [item(version=2, trouble="cannot-open")], said("live"), (0, ""), "live", "live", ""),
         (here, [item()], None, (0, ""), "busy", "starting", ""),
         (here, [item()], said("live", node="node-9"), (0, ""), "busy", "starting", ""),
+        (here, [item()], said("", node="", heard_at=late), (0, ""), "busy", "starting", HOST_AWAY),
+        (here, [item()], said("starting", heard_at=late), (0, ""), "busy", "starting", HOST_AWAY),
+        (here, [item()], said("paused", heard_at=late), (0, ""), "busy", "starting", HOST_AWAY),
+        (here, [item()], said("live", heard_at=late), (0, ""), "live", "live", ""),
         (here, [item()], said("degraded", "no-credit"), (0, ""), "bad", "degraded", "bots.code.no-credit"),
         (here, [item()], said("paused"), (0, ""), "busy", "starting", ""),
         (

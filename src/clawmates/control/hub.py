@@ -1,7 +1,8 @@
 """Who waits for news: told at once of what this replica does, and within half a second of what another one did.
 
 A topic is ``node/NAME`` or ``account/ID``. News are in the database alone; here is only who waits, and one look at the
-database for all of them together. SQLite has nobody who calls, and one way for both databases is one way to test.
+database for all of them together, where its pulse says that anybody has written (:mod:`clawmates.control.store.pulse`).
+SQLite has nobody who calls, and one way for both databases is one way to test.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from clawmates.control.bots.tables import Bot, BotDay, BotItem, BotState
 from clawmates.control.errors import TooOften
 from clawmates.control.nodes.tables import Node
 from clawmates.control.outbox.tables import Errand
-from clawmates.control.store.database import Database
+from clawmates.control.store.database import AWAY, Database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 
-LOOK_SECONDS = 0.4
-"""So that with the look itself it is half a second."""
+BEAT_SECONDS = 0.15
+LOOK_SECONDS = 0.25
+"""Between two looks, where somebody writes all the time: with the look itself, and other work, it is half a second."""
 AT_ONCE = 500
 """Topics in one query."""
 RETRY_AFTER = 30
@@ -135,15 +137,22 @@ class Hub:
             return await watch.changed(seconds)
 
     async def keep(self) -> None:
-        """Looks more than twice a second while anybody waits, for ever; a database that is away has no news."""
-        while True:
-            await self._someone.wait()
-            if not self._watches:
-                self._someone.clear()
-                continue
-            with suppress(SQLAlchemyError, OSError):
-                await self.look()
-            await asyncio.sleep(LOOK_SECONDS)
+        """While anybody waits, looks whenever somebody has written, for ever; a database that is away has no news."""
+        seen: object = None
+        async with self.database.pulse() as pulse:
+            while True:
+                await self._someone.wait()
+                if not self._watches:
+                    self._someone.clear()
+                    continue
+                pause = BEAT_SECONDS
+                with suppress(*AWAY, SQLAlchemyError, OSError):
+                    beat = await pulse.beat()
+                    if beat != seen:
+                        pause = LOOK_SECONDS
+                        await self.look()
+                        seen = beat  # what was written during the look is in the next beat
+                await asyncio.sleep(pause)
 
     async def look(self) -> None:
         """One look for all: wakes those whose topic has changed since the last one."""

@@ -134,3 +134,4 @@ async def test_news_between_reading_and_waiting_are_not_missed(tmp_path: Path) -
                 await touch(session, "node-1")
             assert await news.changed(10)
         keeping.cancel()
+        await asyncio.wait({keeping})

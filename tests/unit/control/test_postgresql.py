@@ -13,7 +13,7 @@ from tests.unit.control.test_store import account
 
 from clawmates.base.paths import State
 from clawmates.base.settings import Control, Settings
-from clawmates.control.store.database import Database, DatabaseError, check_logs, open_database
+from clawmates.control.store.database import AWAY, Database, DatabaseError, check_logs, open_database
 from clawmates.trials.postgresql import USER
 
 CANARY = "canary-5b1f@example.org"
@@ -48,6 +48,18 @@ async def test_a_server_that_would_log_addresses_is_refused(tmp_path: Path, serv
     finally:
         server.tell(f"ALTER ROLE {USER} RESET ALL")
         server.sweep()
+
+
+async def test_a_pulse_that_was_cut_off_begins_again(tmp_path: Path, server: Server) -> None:
+    settings = Settings(control=server.fresh(tmp_path))
+    async with a_place(tmp_path, settings=settings) as place, place.database.pulse() as pulse:
+        before = await pulse.beat()
+        with server.away(tmp_path), pytest.raises(AWAY):
+            await pulse.beat()
+        async with place.database.writing() as session:
+            session.add(account())
+        assert await pulse.beat() != before
+    server.sweep()
 
 
 def test_without_its_library_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,25 @@ async def test_a_newer_schema_is_refused_and_migrating_twice_is_nothing(tmp_path
             await migrate(place.database)
 
 
+async def test_a_pulse_tells_of_what_was_committed_and_of_nothing_else(tmp_path: Path) -> None:
+    async with a_place(tmp_path) as place, place.database.pulse() as pulse:
+        beats = [await pulse.beat()]
+        async with place.database.reading() as session:
+            assert (await session.scalars(select(Account))).all() == []
+            assert await pulse.beat() == beats[0]
+        async with place.database.writing() as session:
+            session.add(account())
+            await session.flush()
+            beats.append(await pulse.beat())
+        beats.append(await pulse.beat())
+        assert beats[2] not in beats[:2]
+        assert await pulse.beat() == beats[2]
+        async with place.database.pulse() as another, place.database.writing() as session:
+            await another.beat()
+            await session.execute(delete(Account))
+        assert await pulse.beat() != beats[2]
+
+
 async def test_moments_come_back_in_utc_and_naive_ones_do_not_go_in(tmp_path: Path) -> None:
     async with a_place(tmp_path) as place:
         paris = NOON.astimezone(timezone(timedelta(hours=1)))

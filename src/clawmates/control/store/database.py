@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from clawmates.control.store import sqlite
 from clawmates.control.store.look import Looking, engine_looks
+from clawmates.control.store.pulse import EnginePulse, Pulse, SqlitePulse
 from clawmates.control.store.sqlite_look import LookFailedError, SqliteLooks
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Database:
 
     engine: AsyncEngine
     look: Looking
+    pulse: Callable[[], Pulse]
+    """Beats of its own for whoever wants to know whether there is anything to read."""
     _read: async_sessionmaker[AsyncSession]
     _write: async_sessionmaker[AsyncSession]
     _close: Callable[[], None]
@@ -117,7 +120,7 @@ def open_database(settings: Control, state: State) -> Database:
         path = state.control / FILE
         engine = _sqlite(path)
         looks = SqliteLooks(path, engine.dialect, sqlite.BUSY_SECONDS)
-        return _database(engine, looks.look, looks.close)
+        return _database(engine, looks.look, lambda: SqlitePulse(looks), looks.close)
     parts = urlsplit(settings.database)
     if parts.scheme != "postgresql" or not parts.hostname or not parts.path.strip("/"):
         raise DatabaseError("[control] database is not postgresql://USER@HOST:PORT/NAME")
@@ -133,7 +136,7 @@ def open_database(settings: Control, state: State) -> Database:
         database=parts.path.strip("/"),
     )
     engine = _postgresql(url, settings, state)
-    return _database(engine, engine_looks(engine), lambda: None)
+    return _database(engine, engine_looks(engine), lambda: EnginePulse(engine), lambda: None)
 
 
 def _sqlite(path: Path) -> AsyncEngine:
@@ -209,11 +212,12 @@ def _postgresql(url: URL, settings: Control, state: State) -> AsyncEngine:
     return engine
 
 
-def _database(engine: AsyncEngine, look: Looking, close: Callable[[], None]) -> Database:
+def _database(engine: AsyncEngine, look: Looking, pulse: Callable[[], Pulse], close: Callable[[], None]) -> Database:
     writer = engine.execution_options(**{WRITES: True})
     return Database(
         engine=engine,
         look=look,
+        pulse=pulse,
         _read=async_sessionmaker(engine, expire_on_commit=False),
         _write=async_sessionmaker(writer, expire_on_commit=False),
         _close=close,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clawmates.trials import (
+    mutations_audit,
     mutations_control,
     mutations_isolation,
     mutations_seen_by_tests,
@@ -22,6 +23,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *mutations_vault.MUTATIONS,
     *mutations_isolation.MUTATIONS,
     *mutations_control.MUTATIONS,
+    *mutations_audit.MUTATIONS,
     *mutations_seen_by_tests.MUTATIONS,
 )
 UNSEEN: tuple[str, ...] = ()

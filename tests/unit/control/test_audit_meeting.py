@@ -8,13 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.control import Counted
 from tests.support.launching import REGION, Bench, a_bench
+from tests.support.vault import furnished
 
 from clawmates.base.clock import SystemClock
 from clawmates.base.settings import Platform, Settings
+from clawmates.base.x509 import Names
 from clawmates.control.admin import door
 from clawmates.control.audit import meeting, words
 from clawmates.control.audit.chain import note
@@ -24,7 +27,7 @@ from clawmates.control.store.database import FILE
 from clawmates.selfhost import auditing
 from clawmates.selfhost.auditing import Evidence, Fault, verify
 from clawmates.selfhost.evidence import gather_hosted
-from clawmates.wire.audit import GENESIS, Entry, OfBot, chained
+from clawmates.wire.audit import EMPTY, GENESIS, Entry, Head, OfBot, chained
 from clawmates.wire.deeds import Deed
 from clawmates.wire.notary import Notary
 from clawmates.wire.operator_client import OperatorClient
@@ -169,6 +172,35 @@ async def test_a_word_that_was_lost_comes_again_and_a_vault_that_is_away_is_met_
         assert await court.meet() == ""
         for evidence in await court.evidence():
             assert faults(evidence) == set()
+
+
+def test_control_signs_no_head_of_the_vault_that_does_not_follow() -> None:
+    """Whoever sits in the vault's place and holds its key."""
+    now = datetime.now(UTC)
+    with furnished() as house:
+        hands = {
+            role: Notary(
+                REGION,
+                house.certify(role, Names(uri=(f"clawmates://{REGION}/{role}/{role}",))),
+                house.state.authority,
+            )
+            for role in ("vault", "control", "node")
+        }
+        mine: Any = None
+        ours = Countersign(mine, mine, hands["control"], SystemClock())
+        last, other, next_one = (Head(number=n, hash=fill * 64) for n, fill in ((5, "a"), (5, "b"), (7, "c")))
+        assert ours._check(hands["vault"].sign(next_one, last, now), last)
+        assert not ours._check(hands["vault"].sign(last, last, now), last)
+        for role, head, before in (
+            ("vault", replace(next_one, number=4), last),
+            ("vault", other, last),
+            ("vault", next_one, other),
+            ("vault", next_one, EMPTY),
+            ("node", next_one, last),
+            ("control", next_one, last),
+        ):
+            with pytest.raises(meeting.DivergedError):
+                ours._check(hands[role].sign(head, before, now), last)
 
 
 @pytest.mark.sqlite_alone

@@ -1,13 +1,15 @@
 """How quick control's pages are, signed in, on SQLite: a process of control's own on loopback, beside a bare page.
 
 Two loads, each bounded in time. *People*: fifty of them, who look at a page, think for a second and look at the next.
-*Rush*: connections that never think, nine pages and then an edit. The floor is the same load on a bare page.
+*Rush*: connections that never think, nine pages and then an edit. The floor is the same load on a bare page. *News*:
+what another replica writes, here a hand of ours in the database, until an open page hears of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 import ssl
 import sys
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import update
 
 from clawmates.base.http.client import ConnectFailedError, Connection, HttpError
 from clawmates.base.paths import State
@@ -53,6 +56,7 @@ PEOPLE_SECONDS = 20.0
 RUSH = 16
 """Connections at a time."""
 RUSH_SECONDS = 15.0
+NEWS = 40
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 MAX_PAGE = 256 * 1024
@@ -130,7 +134,7 @@ class Door:
 
 
 async def figures() -> dict[str, float]:
-    """``page_ms_p95`` and ``control_requests_per_s``, and their floors."""
+    """``page_ms_p95`` and ``control_requests_per_s``, and their floors; and ``replica_news_s_p95``."""
     with tempfile.TemporaryDirectory(prefix="cm-bench-control-") as name:
         state, listening = State(Path(name)), free_ports()
         _prepare(state, listening)
@@ -145,7 +149,9 @@ async def figures() -> dict[str, float]:
             visitor.edits = 0
         async with running(Door(listening[0], tls), ours) as door:
             seen_people, seen_rush = await _people(door, visitors), await _rush(door, visitors)
+            news = await _news(door, visitors[0], state)
     return {
+        "replica_news_s_p95": quantiles(news, n=20)[-1],
         "page_ms_p95": seen_people.p95,
         "floor_page_ms_p95": floor_people.p95,
         "control_requests_per_s": seen_rush.answers / RUSH_SECONDS,
@@ -192,6 +198,37 @@ async def _rush(door: Door, visitors: list[Visitor]) -> Seen:
             group.create_task(one(visitor))
     seen.cpu_seconds = cpu_seconds(door.pid) - before
     return seen
+
+
+async def _news(door: Door, visitor: Visitor, state: State) -> list[float]:
+    """Seconds from each commit to the event; changes come at odd moments of control's looking."""
+    bot, came, taken = visitor.bots[0], asyncio.Event(), []
+    connection, database = await door.connect(), open_database(Control(), state)
+
+    async def listen() -> None:
+        headers = [("Cookie", f"{sessions.COOKIE}={visitor.cookie}")]
+        response = await connection.request("GET", f"/bots/{bot}/live", headers=headers)
+        async for chunk in response.chunks():
+            if chunk.startswith(b"data: "):
+                came.set()
+
+    listening = asyncio.create_task(listen())
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await came.wait()
+            for _ in range(NEWS):
+                await asyncio.sleep(0.1 + random.random() / 2)  # noqa: S311 - spreads measurements, guards nothing
+                came.clear()
+                async with database.writing() as session:
+                    await session.execute(update(Bot).where(Bot.id == bot).values(version=Bot.version + 1))
+                began = time.perf_counter()
+                await came.wait()
+                taken.append(time.perf_counter() - began)
+    finally:
+        listening.cancel()
+        await connection.close()
+        await database.close()
+    return taken
 
 
 async def _ask(connection: Connection, visitor: Visitor, seen: Seen, *, every: int) -> None:

@@ -284,6 +284,12 @@ FIGURES: tuple[Figure, ...] = (
         at_most=50.0,
     ),
     Figure(
+        key="replica_news_s_p95",
+        says="s from the commit of another replica's change to the event on a page that is open, 95th percentile",
+        group=Group.CONTROL,
+        at_most=0.5,
+    ),
+    Figure(
         key="control_requests_per_s",
         says="requests a second that one control answers, signed in: nine pages, then an edit (SQLite)",
         group=Group.CONTROL,

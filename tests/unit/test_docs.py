@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from clawmates.cli.lazy import inner
 from clawmates.cli.main import clawmates
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,11 +22,11 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
     found: dict[tuple[str, ...], click.Command] = {path: group}
-    for name, inner in group.commands.items():
-        if isinstance(inner, click.Group):
-            found |= commands(inner, (*path, name))
+    for name, below in inner(group, click.Context(group)):
+        if isinstance(below, click.Group):
+            found |= commands(below, (*path, name))
         else:
-            found[(*path, name)] = inner
+            found[(*path, name)] = below
     return found
 
 

@@ -6,29 +6,14 @@ import json
 import os
 import sys
 from enum import IntEnum
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import click
 
-from clawmates.base.settings import SettingsError
 from clawmates.base.shape import encode
-from clawmates.selfhost.backup import BackupError
-from clawmates.selfhost.console import ConsoleError
-from clawmates.selfhost.containers import StillRunningError
-from clawmates.selfhost.draft import BotError, NoSuchBotError
-from clawmates.selfhost.enrolment import EnrolmentError
-from clawmates.selfhost.install import InstallError
-from clawmates.selfhost.keyfile import KeyFileError
-from clawmates.selfhost.layout import LayoutError
-from clawmates.selfhost.pairing import PairingError
-from clawmates.selfhost.people import PeopleError
-from clawmates.selfhost.platform import AlreadyRunningError
-from clawmates.selfhost.sealedfile import BadRecipientError, SealedFileError
-from clawmates.wire.node_client import NodeUnreachableError
-from clawmates.wire.operator_client import ControlNotRunningError
-from clawmates.wire.reading import ReadingError
-from clawmates.wire.vault import VaultRefusal
-from clawmates.wire.vault_client import VaultError, VaultUnreachableError
+
+if TYPE_CHECKING:
+    from clawmates.wire.vault_client import VaultError
 
 
 class Exit(IntEnum):
@@ -53,59 +38,82 @@ class CommandError(Exception):
 
 
 AS_ROOT = "Run it again with sudo, or as root."
-_KNOWN: dict[type[Exception], tuple[str, str, Exit]] = {
-    NoSuchBotError: ("bad-bot", "See `clawmates bot list`.", Exit.USAGE),
-    BotError: ("bad-bot", "See `clawmates bot add --help`.", Exit.USAGE),
-    SettingsError: ("bad-configuration", "Settings are in clawmates.toml in the state folder.", Exit.CONFIGURATION),
-    BackupError: ("bad-backup", "", Exit.FAILED),
-    BadRecipientError: ("usage", "Give what `clawmates backup keygen` printed.", Exit.USAGE),
-    SealedFileError: ("bad-backup", "", Exit.FAILED),
-    KeyFileError: ("bad-key", "", Exit.CONFIGURATION),
-    InstallError: ("cannot-install", "", Exit.MISSING),
-    LayoutError: ("cannot-install", "Run `clawmates doctor`.", Exit.MISSING),
-    EnrolmentError: ("cannot-enrol", "", Exit.USAGE),
-    PairingError: ("cannot-pair", "", Exit.FAILED),
-    PeopleError: ("bad-people", "", Exit.FAILED),
-    ReadingError: ("unreadable", "", Exit.FAILED),
-    StillRunningError: ("still-running", "", Exit.FAILED),
-    AlreadyRunningError: ("already-running", "", Exit.FAILED),
-    ControlNotRunningError: ("not-running", "Start the platform with `clawmates up`.", Exit.UNREACHABLE),
-    NodeUnreachableError: ("not-running", "Start the platform with `clawmates up`.", Exit.UNREACHABLE),
-    VaultUnreachableError: ("vault-unreachable", "See `clawmates status` and `clawmates logs`.", Exit.UNREACHABLE),
-    ConsoleError: ("console-unreachable", "See `clawmates status`.", Exit.UNREACHABLE),
+_VAULT_ERROR = "clawmates.wire.vault_client.VaultError"
+_KNOWN: dict[str, tuple[str, str, Exit]] = {
+    "clawmates.selfhost.draft.NoSuchBotError": ("bad-bot", "See `clawmates bot list`.", Exit.USAGE),
+    "clawmates.selfhost.draft.BotError": ("bad-bot", "See `clawmates bot add --help`.", Exit.USAGE),
+    "clawmates.base.settings.SettingsError": (
+        "bad-configuration",
+        "Settings are in clawmates.toml in the state folder.",
+        Exit.CONFIGURATION,
+    ),
+    "clawmates.selfhost.backup.BackupError": ("bad-backup", "", Exit.FAILED),
+    "clawmates.selfhost.sealedfile.BadRecipientError": (
+        "usage",
+        "Give what `clawmates backup keygen` printed.",
+        Exit.USAGE,
+    ),
+    "clawmates.selfhost.sealedfile.SealedFileError": ("bad-backup", "", Exit.FAILED),
+    "clawmates.selfhost.keyfile.KeyFileError": ("bad-key", "", Exit.CONFIGURATION),
+    "clawmates.selfhost.install.InstallError": ("cannot-install", "", Exit.MISSING),
+    "clawmates.selfhost.layout.LayoutError": ("cannot-install", "Run `clawmates doctor`.", Exit.MISSING),
+    "clawmates.selfhost.enrolment.EnrolmentError": ("cannot-enrol", "", Exit.USAGE),
+    "clawmates.selfhost.pairing.PairingError": ("cannot-pair", "", Exit.FAILED),
+    "clawmates.selfhost.people.PeopleError": ("bad-people", "", Exit.FAILED),
+    "clawmates.wire.reading.ReadingError": ("unreadable", "", Exit.FAILED),
+    "clawmates.selfhost.containers.StillRunningError": ("still-running", "", Exit.FAILED),
+    "clawmates.selfhost.platform.AlreadyRunningError": ("already-running", "", Exit.FAILED),
+    "clawmates.wire.operator_client.ControlNotRunningError": (
+        "not-running",
+        "Start the platform with `clawmates up`.",
+        Exit.UNREACHABLE,
+    ),
+    "clawmates.wire.node_client.NodeUnreachableError": (
+        "not-running",
+        "Start the platform with `clawmates up`.",
+        Exit.UNREACHABLE,
+    ),
+    "clawmates.wire.vault_client.VaultUnreachableError": (
+        "vault-unreachable",
+        "See `clawmates status` and `clawmates logs`.",
+        Exit.UNREACHABLE,
+    ),
+    "clawmates.selfhost.console.ConsoleError": ("console-unreachable", "See `clawmates status`.", Exit.UNREACHABLE),
 }
-_REMEDY: dict[VaultRefusal, str] = {
-    VaultRefusal.HOSTS_NOT_LISTED: (
+"""By name: an error that a command can raise was imported by that command, and need not be by all others."""
+_REMEDY: dict[str, str] = {
+    "hosts-not-listed": (
         "A credential may name the hosts of one messenger or provider of the signed release. To use another host, add"
         " it to image/catalogue.toml, run `make image`, then `clawmates selfhost init` with that release."
     ),
-    VaultRefusal.RELEASE_MISSING: "Bring the signed release back with `clawmates selfhost init --release FOLDER`.",
-    VaultRefusal.RELEASE_UNSIGNED: (
+    "release-missing": "Bring the signed release back with `clawmates selfhost init --release FOLDER`.",
+    "release-unsigned": (
         "The release is not signed by [node] release_key: run `clawmates doctor`, then bring a signed one with"
         " `clawmates selfhost init --release FOLDER`."
     ),
 }
-"""What to do about a refusal that an owner can do something about."""
-EXPECTED: tuple[type[Exception], ...] = (CommandError, VaultError, OSError, *_KNOWN)
+"""What to do about a refusal of the vault that an owner can do something about."""
 
 
-def as_command_error(error: Exception) -> CommandError:
-    """One table from the errors of the rooms below to what the shell sees."""
+def as_command_error(error: Exception) -> CommandError | None:
+    """One table from the errors of the rooms below to what the shell sees; ``None`` for what nobody expected."""
     if isinstance(error, CommandError):
         return error
-    if isinstance(error, VaultError):
-        code, remedy = error.refusal.value, _REMEDY.get(error.refusal, "")
-        return CommandError(f"the vault refused: {code}.", code=f"vault-{code}", remedy=remedy)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         if isinstance(error, PermissionError) and os.geteuid() != 0:
             return CommandError(f"{where}{error.strerror}.", code="needs-root", remedy=AS_ROOT, exit_code=Exit.MISSING)
         return CommandError(f"{where}{error.strerror}.", code="input-output", remedy="See `clawmates doctor`.")
-    for kind, (code, remedy, exit_code) in _KNOWN.items():
-        if isinstance(error, kind):
+    for kind in type(error).__mro__:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if name == _VAULT_ERROR:
+            code = cast("VaultError", error).refusal.value
+            return CommandError(f"the vault refused: {code}.", code=f"vault-{code}", remedy=_REMEDY.get(code, ""))
+        if name in _KNOWN:
+            code, remedy, exit_code = _KNOWN[name]
             text = str(error) or (kind.__doc__ or "").strip()
             return CommandError(text, code=code, remedy=remedy, exit_code=exit_code)
-    return CommandError("something unexpected happened.", code="internal", exit_code=Exit.FAILED)
+    return None
 
 
 def succeed(data: object, *, as_json: bool, text: str = "") -> None:

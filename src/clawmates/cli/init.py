@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from clawmates.cli.answers import EXPECTED, CommandError, Exit, as_command_error, succeed
+from clawmates.cli.answers import CommandError, Exit, as_command_error, succeed
 from clawmates.cli.bot_options import bot_options, said
 from clawmates.cli.dialogue import BACK, Dialogue, Terminal
 from clawmates.cli.install_options import Place, place_options
@@ -159,10 +159,10 @@ def _until_made(asked: Asked, make: Callable[[Draft], Coroutine[Any, Any, BotSpe
     while True:
         try:
             return asyncio.run(make(asked.draft))
-        except EXPECTED as error:
-            if asked.dialogue is None:
-                raise
+        except Exception as error:
             known = as_command_error(error)
+            if known is None or asked.dialogue is None:
+                raise
             asked.dialogue.trouble(f"{known} {known.remedy}".strip())
             if not asked.dialogue.agreed("Put it right in another terminal. Try again now?"):
                 raise

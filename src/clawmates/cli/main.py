@@ -7,32 +7,40 @@ import sys
 import click
 
 from clawmates.base.hardening import harden
-from clawmates.cli.admin import admin
 from clawmates.cli.answers import CommandError, Exit, fail
-from clawmates.cli.audit import audit
-from clawmates.cli.backup import backup
-from clawmates.cli.bot import bot
-from clawmates.cli.chat import chat
-from clawmates.cli.completion import completion
-from clawmates.cli.doctor import doctor
-from clawmates.cli.export import export
-from clawmates.cli.hosted import hosted
-from clawmates.cli.init import init
-from clawmates.cli.keys import receipt
-from clawmates.cli.manual import manual
-from clawmates.cli.node import node
-from clawmates.cli.operate import logs, remove, restart
-from clawmates.cli.prove import prove
-from clawmates.cli.release import release
-from clawmates.cli.service import prepare, stop
-from clawmates.cli.status import status
-from clawmates.cli.up import up
-from clawmates.cli.vault import vault
+from clawmates.cli.lazy import LazyGroup
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+BOTH = {
+    "up": "up:up",
+    "status": "status:status",
+    "logs": "operate:logs",
+    "restart": "operate:restart",
+    "remove": "operate:remove",
+}
+"""Said with `selfhost` or without."""
+PLACES = {
+    **BOTH,
+    "hosted": "hosted:hosted",
+    "admin": "admin:admin",
+    "chat": "chat:chat",
+    "doctor": "doctor:doctor",
+    "bot": "bot:bot",
+    "prove": "prove:prove",
+    "vault": "vault:vault",
+    "audit": "audit:audit",
+    "node": "node:node",
+    "receipt": "keys:receipt",
+    "release": "release:release",
+    "backup": "backup:backup",
+    "export": "export:export",
+    "completion": "completion:completion",
+    "manual": "manual:manual",
+}
+SELFHOST = {**BOTH, "init": "init:init", "prepare": "service:prepare", "stop": "service:stop"}
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(cls=LazyGroup, places=PLACES, context_settings=CONTEXT)
 @click.version_option(package_name="clawmates", message="%(prog)s %(version)s")
 def clawmates() -> None:
     """An AI assistant of your own, in a container of its own, whose conversation nobody keeps.
@@ -44,20 +52,9 @@ def clawmates() -> None:
     """
 
 
-@clawmates.group()
+@clawmates.group(cls=LazyGroup, places=SELFHOST)
 def selfhost() -> None:
     """Make and run a platform on this host."""
-
-
-for command in (init, prepare, stop):
-    selfhost.add_command(command)
-for command in (up, status, logs, restart, remove):
-    clawmates.add_command(command)
-    selfhost.add_command(command)
-for command in (hosted, admin, chat, doctor, bot, prove, vault, audit, node, receipt, release, backup, export):
-    clawmates.add_command(command)
-for command in (completion, manual):
-    clawmates.add_command(command)
 
 
 def run() -> None:

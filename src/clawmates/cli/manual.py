@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clawmates.base.paths import DEFAULT_RUN, DEFAULT_STATE
+from clawmates.cli.lazy import inner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,12 +51,12 @@ def _pages(command: click.Command, context: click.Context) -> Iterator[tuple[str
     name = context.command_path.replace(" ", "-")
     yield name, _page(name, command, context)
     if isinstance(command, click.Group):
-        for word, inner in _commands(command):
-            yield from _pages(inner, click.Context(inner, info_name=word, parent=context))
+        for word, below in _commands(command, context):
+            yield from _pages(below, click.Context(below, info_name=word, parent=context))
 
 
-def _commands(group: click.Group) -> list[tuple[str, click.Command]]:
-    return [(word, inner) for word, inner in sorted(group.commands.items()) if not inner.hidden]
+def _commands(group: click.Group, context: click.Context) -> list[tuple[str, click.Command]]:
+    return [(word, command) for word, command in inner(group, context) if not command.hidden]
 
 
 def _page(name: str, command: click.Command, context: click.Context) -> str:
@@ -72,8 +73,8 @@ def _page(name: str, command: click.Command, context: click.Context) -> str:
             lines += [".TP", f".B {_escape(option)}", _escape(text)]
     if isinstance(command, click.Group):
         lines.append(".SH COMMANDS")
-        for word, inner in _commands(command):
-            lines += [".TP", f".B {_escape(f'{context.command_path} {word}')}", _escape(inner.get_short_help_str(200))]
+        for word, below in _commands(command, context):
+            lines += [".TP", f".B {_escape(f'{context.command_path} {word}')}", _escape(below.get_short_help_str(200))]
     if context.parent is None:
         for title, rows in (("FILES", FILES), ("EXIT STATUS", EXITS)):
             lines.append(f".SH {title}")

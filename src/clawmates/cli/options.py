@@ -12,7 +12,7 @@ import click
 
 from clawmates.base.paths import DEFAULT_STATE, State
 from clawmates.base.settings import Settings, load
-from clawmates.cli.answers import AS_ROOT, EXPECTED, CommandError, Exit, as_command_error, fail
+from clawmates.cli.answers import AS_ROOT, CommandError, Exit, as_command_error, fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -70,9 +70,12 @@ def answered(command: Callable[..., Coroutine[Any, Any, None] | None]) -> Callab
             running = command(*arguments, **options)
             if running is not None:
                 asyncio.run(running)
-        except EXPECTED as error:
-            fail(as_command_error(error), as_json=bool(options.get("as_json")))
         except KeyboardInterrupt:
             raise click.Abort from None
+        except Exception as error:
+            known = as_command_error(error)
+            if known is None:
+                raise
+            fail(known, as_json=bool(options.get("as_json")))
 
     return run

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
+from clawmates.cli.lazy import inner
 from clawmates.cli.main import clawmates
 from clawmates.cli.manual import pages
 
@@ -15,8 +16,8 @@ PAGES = dict(pages(clawmates))
 def commands(command: click.Command, path: str) -> list[tuple[str, click.Command]]:
     found = [(path, command)]
     if isinstance(command, click.Group):
-        for word, inner in command.commands.items():
-            found += commands(inner, f"{path} {word}") if not inner.hidden else []
+        for word, below in inner(command, click.Context(command)):
+            found += commands(below, f"{path} {word}") if not below.hidden else []
     return found
 
 

@@ -170,5 +170,6 @@ def test_the_same_blob_again_is_no_new_credential(house: House) -> None:
 )
 def test_the_command_line_says_what_to_do(refusal: VaultRefusal, what_to_do: str) -> None:
     said = as_command_error(VaultError(refusal))
+    assert said is not None
     assert said.code == f"vault-{refusal.value}"
     assert what_to_do in said.remedy

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from clawmates.cli.answers import _KNOWN, _REMEDY, _VAULT_ERROR, Exit, as_command_error
+from clawmates.selfhost.draft import NoSuchBotError
+from clawmates.wire.vault import VaultRefusal
+
+
+@pytest.mark.parametrize("name", [_VAULT_ERROR, *_KNOWN])
+def test_every_error_that_is_known_by_name_exists(name: str) -> None:
+    module, _, word = name.rpartition(".")
+    assert issubclass(getattr(import_module(module), word), Exception)
+
+
+def test_every_refusal_with_a_remedy_is_one() -> None:
+    assert set(_REMEDY) <= {one.value for one in VaultRefusal}
+
+
+def test_the_nearest_name_counts_and_what_has_none_stays_what_it_is() -> None:
+    class StrangeError(NoSuchBotError):
+        """Nobody knows it."""
+
+    known = as_command_error(StrangeError())
+    assert known is not None
+    assert (known.code, str(known), known.exit_code) == ("bad-bot", NoSuchBotError.__doc__, Exit.USAGE)
+    assert as_command_error(ValueError("what was said")) is None
+
+
+def test_no_command_pays_for_what_another_needs() -> None:
+    look = "import sys, clawmates.cli.main, clawmates.cli.status; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", look], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "clawmates.selfhost.overview" in loaded
+    assert not loaded & {"clawmates.proofs.prove", "clawmates.vault.store", "cryptography.x509", "segno"}

@@ -12,6 +12,9 @@ DEFECT ?=
 # Bash counts in a variable of this name; only what stands on make's command line is meant.
 FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
 
+# Where it is set, pytest rewrites the assertions of every test anew in every process.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Root is needed for containers; without it, sudo asks.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

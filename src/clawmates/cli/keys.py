@@ -12,7 +12,6 @@ from clawmates.base.files import write_atomic
 from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.cli.answers import CommandError, succeed
 from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
-from clawmates.cli.vault import vault
 from clawmates.selfhost.install import vault_of
 from clawmates.wire import upkeep_calls
 from clawmates.wire.audit import KeyKind
@@ -56,7 +55,7 @@ def receipt_text(receipt: Receipt) -> str:
     )
 
 
-@vault.command("keys")
+@click.command("keys")
 @state_option
 @json_option
 @answered
@@ -68,7 +67,7 @@ async def keys(state: State, as_json: bool) -> None:  # noqa: FBT001 - click's w
     succeed(now, as_json=as_json, text=status_text(now))
 
 
-@vault.command("rotate")
+@click.command("rotate")
 @click.option("--master", "kind", flag_value=KeyKind.MASTER.value, help="The key that wraps all others.")
 @click.option("--intake", "kind", flag_value=KeyKind.INTAKE.value, help="The key that items are sealed to.")
 @click.option("--tenant", default="", help="One tenant's key; on your own host there is one tenant, 'self'.")
@@ -114,7 +113,7 @@ async def _follow(client: VaultClient, now: KeysStatus, *, quiet: bool) -> KeysS
     return now
 
 
-@vault.command("destroy")
+@click.command("destroy")
 @click.argument("bot", required=False)
 @click.option("--tenant", default="", help="A tenant with all its bots, instead of one bot.")
 @click.option("--receipt", "file", type=click.Path(path_type=Path, dir_okay=False), help="Also write the receipt here.")
@@ -155,7 +154,7 @@ async def destroy(
         click.echo(receipt_text(signed.receipt), err=True)
 
 
-@vault.command("receipt-key")
+@click.command("receipt-key")
 @state_option
 @json_option
 @answered

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clawmates.cli.answers import succeed
+from clawmates.cli.lazy import LazyGroup
 from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.selfhost.install import vault_of
 from clawmates.wire import vault_calls
@@ -14,8 +15,10 @@ from clawmates.wire import vault_calls
 if TYPE_CHECKING:
     from clawmates.base.paths import State
 
+KEYS = {"keys": "keys:keys", "rotate": "keys:rotate", "destroy": "keys:destroy", "receipt-key": "keys:receipt_key"}
 
-@click.group()
+
+@click.group(cls=LazyGroup, places=KEYS)
 def vault() -> None:
     """Look after the vault: frozen bots, keys, destruction."""
 

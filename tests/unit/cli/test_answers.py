@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib import import_module
 
 import pytest
@@ -29,11 +27,3 @@ def test_the_nearest_name_counts_and_what_has_none_stays_what_it_is() -> None:
     assert known is not None
     assert (known.code, str(known), known.exit_code) == ("bad-bot", NoSuchBotError.__doc__, Exit.USAGE)
     assert as_command_error(ValueError("what was said")) is None
-
-
-def test_no_command_pays_for_what_another_needs() -> None:
-    look = "import sys, clawmates.cli.main, clawmates.cli.status; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-I", "-c", look], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert "clawmates.selfhost.overview" in loaded
-    assert not loaded & {"clawmates.proofs.prove", "clawmates.vault.store", "cryptography.x509", "segno"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import subprocess
 import sys
@@ -52,11 +53,20 @@ def check_encodings(canary: Canary) -> int:
     return tried
 
 
-def check_memory(patterns: Patterns) -> None:
-    """Finds the canary in this very process, which holds it. Raises :class:`SearchBrokenError`, ``SourceError``."""
-    with open_memory(os.getpid()) as memory:
-        if not any(isinstance(event, Found) for event in search(memory, patterns)):
-            raise SearchBrokenError("the canary was not found in the memory of the process that holds it")
+def check_memory(canary: Canary, patterns: Patterns) -> None:
+    """Finds the canary in this very process, on a page that holds it, as it is looked for in other processes.
+
+    Raises :class:`SearchBrokenError`, ``SourceError``.
+    """
+    with mmap.mmap(-1, mmap.PAGESIZE) as page:
+        page.write(canary.stem.encode())
+        held = ctypes.c_char.from_buffer(page)
+        start = ctypes.addressof(held)
+        # Or the page could not be given back.
+        del held
+        with open_memory(os.getpid()) as memory:
+            if not any(isinstance(event, Found) for event in search(memory.within(start, mmap.PAGESIZE), patterns)):
+                raise SearchBrokenError("the canary was not found in the memory of the process that holds it")
 
 
 def names(source: Source, patterns: Patterns) -> set[str]:

@@ -144,7 +144,7 @@ async def look(
     """
     places = tuple(places)
     began = clock.monotonic()
-    desk = _Desk(patterns, clock, Survey(since=since), holders)
+    desk = _Desk(patterns, clock, Survey(since=since, holders=holders), holders)
     for place in places:
         if isinstance(place, Folder):
             try:

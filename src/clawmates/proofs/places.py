@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from clawmates.proofs.mounts import NOT_ENTERED, mounts
-from clawmates.proofs.sources import Piece, Source, SourceError, open_file, open_memory
+from clawmates.proofs.sources import FilePage, Piece, Source, SourceError, open_file, open_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,6 +65,10 @@ class Survey:
     """(device, inode) of the files already searched: hard links and nested places cost once."""
     roots: set[tuple[int, int]] = field(default_factory=set)
     """Folders that are places of their own; other places do not descend into them."""
+    pages: set[FilePage] = field(default_factory=set)
+    """Pages of files already searched in some process's memory: a library that all have loaded costs once."""
+    holders: frozenset[str] = frozenset()
+    """Processes, by name, in whose memory something is expected: what is seen there was not looked for elsewhere."""
 
 
 class Place(Protocol):
@@ -198,7 +202,8 @@ class ProcessMemory:
         if self.pid == os.getpid():
             survey.skipped["memory: the searching process itself, which holds the canary"] += 1
         else:
-            yield Target(self.label, partial(open_memory, self.pid))
+            seen = None if self.name.partition(" ")[0] in survey.holders else survey.pages
+            yield Target(self.label, partial(open_memory, self.pid, seen=seen))
 
 
 @dataclass(frozen=True, slots=True)

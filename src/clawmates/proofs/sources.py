@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import errno
 import fcntl
 import os
@@ -11,18 +12,26 @@ import sys
 from bisect import bisect_right
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 BLKFLSBUF = 0x1261
 """linux/fs.h: write out and forget what the kernel caches of a block device."""
-_MAP = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (r)... [0-9a-f]+ \S+ \d+\s*(.*)")
+_MAP = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r..([ps]) ([0-9a-f]+) (\S+) (\d+)\s*(.*)")
 _UNREADABLE_MAPS = {"[vvar]", "[vvar_vclock]", "[vsyscall]"}
 """The kernel's own pages; reading them fails."""
 _PAGE = 4096
+_PRESENT, _SWAPPED, _OF_FILE = 1 << 63, 1 << 62, 1 << 61
+"""Of an entry of /proc/PID/pagemap (the kernel's own page, "Examining Process Page Tables")."""
+_ENTRIES = 1 << 16
+"""Read at once: those of 256 MiB."""
+
+FilePage = tuple[str, int, int]
+"""Device, inode and offset of a page that is as it stands in a file."""
 
 
 class SourceError(Exception):
@@ -104,6 +113,11 @@ class Memory:
         """Readable mappings; neighbours are joined, because text may span them."""
         yield from self.maps
 
+    def within(self, start: int, length: int) -> Memory:
+        """As much of it as lies in one stretch of addresses."""
+        ends = ((max(start, at), min(start + length, at + size)) for at, size in self.maps)
+        return Memory(self.descriptor, tuple((first, last - first) for first, last in ends if first < last))
+
     def read(self, offset: int, size: int) -> bytes:
         """pread(2) within one mapping; a page that fails reads as zeros and is counted."""
         index = bisect_right(self.maps, (offset, sys.maxsize)) - 1
@@ -157,30 +171,109 @@ def open_file(path: Path, *, device: bool = False) -> Iterator[OpenFile]:
         os.close(descriptor)
 
 
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A readable line of /proc/PID/maps; inode 0 is no file's."""
+
+    start: int
+    length: int
+    shared: bool
+    offset: int
+    device: str
+    inode: int
+
+    def stretches(self, entries: Iterator[int], seen: set[FilePage]) -> Iterator[tuple[int, int]]:
+        """(offset, length) of each page that holds something which ``seen`` does not name yet, and names it there.
+
+        What a private mapping has not changed of a file is that file's page, the same for whoever maps it; what was
+        never written to is zeros.
+        """
+        if self.shared:
+            yield self.start, self.length
+            return
+        for at, entry in zip(range(0, self.length, _PAGE), entries, strict=False):
+            if self.inode and (entry & _OF_FILE or not entry & (_PRESENT | _SWAPPED)):
+                page = (self.device, self.inode, self.offset + at)
+                if page in seen:
+                    continue
+                seen.add(page)
+            elif not entry & (_PRESENT | _SWAPPED):
+                continue
+            yield self.start + at, _PAGE
+
+
 @contextmanager
-def open_memory(pid: int, proc: Path = Path("/proc")) -> Iterator[Memory]:
-    """Opens a process's memory. Raises :class:`SourceError`; needs CAP_SYS_PTRACE for a hardened process."""
+def open_memory(pid: int, proc: Path = Path("/proc"), seen: set[FilePage] | None = None) -> Iterator[Memory]:
+    """Opens a process's memory but for the pages of files that were ``seen`` in others.
+
+    Raises :class:`SourceError`; needs CAP_SYS_PTRACE for a hardened process.
+    """
+    here = proc / str(pid)
     try:
-        maps = parse_maps((proc / str(pid) / "maps").read_text(errors="replace"))
-        descriptor = os.open(proc / str(pid) / "mem", os.O_RDONLY | os.O_CLOEXEC)
+        mapped = parse_maps((here / "maps").read_text(errors="replace"))
+        named: set[FilePage] = set() if seen is None else seen
+        with _pagemap(here) as pagemap:
+            pages = joined(page for one in mapped for page in one.stretches(_entries(pagemap, one), named))
+        descriptor = os.open(here / "mem", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise SourceError(os.strerror(error.errno or 0)) from None
     try:
-        yield Memory(descriptor, maps)
+        yield Memory(descriptor, pages)
     finally:
         os.close(descriptor)
 
 
-def parse_maps(text: str) -> tuple[tuple[int, int], ...]:
-    """(offset, length) of each run of readable mappings in /proc/PID/maps."""
-    joined: list[tuple[int, int]] = []
-    for line in text.splitlines():
-        found = _MAP.fullmatch(line)
-        if found is None or found[4] in _UNREADABLE_MAPS:
-            continue
-        start, end = int(found[1], 16), int(found[2], 16)
-        if joined and sum(joined[-1]) == start:
-            joined[-1] = (joined[-1][0], end - joined[-1][0])
+def parse_maps(text: str) -> tuple[Mapped, ...]:
+    """The readable mappings in /proc/PID/maps."""
+    found = (_MAP.fullmatch(line) for line in text.splitlines())
+    return tuple(
+        Mapped(
+            start=int(one[1], 16),
+            length=int(one[2], 16) - int(one[1], 16),
+            shared=one[3] == "s",
+            offset=int(one[4], 16),
+            device=one[5],
+            inode=int(one[6]),
+        )
+        for one in found
+        if one is not None and one[7] not in _UNREADABLE_MAPS
+    )
+
+
+def joined(stretches: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Neighbours as one, because text may span them."""
+    found: list[tuple[int, int]] = []
+    for start, length in stretches:
+        if found and sum(found[-1]) == start:
+            found[-1] = (found[-1][0], found[-1][1] + length)
         else:
-            joined.append((start, end - start))
-    return tuple(joined)
+            found.append((start, length))
+    return tuple(found)
+
+
+@contextmanager
+def _pagemap(here: Path) -> Iterator[int | None]:
+    """``None`` where the kernel shows none."""
+    try:
+        descriptor = os.open(here / "pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _entries(pagemap: int | None, one: Mapped) -> Iterator[int]:
+    """Eight bytes a page; those that the kernel has no word on count as written to."""
+    pages = one.length // _PAGE
+    if pagemap is None:
+        yield from repeat(_PRESENT, pages)
+        return
+    for at in range(0, pages, _ENTRIES):
+        entries = array.array("Q")
+        wanted = min(_ENTRIES, pages - at)
+        entries.frombytes(os.pread(pagemap, 8 * wanted, 8 * (one.start // _PAGE + at)))
+        yield from entries
+        yield from repeat(_PRESENT, wanted - len(entries))

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import ctypes
 import errno
+import mmap
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from clawmates.proofs.sources import Memory, OpenFile, SourceError, open_file, open_memory, parse_maps
+from clawmates.proofs.sources import (
+    FilePage,
+    Memory,
+    OpenFile,
+    SourceError,
+    joined,
+    open_file,
+    open_memory,
+    parse_maps,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,12 +35,64 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsysca
 
 
 def test_readable_neighbours_are_joined_and_kernel_pages_left_out() -> None:
-    assert parse_maps(MAPS) == (
+    assert joined((one.start, one.length) for one in parse_maps(MAPS)) == (
         (0x400000, 0x2000),
         (0x403000, 0x2000),
         (0x7F0000000000, 0x1000),
         (0x7FFC00001000, 0x1000),
     )
+
+
+PAGE = mmap.PAGESIZE
+KEPT = b"what this process holds"
+
+
+def address(held: mmap.mmap) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(held))
+
+
+def seen_of(pages: set[FilePage], *held: mmap.mmap) -> bytes:
+    """What is read of them when this process is searched."""
+    with open_memory(os.getpid(), seen=pages) as memory:
+        here = [memory.within(address(one), len(one)) for one in held]
+        return b"".join(one.read(start, length) for one in here for start, length in one.extents())
+
+
+def test_of_what_was_never_written_to_nothing_is_read() -> None:
+    with mmap.mmap(-1, 64 * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as held:
+        assert seen_of(set(), held) == b""
+        held[7 * PAGE : 7 * PAGE + len(KEPT)] = KEPT
+        assert seen_of(set(), held) == KEPT.ljust(PAGE, b"\0")
+
+
+def test_a_files_pages_are_read_once_over_all_processes_and_changed_ones_always(tmp_path: Path) -> None:
+    (tmp_path / "library").write_bytes(b"l" * 4 * PAGE)
+    pages: set[FilePage] = set()
+    with (
+        (tmp_path / "library").open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as one,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as other,
+    ):
+        other[2 * PAGE : 2 * PAGE + len(KEPT)] = KEPT
+        first = seen_of(pages, one, other)
+        assert (len(first), first.count(KEPT)) == (5 * PAGE, 1)
+        assert seen_of(pages, one, other) == KEPT.ljust(PAGE, b"l")
+        one[PAGE : PAGE + len(KEPT)] = KEPT
+        assert seen_of(pages, one, other) == 2 * KEPT.ljust(PAGE, b"l")
+
+
+def test_what_is_shared_is_read_every_time_and_so_is_all_where_the_kernel_shows_no_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shared").write_bytes(b"s" * PAGE)
+    pages: set[FilePage] = set()
+    with (tmp_path / "shared").open("r+b") as file, mmap.mmap(file.fileno(), 0) as held, mmap.mmap(-1, PAGE) as blank:
+        assert seen_of(pages, held) == seen_of(pages, held) == b"s" * PAGE
+        real = os.open
+        monkeypatch.setattr(
+            os, "open", lambda path, flags: real("/nonexistent" if path.name == "pagemap" else path, flags)
+        )
+        assert seen_of(pages, blank) == bytes(PAGE)
 
 
 def test_memory_is_read_within_its_mappings_only() -> None:

@@ -123,7 +123,7 @@ async def no_storage(platform: Platform, options: Options, bench: Bench) -> Resu
 def _checked(canary: Canary, patterns: Patterns) -> int:
     try:
         shapes = check_encodings(canary)
-        check_memory(patterns)
+        check_memory(canary, patterns)
     except SearchBrokenError as error:
         raise ProofError(f"the search does not work here: {error}") from None
     except SourceError:

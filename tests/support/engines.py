@@ -138,7 +138,7 @@ async def quiet(rig: Rig) -> None:
     storage = str(rig.files.storage).encode()
     async with asyncio.timeout(60):
         while any(storage in line for line in _command_lines()):  # noqa: ASYNC110 - other processes set no event
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
 
 
 def _command_lines() -> Iterator[bytes]:

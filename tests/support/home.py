@@ -175,7 +175,7 @@ async def until_gone(home: Home) -> None:
     """Until nothing of a platform that was stopped runs: the engine's own clean-up ends after what it cleans up."""
     async with asyncio.timeout(60):
         while await asyncio.to_thread(processes_of, home):  # noqa: ASYNC110 - other processes end
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
 
 def children(process: int) -> list[int]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-LOOK_SECONDS = 0.01
+LOOK_SECONDS = 0.03
+"""A look takes some milliseconds, which the mate that is just starting could use."""
 STARTS_AT_ONCE = 6
 """A start holds a ticket, which is good for 60 s: nobody asks for one and then queues."""
 SETTLE_SECONDS = 2.0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from clawmates.proofs.errors import ProofError
 from clawmates.selfhost.accounts import SERVICES
-from clawmates.trials.throwaway import LOOK_SECONDS, Bot
+from clawmates.trials.throwaway import Bot
 from clawmates.wire.names import ChannelKind
 from clawmates.wire.status import BotState
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BOTS = 10
 TIMES = 5
 SECONDS = 120.0
+LOOK_SECONDS = 0.02
 IMPORTS = "import asyncio, clawmates.{}.__main__"
 
 

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).resolve().parents[3]
 RELEASE = CHECKOUT / "build" / "release"
 LIVE_SECONDS = 120.0
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.1
+"""Every look costs node and the trial some milliseconds which what is waited for could use."""
 APART = ("the stand-ins for the messenger and the AI provider, and the trial itself: they hold what was said",)
 PROVIDER = "openai"
 

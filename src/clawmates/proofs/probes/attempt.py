@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 DOOR_SOCKET = "door.sock"
 READY_SECONDS = 10.0
 QUIET_SECONDS = 15.0
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.1
+"""A look reads the command lines of all processes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +22,10 @@ from clawmates.proofs.sources import FilePage, Piece, Source, SourceError, open_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+
+OLD_FOLDERS = 64
+"""Passed over one after the other; walking through so many takes some 10 ms."""
 
 
 class Kind(StrEnum):
@@ -93,8 +98,9 @@ class Place(Protocol):
 class Folder:
     """All regular files below a folder, as raw bytes, their attributes, and the names of everything there.
 
-    With ``only_new``, files unchanged since before the first canary are passed over: they cannot hold it, because
-    the inode change time cannot be set back without setting the clock back.
+    With ``only_new``, files and links unchanged since before the first canary are passed over, and so are the names in
+    such a folder: they cannot hold it, because the inode change time cannot be set back without setting the clock
+    back, and a new name changes that of its folder.
     """
 
     kind: Kind
@@ -111,19 +117,18 @@ class Folder:
     def targets(self, survey: Survey) -> Iterator[Target]:
         """Files in any order; links are not followed, pseudo file systems not entered."""
         closed = {mount.device: mount.kind for mount in mounts() if mount.kind.startswith(NOT_ENTERED)}
-        pending = [str(self.path)]
+        old = survey.since if self.only_new else float("-inf")
+        pending, number = [(str(self.path), float("inf"))], count(1)
         while pending:
-            folder = pending.pop()
-            try:
-                with os.scandir(folder) as listing:
-                    entries = list(listing)
-            except (FileNotFoundError, NotADirectoryError):
+            folder, changed = pending.pop()
+            entries = self._listed(folder, survey)
+            if entries is None:
                 continue
-            except OSError as error:
-                survey.skipped[f"{self.kind}: folders not readable ({os.strerror(error.errno or 0)})"] += 1
-                continue
-            names = b"\0".join(os.fsencode(entry.name) for entry in entries)
-            yield Target(f"names in {folder}", partial(_piece, names), counted=False)
+            # Who drives the search gets a turn with each target: now and then there is one.
+            if changed >= old or not next(number) % OLD_FOLDERS:
+                names = b"\0".join(os.fsencode(entry.name) for entry in entries)
+                yield Target(f"names in {folder}", partial(_piece, names), counted=False)
+            passed = 0
             for entry in entries:
                 try:
                     found = entry.stat(follow_symlinks=False)
@@ -131,9 +136,23 @@ class Folder:
                     continue
                 if stat.S_ISDIR(found.st_mode):
                     if self._entered(found, closed, survey):
-                        pending.append(entry.path)
+                        pending.append((entry.path, found.st_ctime))
+                elif found.st_ctime < old:
+                    passed += 1
                 else:
                     yield from self._file(entry.path, found, survey)
+            if passed:
+                survey.skipped[f"{self.kind}: files unchanged since before the first canary"] += passed
+
+    def _listed(self, folder: str, survey: Survey) -> list[os.DirEntry[str]] | None:
+        try:
+            with os.scandir(folder) as listing:
+                return list(listing)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            survey.skipped[f"{self.kind}: folders not readable ({os.strerror(error.errno or 0)})"] += 1
+            return None
 
     def _entered(self, found: os.stat_result, closed: Mapping[int, str], survey: Survey) -> bool:
         if self.flat or (found.st_dev, found.st_ino) in survey.roots:
@@ -151,9 +170,6 @@ class Folder:
         elif stat.S_ISREG(found.st_mode) and (self.flat or identity not in survey.seen):
             if not self.flat:
                 survey.seen.add(identity)
-            if self.only_new and found.st_ctime < survey.since:
-                survey.skipped[f"{self.kind}: files unchanged since before the first canary"] += 1
-                return
             yield from _attributes(path)
             if found.st_size:
                 yield Target(path, partial(open_file, Path(path)))

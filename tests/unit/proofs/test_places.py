@@ -233,6 +233,19 @@ async def test_old_files_are_passed_over_only_where_asked_and_it_is_said(tmp_pat
     assert hasty.not_looked_at == (f"{Kind.TEMP}: files unchanged since before the first canary: 1",)
 
 
+async def test_a_new_name_makes_its_folder_new_and_those_in_an_older_one_are_passed_over(
+    tmp_path: Path, canary: Canary
+) -> None:
+    kept = tmp_path / "folder" / "within" / canary.stem
+    kept.parent.mkdir(parents=True)
+    kept.symlink_to(canary.stem)
+    place, born = Folder(Kind.TEMP, tmp_path, only_new=True), kept.lstat().st_ctime
+    assert (await found_in([place], canary, since=born)).count == 2
+    hasty = await found_in([place], canary, since=born + 60)
+    assert hasty.count == 0
+    assert hasty.not_looked_at == (f"{Kind.TEMP}: files unchanged since before the first canary: 1",)
+
+
 async def test_a_changed_time_does_not_hide_a_file(tmp_path: Path, canary: Canary) -> None:
     (tmp_path / "file").write_text(canary.mark)
     os.utime(tmp_path / "file", (1, 1))

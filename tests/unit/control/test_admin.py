@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from dataclasses import replace
@@ -15,6 +16,8 @@ from tests.support.control import NOON, Place, a_bot, a_node, a_place, signed_in
 from clawmates.base.http import local
 from clawmates.base.http.client import Connection
 from clawmates.base.http.server import Peer, Request
+from clawmates.base.paths import State
+from clawmates.base.settings import load
 from clawmates.base.shape import encode_json
 from clawmates.cli import admin as cli
 from clawmates.control.accounts.tables import Account, Passkey
@@ -22,6 +25,8 @@ from clawmates.control.admin import door, looks
 from clawmates.control.audit import chain
 from clawmates.control.audit.chain import pseudonym_of
 from clawmates.control.bots.tables import BotDay, BotState
+from clawmates.control.retention.keeper import Keeper
+from clawmates.control.retention.rules import JOBS
 from clawmates.wire.audit import Entry
 from clawmates.wire.operator_client import ControlNotRunningError, OperatorClient
 
@@ -192,6 +197,29 @@ def test_the_commands_refuse_what_is_no_id_and_a_platform_without_accounts(tmp_p
     assert CliRunner().invoke(cli.admin, ["bots", "--limit", "0", *state]).exit_code == 2
     ran = CliRunner().invoke(cli.admin, ["audit", *state])
     assert (ran.exit_code, json.loads(ran.stdout)["error"]["code"]) == (69, "not-running")
+
+
+async def test_a_monitor_learns_by_the_exit_code_that_a_job_is_late(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    state.config.write_text(f'[platform]\nmode = "hosted"\nrun = "{tmp_path}/run"\n')
+
+    async def asked() -> tuple[int, str]:
+        ran = await asyncio.to_thread(CliRunner().invoke, cli.admin, ["retention", "--state", str(tmp_path)])
+        return ran.exit_code, ran.stdout
+
+    async with a_place(tmp_path) as place, door.serving(load(state.config).run.control, place.context):
+        await furnish(place)
+        code, said = await asked()
+        assert (code, said.count("LATE")) == (1, len(JOBS)), "none has ever run"
+        await Keeper(database=place.database, clock=place.clock, holder="k").round()
+        code, said = await asked()
+        assert (code, said.count("LATE")) == (0, 0)
+        assert "message-count" in said
+        place.clock.forward(minutes=12)
+        code, said = await asked()
+        assert code == 1
+        assert "late: does control run" in said
+        assert [json.loads(one.detail)["what"] for one in await looked(place)] == ["retention"] * 3
 
 
 def test_lists_say_how_many_there_are_in_all() -> None:

@@ -224,6 +224,25 @@ async def change_provider(world: World) -> None:
     await world.status("Live")
 
 
+async def cancel_and_come_back(world: World) -> None:
+    """The container is gone within a minute, and cannot be started; one click, and it answers again."""
+    page, here = world.page, world.page.url
+    await page.get_by_role("link", name="Account").click()
+    await page.get_by_role("link", name="Cancel the subscription").click()
+    await page.get_by_role("button", name="Cancel the subscription").click()
+    await page.wait_for_url(f"{world.origin}/account")
+    async with asyncio.timeout(60):
+        await world.trial.until_only()
+    await page.goto(here)
+    await world.status("Stopped: subscription cancelled")
+    await expect(page.get_by_role("button", name="Resume")).to_have_count(0)
+    await page.get_by_role("button", name="Take it up again").click()
+    await page.wait_for_url(f"{world.origin}/account")
+    await page.goto(here)
+    await world.status("Live")
+    assert "back" in await world.answer("I am back")
+
+
 async def test_from_an_address_to_a_living_bot_and_its_end() -> None:
     async with a_world() as world:
         page, log = world.page, await NetLog.of(world.page)
@@ -257,6 +276,8 @@ async def test_from_an_address_to_a_living_bot_and_its_end() -> None:
         await world.status("Live")
         assert "again" in await world.answer("hello again")
 
+        await cancel_and_come_back(world)
+        await page.goto(here)
         await page.get_by_role("link", name="Delete this bot").click()
         await page.get_by_role("button", name="Delete Pirate for good").click()
         await expect(page.get_by_role("heading", name="This bot is deleted")).to_be_visible(timeout=MILLISECONDS)

@@ -21,7 +21,7 @@ from tests.support.vault import furnished, running
 
 from clawmates.base.shape import encode_json
 from clawmates.control.accounts import changes, sessions
-from clawmates.control.accounts.tables import Passkey
+from clawmates.control.accounts.tables import Account, Passkey
 from clawmates.control.audit import chain
 from clawmates.control.bots.tables import Bot, BotDay, BotItem, BotReceipt, BotState
 from clawmates.control.errors import Problem
@@ -128,7 +128,7 @@ async def test_pages_of_the_account(language: str, tmp_path: Path) -> None:
         )
         now = place.clock.now()
         async with opened(place, language, cookie) as page:
-            await look(page, place, language, {"account": "/account", "prove": "/prove"})
+            await look(page, place, language, {"account": "/account", "prove": "/prove", "cancel": "/account/cancel"})
             async with place.database.writing() as database:
                 await sessions.start(database, place.context.random, account, "Chrome, Android", now)
                 for number, name in enumerate(("iPhone", LONG[:60]), 1):
@@ -147,6 +147,10 @@ async def test_pages_of_the_account(language: str, tmp_path: Path) -> None:
                 await busy(place, database, account)
             await look(page, place, language, {"account-full": "/account", "activity": "/activity"})
             await look(page, place, language, {"activity-empty": "/activity?until=2020-01-01T00:00:00.000Z"})
+            async with place.database.writing() as database:
+                (await database.get_one(Account, account)).cancelled_at = now
+            left = {"account-cancelled": "/account", "cancelled": "/account/cancel", "bots-cancelled": "/bots"}
+            await look(page, place, language, left | {"new-cancelled": "/bots/new"})
             place.clock.forward(minutes=11)
             await look(page, place, language, {"data-unproved": "/account/data"})
 

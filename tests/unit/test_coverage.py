@@ -34,7 +34,7 @@ TESTS = (
         for name in ("catalogue", "envelope", "identity", "kin", "leases", "sessions", "store", "tickets")
     ),
 )
-SLOW = ("bounded_with_nothing_ended", "bytes_in_any_file", "without_forgetting")
+SLOW = ("bytes_in_any_file", "without_forgetting")
 """They cover nothing that the others do not."""
 SETTINGS = """
 [run]

@@ -195,11 +195,12 @@ class TestForgetting:
         assert begin(book, "open") is Verdict.GO
         assert begin(book, "open") is Verdict.GIVE_UP
 
-    def test_bounded_with_nothing_ended(self, clock: ManualClock) -> None:
+    def test_bounded_with_nothing_ended(self, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(turns, "MAX_TURNS", 500)
         book = ledger(clock)
-        for number in range(MAX_TURNS + 10):
+        for number in range(510):
             begin(book, str(number))
-        assert len(book) == MAX_TURNS
+        assert len(book) == 500
 
 
 class TestQuota:

@@ -607,7 +607,7 @@ def mutated(random: Random, sound: Evidence) -> tuple[str, Evidence]:
 
 
 async def test_a_thousand_mutations_and_every_one_shows(court: Court) -> None:
-    await court.live(12, each=12)
+    await court.live(8, each=6)
     sound = court.evidence()
     now = court.clock.now() + LATER
     assert verify(sound, now).holds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,3 +84,24 @@ async def looked_at(home: Home) -> None:
     tags = [one["tag"] for one in (await asyncio.to_thread(home.json, "admin", "audit"))["entries"]]
     assert tags[0] == "control.node.joined"
     assert "control.admin.looked" in tags
+    await begun_anew(home)
+
+
+async def begun_anew(home: Home) -> None:
+    """As after control's database was put back alone: root's order reaches both, each under its own user."""
+    assert home.json("audit", "resume", "--yes", code=1)["code"] == "chains-hold"
+    database = sqlite3.connect(home.state / "control" / "control.db", isolation_level=None, timeout=30)
+    for guard in ("audit_witnesses_update", "audit_witnesses_delete"):
+        database.execute(f"DROP TRIGGER {guard}")
+    database.execute("DELETE FROM audit_witnesses")
+    database.close()
+    order = await asyncio.to_thread(home.json, "audit", "resume", "--yes")
+    assert (order["control"] is None, order["by_nodes"]) == (False, [])
+    async with asyncio.timeout(200):
+        while True:
+            verify = await asyncio.to_thread(home.run_command, "audit", "verify", "--json")
+            verdict = json.loads(verify.stdout)["data"]
+            breaks = [len(one["breaks"]) for one in verdict["chains"]]
+            if verdict["holds"] and all(one["countersigned"] for one in verdict["chains"]) and any(breaks):
+                break
+    assert breaks == [0, 1, 1]

@@ -125,6 +125,7 @@ def furnished() -> Iterator[House]:
     house = House(root, Authority.create("test authority", datetime.now(UTC)))
     house.state.log.mkdir(parents=True)
     house.state.pki.mkdir()
+    (house.root / "run" / "orders").mkdir(parents=True)
     house.state.authority.write_bytes(house.authority.pair.certificate)
     house.certify("vault", VAULT_NAMES)
     house.configure()

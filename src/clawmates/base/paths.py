@@ -137,6 +137,11 @@ class Run:
         return self.root / "supervisor"
 
     @property
+    def resumed(self) -> Path:
+        """Root's order to begin countersigning anew, after one of two chains was put back from a backup alone."""
+        return self.root / "orders" / "resumed.json"
+
+    @property
     def pids(self) -> Path:
         """``pids.json``: the processes that ``clawmates up`` runs, by service."""
         return self.root / "pids.json"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from clawmates.cli.answers import Exit, succeed
+from clawmates.base.files import write_atomic
+from clawmates.base.shape import encode_json
+from clawmates.cli.answers import CommandError, Exit, succeed
 from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
-from clawmates.selfhost.auditing import Finding, verify
+from clawmates.selfhost.auditing import Break, Finding, verify
 from clawmates.selfhost.evidence import gather, gather_hosted
 from clawmates.selfhost.install import vault_of
+from clawmates.selfhost.resuming import order_of
 from clawmates.wire.operator_client import OperatorClient
 
 if TYPE_CHECKING:
@@ -35,6 +40,7 @@ class Judged:
     unsigned: int
     unsigned_seconds: int
     findings: tuple[Finding, ...]
+    breaks: tuple[Break, ...]
 
 
 @click.group()
@@ -71,13 +77,56 @@ async def verify_chain(state: State, as_json: bool) -> None:  # noqa: FBT001 - c
         raise SystemExit(int(Exit.FAILED))
 
 
-async def _evidence(state: State, settings: Settings) -> list[Evidence]:
+@audit.command("resume")
+@click.option(
+    "--node",
+    "nodes",
+    type=(str, click.Path(exists=True, dir_okay=False, path_type=Path)),
+    multiple=True,
+    help="A node of another host, and a copy of its node/heads.jsonl.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@state_option
+@json_option
+@answered
+async def resume(
+    *,
+    state: State,
+    nodes: tuple[tuple[str, Path], ...],
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Have countersigning begun anew, where one side was put back from a backup alone and contradicts the other.
+
+    That it was, and what had been signed last before, is an entry in the chains from then on. What verifies is let be.
+    """
+    need_root()
+    settings = settings_of(state)
+    now = datetime.now(UTC) + timedelta(seconds=settings.platform.unsafe_clock_offset)
+    order = order_of(await _evidence(state, settings, nodes), now)
+    if order is None:
+        raise CommandError("the chains hold: there is nothing to begin anew.", code="chains-hold")
+    who = ", ".join([one.node for one in order.by_nodes] + (["control"] if order.control is not None else []))
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("nobody is there to agree: give --yes")
+    if not yes and not click.confirm(
+        f"Vault and {who} contradict each other. Give up what tells which is right", err=True
+    ):
+        raise click.Abort
+    write_atomic(settings.run.resumed, encode_json(order) + b"\n", mode=0o644)
+    succeed(
+        order, as_json=as_json, text=f"✓ Vault and {who} begin anew within two minutes: see `clawmates audit verify`"
+    )
+
+
+async def _evidence(state: State, settings: Settings, nodes: tuple[tuple[str, Path], ...] = ()) -> list[Evidence]:
     async with vault_of(state, settings) as client:
+        others = [await gather(state, settings, client, node, heads) for node, heads in nodes]
         if not settings.hosted:
-            return [await gather(state, settings, client)]
+            return [await gather(state, settings, client), *others]
         hosted = await gather_hosted(state, settings, client, OperatorClient(settings.run.control))
         # Where no node runs on this host, its list is on another.
-        return [*([await gather(state, settings, client)] if state.heads.exists() else []), *hosted]
+        return [*([await gather(state, settings, client)] if state.heads.exists() else []), *others, *hosted]
 
 
 def judge(evidence: Evidence, now: datetime) -> Judged:
@@ -92,6 +141,7 @@ def judge(evidence: Evidence, now: datetime) -> Judged:
         unsigned=verdict.unsigned,
         unsigned_seconds=verdict.unsigned_seconds,
         findings=verdict.findings,
+        breaks=verdict.breaks,
     )
 
 
@@ -102,6 +152,10 @@ def lines_of(one: Judged) -> list[str]:
     found = [f"{mark} {one.chain}'s chain: {one.entries} entries, {signed}"]
     if one.unsigned:
         found.append(f"  {one.unsigned} not yet countersigned, the oldest {one.unsigned_seconds} s old")
+    for gap in one.breaks:
+        kept = "which the chain still holds" if gap.kept else "which the chain holds no more, nor what came between"
+        anew = f"at entry {gap.number} ({gap.at}) root had countersigning begun anew"
+        found.append(f"  {anew}: before, {one.countersigner} had signed up to {gap.seen}, {kept}")
     found += [f"  {finding.number}: {finding.fault.value}" for finding in one.findings[:MOST_SHOWN]]
     if len(one.findings) > MOST_SHOWN:
         found.append(f"  and {len(one.findings) - MOST_SHOWN} more")

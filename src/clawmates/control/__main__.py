@@ -10,6 +10,7 @@ import ssl
 import sys
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ from clawmates.control.store.migrate import SchemaError, migrate
 from clawmates.control.vault import vault_line
 from clawmates.control.web import build_web
 from clawmates.wire.notary import Notary
+from clawmates.wire.resumption import read_resumed
 from clawmates.wire.revocations import Revocations, RevocationsError
 
 if TYPE_CHECKING:
@@ -107,7 +109,7 @@ async def _serve(settings: Settings, state: State, terminal: int) -> None:
             vault=vault,
         )
         notary = Notary(settings.platform.region, own, state.authority)
-        errands = handlers(context, notary, terminal=terminal)
+        errands = handlers(context, notary, terminal=terminal, order=partial(read_resumed, settings.run.resumed))
         worker = Worker(database=database, clock=clock, random=os.urandom, handlers=errands)
         keeper = Keeper(database=database, clock=clock, holder=os.urandom(16).hex(), takers=takers(context))
         stop = asyncio.Event()

@@ -15,11 +15,12 @@ from clawmates.control.mail.post import post_of
 from clawmates.control.nodes import errands as nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from clawmates.control.context import Context
     from clawmates.control.outbox.outbox import Handler
     from clawmates.control.retention.keeper import Taker
+    from clawmates.wire.audit import Resumed
     from clawmates.wire.notary import Notary
 
 CANCELLED = "bot-cancelled"
@@ -31,14 +32,19 @@ def takers(context: Context) -> Mapping[str, Taker]:
     return {CANCELLED: subscription.taker(context)}
 
 
-def handlers(context: Context, notary: Notary, *, terminal: int = -1) -> Mapping[str, Handler]:
-    """By kind of errand. ``terminal`` is a descriptor of the terminal that links are shown on where no mail is sent."""
+def handlers(
+    context: Context, notary: Notary, *, terminal: int = -1, order: Callable[[], Resumed | None] = lambda: None
+) -> Mapping[str, Handler]:
+    """By kind of errand. ``terminal`` is a descriptor of the terminal that links are shown on where no mail is sent.
+
+    ``order`` is root's to begin the countersignatures anew.
+    """
     post = post_of(context.settings, context.clock, context.random, terminal=terminal)
     lease = timedelta(seconds=context.settings.control.lease_seconds)
     return {
         KIND: MailHandler(context, post),
         notices.KIND: notices.NoticeHandler(context, post),
-        meeting.KIND: Countersign(context.database, context.vault, notary, context.clock),
+        meeting.KIND: Countersign(context.database, context.vault, notary, context.clock, order),
         **bots.handlers(context),
         **nodes.handlers(context.vault, context.clock, lease),
     }

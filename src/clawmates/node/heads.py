@@ -53,6 +53,15 @@ class HeadsFile:
         number = self.last.number + 1 if self.last is not None else 1
         return Line(number=number, said=said, hash=chained_line(previous, number, said).hex())
 
+    def holds(self, head: Head) -> bool:
+        """Whether that head stands here; the empty one, which every list begins with, does not count."""
+        return bool(self.count and head.number) and head.hash.encode() in self.path.read_bytes()
+
+    def anew(self) -> HeadsFile:
+        """A new list. The old one goes, as old lines do: its last head stands in root's order, and so in the chain."""
+        self.path.unlink()
+        return HeadsFile(self.path)
+
     def add(self, line: Line) -> None:
         """Appends a line and waits for the disk."""
         if self.count >= 2 * KEPT_WORDS:

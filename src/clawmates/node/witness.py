@@ -21,6 +21,7 @@ from clawmates.wire.codes import Trouble
 from clawmates.wire.leases import MAX_RENEWED, Lease, LeaseRenewal
 from clawmates.wire.names import Role
 from clawmates.wire.notary import Notary
+from clawmates.wire.resumption import read_resumed
 from clawmates.wire.signatures import SignatureError, signer
 from clawmates.wire.vault import VaultRefusal
 from clawmates.wire.vault_client import VaultCallError, VaultClient, VaultError
@@ -77,6 +78,7 @@ class Counterpart:
     async def _countersign(self, vault: VaultClient) -> None:
         heads = self._heads = self._heads or HeadsFile.open(self.state.heads)
         try:
+            heads = self._heads = await self._resumed(vault, heads)
             said = await vault_calls.audit_head(vault, heads.head.number)
             grown = self._check(said, heads.head)
             # Every line is told once, in order: one whose answer was lost, or that a crash cut off, comes first.
@@ -89,6 +91,18 @@ class Counterpart:
                 raise DivergedError from None
             raise
         self._say(diverged=False)
+
+    async def _resumed(self, vault: VaultClient, heads: HeadsFile) -> HeadsFile:
+        """The list to go on with: a new one, where root orders it and names a head of this one."""
+        order = read_resumed(self.settings.run.resumed)
+        seen = order.by(self.settings.node.name) if order is not None else None
+        if order is None or seen is None or not heads.holds(seen):
+            return heads
+        said = await vault_calls.audit_head(vault, order.vault.number)
+        if said.before != order.vault:
+            return heads
+        self._told = 0
+        return heads.anew()
 
     async def _tell(self, vault: VaultClient, heads: HeadsFile) -> None:
         line = heads.last

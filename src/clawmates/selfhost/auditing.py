@@ -18,13 +18,17 @@ from clawmates.wire.audit import (
     Entry,
     Head,
     Line,
+    Resumed,
+    Tag,
     Witness,
+    canonical,
     chained,
     chained_line,
     detail_of,
     head_bytes,
     witness_bytes,
 )
+from clawmates.wire.deeds import Deed
 from clawmates.wire.names import Role, ServiceName
 from clawmates.wire.signatures import SignatureError, signer
 
@@ -82,6 +86,18 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Break:
+    """Root had these two begin anew: what the countersigner had seen last may be in the chain no more."""
+
+    number: int
+    """The entry that says so."""
+    at: str
+    seen: int
+    kept: bool
+    """Whether the chain still holds it, as it was seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """``unsigned`` entries at the end are younger than the last meeting; the oldest is ``unsigned_seconds`` old."""
 
@@ -90,6 +106,7 @@ class Verdict:
     unsigned: int
     unsigned_seconds: int
     findings: tuple[Finding, ...]
+    breaks: tuple[Break, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -116,7 +133,28 @@ def verify(evidence: Evidence, now: datetime) -> Verdict:
         unsigned=len(tail),
         unsigned_seconds=int(age.total_seconds()),
         findings=tuple(sorted(findings)),
+        breaks=tuple(_breaks(evidence, hashes)),
     )
+
+
+def _breaks(evidence: Evidence, hashes: dict[int, str]) -> Iterable[Break]:
+    for entry in evidence.entries:
+        if entry.tag not in {Tag.AUDIT_RESUMED.value, Deed.AUDIT_RESUMED.value}:
+            continue
+        try:
+            order = canonical(Resumed, entry.detail)
+        except ValueError:
+            continue  # a fault of the chain's grammar, found as one
+        match evidence.owner, evidence.by:
+            case Role.CONTROL, _:
+                seen = order.by_vault
+            case _, Role.CONTROL:
+                seen = order.by_control
+            case _:
+                seen = order.by(evidence.node)
+        if seen is not None:
+            kept = hashes.get(seen.number) == seen.hash
+            yield Break(number=entry.number, at=entry.at, seen=seen.number, kept=kept)
 
 
 def _chain(evidence: Evidence) -> Iterable[Finding]:

@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from clawmates.wire.vault_client import VaultClient
 
 
-async def gather(state: State, settings: Settings, vault: VaultClient) -> Evidence:
-    """The vault's chain and node's list. Raises the client's errors."""
+async def gather(
+    state: State, settings: Settings, vault: VaultClient, node: str = "", heads: Path | None = None
+) -> Evidence:
+    """The vault's chain and node's list, or the copy of another host's node. Raises the client's errors."""
     witnesses = await _witnesses(lambda after: vault_calls.audit_witnesses(vault, after))
-    lines = read_lines(state.heads)
+    lines = read_lines(heads or state.heads)
     return Evidence(
         region=settings.platform.region,
-        node=settings.node.name,
+        node=node or settings.node.name,
         trusted=state.authority.read_bytes(),
         entries=await _entries(lambda after: vault_calls.audit_entries(vault, after)),
         witnesses=witnesses,

@@ -61,6 +61,7 @@ def run_folders(run: Run, *, hosted: bool = False) -> tuple[Folder, ...]:
         Folder(run.node.parent, 0o700, own()),
         Folder(run.engine, 0o711, own()),
         Folder(run.supervisor, 0o700, own()),
+        Folder(run.resumed.parent, 0o755, own()),
         *((Folder(run.control.parent, 0o700, account_of("control")),) if hosted else ()),
     )
 

@@ -51,11 +51,10 @@ class Service:
 
 def vault(state: State, listener: socket.socket) -> Service:
     """The vault reads its certificate and the release, and writes its own folder, its log, and the copy of its keys."""
-    with_keys = load(state.config).vault.keys_copy if state.config.exists() else ""
-    copy = (Path(with_keys).parent,) if with_keys else ()
-    return Service(
-        "vault", (state.config, state.pki, state.release), (state.vault, state.log, *copy), state.config, (listener,)
-    )
+    settings = load(state.config) if state.config.exists() else Settings()
+    copy = (Path(settings.vault.keys_copy).parent,) if settings.vault.keys_copy else ()
+    reads = (state.config, state.pki, state.release, settings.run.resumed.parent)
+    return Service("vault", reads, (state.vault, state.log, *copy), state.config, (listener,))
 
 
 def gateway(state: State, settings: Settings, callers: socket.socket | None = None) -> Service:

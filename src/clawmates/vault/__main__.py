@@ -10,6 +10,7 @@ import ssl
 import sys
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from clawmates.vault.service import Condition, Vault
 from clawmates.vault.serving import build_server
 from clawmates.vault.store import open_store
 from clawmates.wire.notary import Notary
+from clawmates.wire.resumption import read_resumed
 from clawmates.wire.revocations import Revocations, RevocationsError
 
 if TYPE_CHECKING:
@@ -80,7 +82,8 @@ async def _serve(settings: Settings, state: State, *, memory_locked: bool) -> No
     vault = Vault(store, region=region, clock=clock, random=os.urandom, events=events)
     try:
         vault.audit.notary = Notary(region, state.identity("vault"), state.authority)
-        confined = confine(reach_of(state, settings.vault))
+        vault.audit.order = partial(read_resumed, settings.run.resumed)
+        confined = confine(reach_of(state, settings))
         await vault.settle()
         await vault.started(Condition(confinement=confined, memory_locked=memory_locked))
         stop = asyncio.Event()

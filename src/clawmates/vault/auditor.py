@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from clawmates.vault.ledger import CONTROL
 from clawmates.vault.recorder import Recorder
 from clawmates.vault.store import RefusedError
 from clawmates.wire.audit import EMPTY, Entries, Head, Lines
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from clawmates.base.clock import Clock
     from clawmates.vault.ledger import Ledger
-    from clawmates.wire.audit import About, Detail, Line, SignedHead, Tag, Witness, Witnesses
+    from clawmates.wire.audit import About, Detail, Line, Resumed, SignedHead, Tag, Witness, Witnesses
     from clawmates.wire.names import ServiceName
     from clawmates.wire.notary import Notary
 
@@ -32,8 +33,8 @@ class Stored(Protocol):
 
 
 def counterpart(caller: ServiceName) -> str:
-    """Under which name a counterpart's words are kept; the replicas of control are one, and no node is called so."""
-    return caller.name if caller.role is Role.NODE else f"{caller.role.value}/"
+    """Under which name a counterpart's words are kept."""
+    return caller.name if caller.role is Role.NODE else CONTROL
 
 
 class Auditor:
@@ -42,6 +43,9 @@ class Auditor:
     def __init__(self, ledger: Ledger, stored: Stored, clock: Clock) -> None:
         self.notary: Notary | None = None
         """Signs heads; without one there is no countersigning."""
+        self.order: Callable[[], Resumed | None] = lambda: None
+        """Root's order to have countersigning begun anew."""
+        self._followed: Resumed | None = None
         self.ledger = ledger
         self._stored = stored
         self._clock = clock
@@ -56,6 +60,7 @@ class Auditor:
         notary = self._notary()
 
         def look() -> SignedHead:
+            self._resume()
             before = self.ledger.at(number)
             if before is None:
                 raise RefusedError(VaultRefusal.DIVERGED)
@@ -105,6 +110,13 @@ class Auditor:
     async def about(self, question: About) -> Entries:
         """The newest entries about some bots, the newest first."""
         return Entries(entries=await self._stored(lambda: self.ledger.about(question)))
+
+    def _resume(self) -> None:
+        """Looked at whenever a counterpart asks for the head: whoever shall begin anew does so first."""
+        order = self.order()
+        if order is not None and order != self._followed:
+            self.ledger.resume(order, self._clock.now())
+            self._followed = order
 
     def _word(self, notary: Notary, line: Line | None) -> Witness:
         head, mine = (EMPTY, EMPTY) if line is None else (line.said.head, Head(number=line.number, hash=line.hash))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from clawmates.base.paths import State
-    from clawmates.base.settings import Vault
+    from clawmates.base.settings import Settings
 
 FILE_SCHEME, TOKEN_SCHEME = "file:", "pkcs11:"
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -77,8 +77,9 @@ def runtime() -> tuple[Path, ...]:
     return (*(Path(place) for place in sorted(places)), package, *system)
 
 
-def reach_of(state: State, settings: Vault) -> Reach | None:
+def reach_of(state: State, whole: Settings) -> Reach | None:
     """What the vault needs; ``None`` when that cannot be said, because a token's library decides it."""
+    settings = whole.vault
     masters = tuple(filter(None, (settings.master_key, settings.old_master_key)))
     if any(master.startswith(TOKEN_SCHEME) for master in masters):
         return None
@@ -88,7 +89,13 @@ def reach_of(state: State, settings: Vault) -> Reach | None:
     copy = (Path(settings.keys_copy).parent,) if settings.keys_copy else ()
     own = (state.config, state.authority, state.identity("vault")[0].parent, state.revoked.parent, state.release)
     return Reach(
-        reads=(*runtime(), *own, *read_for(masters), *((Path("/etc"), Path("/usr/share")) if abroad else ())),
+        reads=(
+            *runtime(),
+            *own,
+            whole.run.resumed.parent,
+            *read_for(masters),
+            *((Path("/etc"), Path("/usr/share")) if abroad else ()),
+        ),
         writes=(state.vault, state.log, *elsewhere, *copy),
         connect=abroad,
     )

@@ -31,9 +31,10 @@ from clawmates.wire.audit import (
 )
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
-    from clawmates.wire.audit import About, SignedHead
+    from clawmates.wire.audit import About, Resumed, SignedHead
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS audit (
@@ -51,6 +52,9 @@ CREATE TABLE IF NOT EXISTS audit_bots (
     bot TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (bot, number)
 ) STRICT, WITHOUT ROWID;
 """
+
+CONTROL = "control/"
+"""Under which name control's words are kept: its replicas are one, and no node is called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +75,35 @@ class Ledger:
     def append(self, notes: Sequence[Note]) -> None:
         """Adds entries in one transaction, all or none."""
         with self.database.transaction() as connection:
-            head = self.head()
-            previous, rows, bots = bytes.fromhex(head.hash), [], []
-            for number, note in enumerate(notes, head.number + 1):
-                at, detail = stamp(note.at), encode_json(note.detail).decode()
-                previous = chained(previous, number, at, note.tag.value, detail)
-                rows.append((number, at, note.tag.value, detail, previous.hex()))
-                bots += [(note.detail.bot, number)] if hasattr(note.detail, "bot") else []
-            connection.executemany("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", rows)
-            # Only to find them: an index on a JSON field is refused where the schema is not trusted.
-            connection.executemany("INSERT OR IGNORE INTO audit_bots VALUES (?, ?)", bots)
+            self._append(connection, notes)
+
+    def _append(self, connection: sqlite3.Connection, notes: Sequence[Note]) -> None:
+        head = self.head()
+        previous, rows, bots = bytes.fromhex(head.hash), [], []
+        for number, note in enumerate(notes, head.number + 1):
+            at, detail = stamp(note.at), encode_json(note.detail).decode()
+            previous = chained(previous, number, at, note.tag.value, detail)
+            rows.append((number, at, note.tag.value, detail, previous.hex()))
+            bots += [(note.detail.bot, number)] if hasattr(note.detail, "bot") else []
+        connection.executemany("INSERT INTO audit VALUES (?, ?, ?, ?, ?)", rows)
+        # Only to find them: an index on a JSON field is refused where the schema is not trusted.
+        connection.executemany("INSERT OR IGNORE INTO audit_bots VALUES (?, ?)", bots)
+
+    def resume(self, order: Resumed, at: datetime) -> bool:
+        """Root's order, once: an entry, and with it the words of those whom it names go, who begin anew.
+
+        What they had seen last is in the entry. False for an order that was followed, or is not for this chain.
+        """
+        note = Note(at, Tag.AUDIT_RESUMED, order)
+        if self.at(order.vault.number) != order.vault or self.holds(note):
+            return False
+        with self.database.transaction() as connection:
+            self._append(connection, [note])
+            anew = [one.node for one in order.by_nodes] + ([CONTROL] if order.control is not None else [])
+            connection.executemany("DELETE FROM witnesses WHERE node = ?", [(one,) for one in anew])
+            if order.control is not None:
+                connection.execute("DELETE FROM control_heads")
+        return True
 
     def holds(self, note: Note) -> bool:
         """Whether there is an entry of that tag and detail, whenever it was written. Looks through the whole chain."""

@@ -51,6 +51,7 @@ class Tag(StrEnum):
     DOCUMENT_READ = "vault.document.read"
     KEY_ROTATED = "vault.key.rotated"
     BACKUP_MADE = "vault.backup.made"
+    AUDIT_RESUMED = "vault.audit.resumed"
 
 
 class Origin(StrEnum):
@@ -190,6 +191,60 @@ class Copied:
             raise ValueError("not a SHA-256 in hex")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """How far a chain has come: its last number and hash (hex). Number 0 is the empty chain."""
+
+    number: int
+    hash: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.number < 1 << 53:
+            raise ValueError("no chain is that long")
+
+
+EMPTY = Head(number=0, hash=GENESIS.hex())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenBy:
+    """What a node countersigned last of the vault's chain."""
+
+    node: str
+    head: Head
+
+    def __post_init__(self) -> None:
+        check_bot_id(self.node)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """Root had countersigning begun anew, because one side was put back from a backup; what was seen before is named.
+
+    Nodes that are not named, and control where it is not, go on as they were. An order that does not fit the chains as
+    they are is none.
+    """
+
+    vault: Head
+    """The vault's chain as it is."""
+    by_nodes: tuple[SeenBy, ...] = ()
+    control: Head | None = None
+    """Control's chain as it is."""
+    by_control: Head | None = None
+    """What control countersigned last of the vault's chain."""
+    by_vault: Head | None = None
+    """What the vault countersigned last of control's."""
+
+    def __post_init__(self) -> None:
+        pair = {self.control is None, self.by_control is None, self.by_vault is None}
+        if len(pair) > 1:
+            raise ValueError("names half of what it concerns")
+
+    def by(self, node: str) -> Head | None:
+        """What that node had countersigned; ``None`` for one that is not named."""
+        return next((one.head for one in self.by_nodes if one.node == node), None)
+
+
 Detail = (
     Started
     | Assigned
@@ -202,6 +257,7 @@ Detail = (
     | DocumentRead
     | Rotated
     | Copied
+    | Resumed
 )
 
 DETAILS: dict[Tag, type[Detail]] = {
@@ -217,6 +273,7 @@ DETAILS: dict[Tag, type[Detail]] = {
     Tag.DOCUMENT_READ: DocumentRead,
     Tag.KEY_ROTATED: Rotated,
     Tag.BACKUP_MADE: Copied,
+    Tag.AUDIT_RESUMED: Resumed,
 }
 """The one form that each tag's detail has."""
 
@@ -239,21 +296,6 @@ class Entries:
     """A page of the chain, oldest first."""
 
     entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """How far a chain has come: its last number and hash (hex). Number 0 is the empty chain."""
-
-    number: int
-    hash: str
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.number < 1 << 53:
-            raise ValueError("no chain is that long")
-
-
-EMPTY = Head(number=0, hash=GENESIS.hex())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clawmates.wire.audit import OfBot, canonical
+from clawmates.wire.audit import OfBot, Resumed, canonical
 from clawmates.wire.names import ItemName, check_bot_id
 
 SUBJECT = re.compile(r"(?:[0-9a-f]{32})?")
@@ -51,6 +51,8 @@ class Deed(StrEnum):
     NODE_KEPT = "control.node.kept"
     """And does not any more."""
     ADMIN_LOOKED = "control.admin.looked"
+    AUDIT_RESUMED = "control.audit.resumed"
+    """Root had control and the vault begin anew to countersign each other's chain."""
 
 
 class Way(StrEnum):
@@ -132,7 +134,7 @@ class Looked:
 
 
 Account = Plain | SignedIn | Revoked
-Detail = Account | OfBot | Sealed | Moved | OfNode | Looked
+Detail = Account | OfBot | Sealed | Moved | OfNode | Looked | Resumed
 
 DETAILS: dict[Deed, type[Detail]] = {
     Deed.ACCOUNT_OPENED: Plain,
@@ -161,6 +163,7 @@ DETAILS: dict[Deed, type[Detail]] = {
     Deed.NODE_DRAINED: OfNode,
     Deed.NODE_KEPT: OfNode,
     Deed.ADMIN_LOOKED: Looked,
+    Deed.AUDIT_RESUMED: Resumed,
 }
 
 

@@ -41,6 +41,8 @@ VALUES = {
     "item": ItemName.PROVIDER_KEY,
     "way": Way.LINK,
     "kind": KeyKind.MASTER,
+    "by_nodes": (),
+    **dict.fromkeys(("vault", "control", "by_control", "by_vault"), audit.EMPTY),
 }
 
 

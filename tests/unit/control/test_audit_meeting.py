@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from tests.support.launching import REGION, Bench, a_bench
 from tests.support.vault import furnished
 
 from clawmates.base.clock import SystemClock
+from clawmates.base.paths import Run
 from clawmates.base.settings import Platform, Settings
+from clawmates.base.shape import encode_json
 from clawmates.base.x509 import Names
 from clawmates.control.admin import door
 from clawmates.control.audit import meeting, words
@@ -27,10 +31,13 @@ from clawmates.control.store.database import FILE
 from clawmates.selfhost import auditing
 from clawmates.selfhost.auditing import Evidence, Fault, verify
 from clawmates.selfhost.evidence import gather_hosted
+from clawmates.selfhost.resuming import order_of
 from clawmates.wire.audit import EMPTY, GENESIS, Entry, Head, OfBot, chained
 from clawmates.wire.deeds import Deed
+from clawmates.wire.names import Role
 from clawmates.wire.notary import Notary
 from clawmates.wire.operator_client import OperatorClient
+from clawmates.wire.resumption import read_resumed
 from clawmates.wire.vault import Assignment
 
 WHO = "ab" * 16
@@ -45,11 +52,16 @@ class Court:
     written: int = 0
 
     @property
+    def resumed(self) -> Path:
+        return Run(self.bench.house.root / "run").resumed
+
+    @property
     def worker(self) -> Worker:
         context, state = self.bench.place.context, self.bench.house.state
         # Certificates are of today, whatever the test's own clock says.
         notary = Notary(REGION, state.identity("control"), state.authority)
-        handler = Countersign(context.database, context.vault, notary, SystemClock())
+        order = partial(read_resumed, self.resumed)
+        handler = Countersign(context.database, context.vault, notary, SystemClock(), order)
         return Worker(
             database=context.database, clock=context.clock, random=Counted(), handlers={meeting.KIND: handler}
         )
@@ -72,6 +84,11 @@ class Court:
         await self.worker.round()
         async with self.bench.place.database.reading() as session:
             return await meeting.trouble(session)
+
+    async def later(self) -> str:
+        """The same, when it is tried again."""
+        self.bench.place.clock.forward(minutes=10)
+        return await self.meet()
 
     async def evidence(self) -> tuple[Evidence, Evidence]:
         settings = Settings(platform=Platform(region=REGION))
@@ -220,6 +237,27 @@ async def test_neither_signs_a_chain_that_is_not_the_one_it_signed_before(tmp_pa
         await court.write()
         assert await court.meet() == meeting.DIVERGED
         assert any(faults(one) for one in await court.evidence())
+
+        # Root has them begin anew: each says so in its chain, and what does not hang together still does not.
+        order = order_of(await court.evidence(), datetime.now(UTC))
+        assert order is not None
+        where = court.resumed
+        where.write_bytes(encode_json(order))
+        os.chown(where, 4242, -1)
+        assert await court.later() == meeting.DIVERGED, "an order that is not root's is none"
+        os.chown(where, 0, -1)
+        assert await court.later() == ""
+        await court.write()
+        assert await court.later() == ""
+        for one in await court.evidence():
+            broken = "UPDATE" in hand and one.owner is Role.CONTROL
+            assert faults(one) == ({Fault.HASH} if broken else set())
+            (gap,) = verify(one, datetime.now(UTC)).breaks
+            seen = order.by_vault if one.owner is Role.CONTROL else order.by_control
+            assert seen is not None
+            assert gap.seen == seen.number
+            assert gap.kept is (one.owner is Role.VAULT or "witnesses" in hand)
+        assert order_of(await court.evidence(), datetime.now(UTC)) is None or "UPDATE" in hand
 
 
 def tamper(folder: Path, statement: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,7 +22,7 @@ from tests.unit.vault.conftest import FakeClock, House
 from clawmates.base.clock import stamp
 from clawmates.base.identity import ClientIdentity
 from clawmates.base.paths import State
-from clawmates.base.settings import Settings
+from clawmates.base.settings import Platform, Settings
 from clawmates.base.shape import encode_json
 from clawmates.base.x509 import Authority, Names
 from clawmates.node import heads as heads_module
@@ -30,6 +32,7 @@ from clawmates.node.witness import Counterpart
 from clawmates.selfhost import auditing
 from clawmates.selfhost.auditing import Evidence, Fault, Verdict, verify
 from clawmates.selfhost.evidence import read_lines
+from clawmates.selfhost.resuming import order_of
 from clawmates.vault import ledger as ledger_module
 from clawmates.vault.auditor import Auditor, counterpart
 from clawmates.vault.ledger import Ledger, Note
@@ -47,7 +50,9 @@ from clawmates.wire.audit import (
     KeyKind,
     Line,
     OfBot,
+    Resumed,
     Rotated,
+    SeenBy,
     SignedHead,
     Tag,
     Witness,
@@ -60,6 +65,7 @@ from clawmates.wire.audit import (
 from clawmates.wire.leases import LeaseRenewal, Leases
 from clawmates.wire.names import Role, ServiceName
 from clawmates.wire.notary import Notary
+from clawmates.wire.resumption import read_resumed
 from clawmates.wire.signatures import SignatureError, sign, signer
 from clawmates.wire.vault import Assignment, VaultRefusal
 from clawmates.wire.vault_client import VaultCallError, VaultError, VaultUnreachableError
@@ -98,6 +104,10 @@ class Court:
         certificate.parent.mkdir(parents=True, exist_ok=True)
         certificate.write_bytes(pair.certificate)
         key.write_bytes(pair.key)
+
+    @property
+    def resumed(self) -> Path:
+        return self.node.settings.run.resumed
 
     def write(self, count: int = 1) -> None:
         for number in range(count):
@@ -175,7 +185,8 @@ def court(tmp_path: Path, house: House, clock: FakeClock, calls: Calls, monkeypa
     authority = Authority.create("test", clock.now())
     state.authority.write_bytes(authority.pair.certificate)
     log = Log()
-    node = Counterpart(Settings(), state, ClientIdentity(state, "node"), clock, log)  # type: ignore[arg-type]
+    settings = Settings(platform=Platform(run=str(tmp_path / "run")))
+    node = Counterpart(settings, state, ClientIdentity(state, "node"), clock, log)  # type: ignore[arg-type]
     court = Court(state, authority, house, clock, calls.auditor, node, log)
     court.certify("vault", "clawmates://local/vault/vault-1")
     court.certify("node", str(NODE))
@@ -811,3 +822,58 @@ async def test_unknown_trouble_is_no_divergence(court: Court, calls: Calls, monk
     assert not court.node.diverged
     with pytest.raises(VaultCallError):
         await court.node._countersign(None)  # type: ignore[arg-type]
+
+
+# Begun anew by root's order, after one side was put back from a backup alone.
+
+
+async def restored(court: Court) -> Resumed:
+    """The vault's database is of a moment before; what root would order then."""
+    await court.live(3)
+    with court.house.store.records.database.transaction() as connection:
+        connection.execute("DELETE FROM audit WHERE number > 15")
+        connection.execute("DELETE FROM witnesses WHERE number > 15")
+    await court.live(1)
+    assert court.node.diverged
+    order = order_of([court.evidence()], court.clock.now())
+    assert order is not None
+    court.resumed.parent.mkdir(parents=True)
+    court.resumed.write_bytes(encode_json(order))
+    court.auditor.order = partial(read_resumed, court.resumed)
+    return order
+
+
+async def test_vault_and_node_begin_anew_and_both_chains_name_what_was_seen(court: Court) -> None:
+    order = await restored(court)
+    assert order.by_nodes == (SeenBy(node="node-1", head=HeadsFile.open(court.state.heads).head),)
+    await court.live(2)
+    assert not court.node.diverged
+    verdict = court.verdict()
+    assert verdict.holds
+    assert [(one.number, one.seen, one.kept) for one in verdict.breaks] == [(36, 30, False)]
+    assert len(read_lines(court.state.heads)) == 2
+    assert order_of([court.evidence()], court.clock.now()) is None
+    # The same order means nothing to a chain that was cut again: that shows as before.
+    with court.house.store.records.database.transaction() as connection:
+        connection.execute("DELETE FROM audit WHERE number > 15")
+    court.auditor._followed = None
+    await court.live(1)
+    assert (court.node.diverged, court.verdict().holds) == (True, False)
+
+
+@pytest.mark.parametrize(("owner", "mode"), [(4242, 0o644), (0, 0o666)])
+async def test_nobody_but_root_can_order_it(court: Court, owner: int, mode: int) -> None:
+    await restored(court)
+    os.chown(court.resumed, owner, -1)
+    court.resumed.chmod(mode)
+    await court.live(1)
+    assert court.node.diverged
+    court.auditor.order = partial(read_resumed, court.resumed, owner=owner)  # the seeded defect
+    if mode == 0o644:
+        await court.live(1)
+        assert Tag.AUDIT_RESUMED in {entry.tag for entry in court.evidence().entries}
+
+
+def test_an_order_that_names_half_of_what_it_concerns_is_none() -> None:
+    with pytest.raises(ValueError, match="half"):
+        Resumed(vault=EMPTY, control=EMPTY, by_vault=EMPTY)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from clawmates.base.paths import State
-from clawmates.base.settings import Vault
+from clawmates.base.settings import Settings, Vault
 from clawmates.vault import confine as confine_module
 from clawmates.vault.confine import READ, Confinement, Reach, confine, reach_of
 
@@ -95,25 +95,23 @@ def test_without_it_everything_is_in_reach(tmp_path: Path) -> None:
 
 def test_the_vault_reaches_its_own_places_and_calls_nobody(tmp_path: Path) -> None:
     state = State(tmp_path)
-    reach = reach_of(state, Vault())
+    reach = reach_of(state, Settings())
     assert reach is not None
     assert set(reach.writes) == {state.vault, state.log}
     assert not reach.connect
     assert state.pki not in reach.reads
     assert {state.authority, state.config, state.pki / "vault", state.release} <= set(reach.reads)
-    elsewhere = reach_of(state, Vault(master_key="file:/media/key/master.key"))
+    elsewhere = reach_of(state, Settings(vault=Vault(master_key="file:/media/key/master.key")))
     assert elsewhere is not None
     assert Path("/media/key") in elsewhere.writes
 
 
 def test_a_token_decides_itself_and_a_key_service_is_called(tmp_path: Path) -> None:
     state = State(tmp_path)
-    assert reach_of(state, Vault(master_key="pkcs11:token=x")) is None
+    assert reach_of(state, Settings(vault=Vault(master_key="pkcs11:token=x"))) is None
     assert confine(None) is Confinement.OFF
-    abroad = reach_of(
-        state,
-        Vault(master_key="aws-kms:arn:aws:kms:eu-central-1:111122223333:key/abc?credentials=/etc/clawmates/kms.json"),
-    )
+    key = "aws-kms:arn:aws:kms:eu-central-1:111122223333:key/abc?credentials=/etc/clawmates/kms.json"
+    abroad = reach_of(state, Settings(vault=Vault(master_key=key)))
     assert abroad is not None
     assert abroad.connect
     assert Path("/etc") in abroad.reads

@@ -107,6 +107,13 @@ async def head_at(session: AsyncSession, number: int) -> Head | None:
     return None if found is None else Head(number=number, hash=found)
 
 
+async def holds(session: AsyncSession, deed: Deed, detail: Detail, after: int) -> bool:
+    """Whether there is such an entry after that number."""
+    wanted = select(AuditEntry.number).where(AuditEntry.number > after, AuditEntry.tag == deed.value)
+    text = encode_json(detail).decode()
+    return await session.scalar(wanted.where(AuditEntry.detail == text).limit(1)) is not None
+
+
 async def entries(session: AsyncSession, after: int, most: int = PAGE) -> tuple[Entry, ...]:
     """A page of entries after that number, the oldest first."""
     wanted = select(AuditEntry).where(AuditEntry.number > after).order_by(AuditEntry.number).limit(most)

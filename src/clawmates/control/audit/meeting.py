@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from clawmates.base.clock import Clock
 from clawmates.base.hardening import place_of
+from clawmates.base.shape import encode_json
 from clawmates.control.audit import chain, words
+from clawmates.control.audit.chain import note
 from clawmates.control.outbox.outbox import Done, Later, Outcome, Refused, Task, add
 from clawmates.control.outbox.tables import Errand
 from clawmates.control.store.database import Database
 from clawmates.control.vault import VaultLine
 from clawmates.wire import vault_calls
-from clawmates.wire.audit import COUNTERSIGN_SECONDS, Head
+from clawmates.wire.audit import COUNTERSIGN_SECONDS, Head, Resumed, Tag
+from clawmates.wire.deeds import Deed
 from clawmates.wire.names import Role
 from clawmates.wire.notary import Notary
 from clawmates.wire.signatures import SignatureError
@@ -56,12 +60,15 @@ class Countersign:
     vault: VaultLine
     notary: Notary
     clock: Clock
+    order: Callable[[], Resumed | None] = lambda: None
+    """Root's order to begin anew."""
     perishes: bool = False
 
     async def do(self, task: Task) -> Outcome:  # noqa: ARG002 - it says nothing
         """One meeting; each of its steps may be repeated."""
         try:
             client = self.vault.client()
+            await self._resume(client)
             await self._sign_theirs(client)
             await self._have_ours_signed(client)
         except DivergedError:
@@ -76,6 +83,22 @@ class Countersign:
 
     async def settle(self, session: AsyncSession, task: Task, outcome: Done | Refused) -> None:
         """All was written down on the way."""
+
+    async def _resume(self, vault: VaultClient) -> None:
+        """Root's order, once: where it fits our chain as it is, and when the vault has followed it."""
+        order = self.order()
+        if order is None or order.control is None:
+            return
+        async with self.database.reading() as session:
+            fits = await chain.head_at(session, order.control.number) == order.control
+            if not fits or await chain.holds(session, Deed.AUDIT_RESUMED, order, order.control.number):
+                return
+        await vault_calls.audit_head(vault, order.vault.number)  # asked for its head, the vault follows first
+        theirs = (await vault_calls.audit_entries(vault, order.vault.number)).entries
+        text = encode_json(order).decode()
+        if any(entry.tag == Tag.AUDIT_RESUMED.value and entry.detail == text for entry in theirs):
+            async with self.database.writing() as session:
+                note(session, self.clock.now(), Deed.AUDIT_RESUMED, order)
 
     async def _sign_theirs(self, vault: VaultClient) -> None:
         async with self.database.reading() as session:

@@ -112,10 +112,10 @@ async def _bots(session: AsyncSession, person: Person) -> dict[str, str]:
 
 
 async def _own(session: AsyncSession, person: Person, until: str) -> list[Entry]:
-    """What concerns the person alone, and looks that concern everybody."""
+    """What concerns the person alone, and looks and new beginnings, which concern everybody."""
     newest = select(AuditEntry).where(AuditEntry.at <= until).order_by(AuditEntry.number.desc()).limit(MOST + 1)
     mine = newest.where(AuditEntry.subject == person.subject)
-    looks = newest.where(AuditEntry.subject == "", AuditEntry.tag == Deed.ADMIN_LOOKED.value)
+    looks = newest.where(AuditEntry.subject == "", AuditEntry.tag.in_((Deed.ADMIN_LOOKED, Deed.AUDIT_RESUMED)))
     return [entry_of(row) for one in (mine, looks) for row in await session.scalars(one)]
 
 

@@ -30,7 +30,7 @@ class AuditWitness(Base):
     __tablename__ = "audit_witnesses"
 
     chain: Mapped[str] = mapped_column(String(8), primary_key=True)
-    """*control* or *vault*: whose head it is."""
+    """*control* or *vault*: whose head it is; *c2*, *v2* and so on for lists that were begun anew."""
     number: Mapped[int] = mapped_column(NUMBER, primary_key=True, autoincrement=False)
     """Of the line in the list of whoever countersigned it: of our own, or of the vault's."""
     at: Mapped[str] = mapped_column(String(24))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from clawmates.wire import audit, deeds
-from clawmates.wire.audit import Assigned, Kept, Origin
+from clawmates.wire.audit import Assigned, Kept, Origin, Resumed
 from clawmates.wire.deeds import Looked, Moved
 from clawmates.wire.names import NOBODY
 
@@ -63,6 +63,8 @@ def tell(entry: Entry, names: Mapping[str, str]) -> Told:
             fields["origin"] = origin
         case Looked():
             by, key = "operator", f"{key}{'-at-you' if entry.subject else ''}"
+        case Resumed():
+            by = "operator"
     return Told(at=at, by=by, key=key, fields=fields, words=words)
 
 

@@ -1,15 +1,19 @@
-"""What was countersigned, as rows: our list of the vault's heads, and the vault's words on ours; only ever added to."""
+"""What was countersigned, as rows: our list of the vault's heads, and the vault's words on ours; only ever added to.
+
+Where root had both begun anew, the lists that go on have other names: what was there stays, and counts no more.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from clawmates.base.shape import decode_json, encode_json
-from clawmates.control.audit.tables import AuditWitness
+from clawmates.control.audit.tables import AuditEntry, AuditWitness
 from clawmates.wire.audit import EMPTY, GENESIS, KEPT_WORDS, PAGE, Head, Line, Witness, Witnesses, chained_line
+from clawmates.wire.deeds import Deed
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -57,20 +61,20 @@ async def words(session: AsyncSession, after: int) -> Witnesses:
 
 async def add_line(database: Database, line: Line) -> None:
     """One more line of ours."""
-    await _add(database, AuditWitness(chain=THEIRS, number=line.number, at=line.said.at, body=_text(line)))
+    await _add(database, THEIRS, line.number, line.said.at, _text(line))
 
 
 async def add_word(database: Database, word: Witness) -> None:
     """One more word of the vault's."""
-    await _add(database, AuditWitness(chain=OURS, number=word.line.number, at=word.at, body=_text(word)))
+    await _add(database, OURS, word.line.number, word.at, _text(word))
 
 
-async def _add(database: Database, row: AuditWitness) -> None:
+async def _add(database: Database, whose: str, number: int, at: str, body: str) -> None:
     """Where another replica was quicker with the same number, its row stays: the next meeting compares."""
-    chain, number = row.chain, row.number
     try:
         async with database.writing() as session:
-            session.add(row)
+            chain = await _name(session, whose)
+            session.add(AuditWitness(chain=chain, number=number, at=at, body=body))
             await session.flush()
             old = (AuditWitness.chain == chain, AuditWitness.number <= number - KEPT_WORDS)
             if number > KEPT_WORDS:
@@ -79,12 +83,21 @@ async def _add(database: Database, row: AuditWitness) -> None:
         pass
 
 
-async def _last(session: AsyncSession, chain: str) -> AuditWitness | None:
+async def _name(session: AsyncSession, whose: str) -> str:
+    """*control* and *vault*; after the first new beginning *c2* and *v2*."""
+    anew = select(func.count()).where(AuditEntry.subject == "", AuditEntry.tag == Deed.AUDIT_RESUMED.value)
+    times = await session.scalar(anew)
+    return f"{whose[0]}{times + 1}" if times else whose
+
+
+async def _last(session: AsyncSession, whose: str) -> AuditWitness | None:
+    chain = await _name(session, whose)
     newest = select(AuditWitness).filter_by(chain=chain).order_by(AuditWitness.number.desc()).limit(1)
     return (await session.scalars(newest)).one_or_none()
 
 
-async def _page(session: AsyncSession, chain: str, after: int) -> list[AuditWitness]:
+async def _page(session: AsyncSession, whose: str, after: int) -> list[AuditWitness]:
+    chain = await _name(session, whose)
     wanted = select(AuditWitness).where(AuditWitness.chain == chain, AuditWitness.number > after)
     return list(await session.scalars(wanted.order_by(AuditWitness.number).limit(PAGE)))
 

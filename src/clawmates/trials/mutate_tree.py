@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from clawmates.trials.mutation import Mutation
 
 COPIED = ("image", "requirements", "src", "tests", "docs", "pyproject.toml", "README.md")
-PACKAGES = ("debs", "wheels")
-"""What was fetched for the image already."""
+BUILT = ("cache/debs", "cache/wheels", "cache/built.json", "release/mate.oci.tar", "release/mate.cdx.json")
+"""What was fetched for the image already, and the image: the copy's is the same until a defect is in it."""
 BUILD_SECONDS = 900
 PROVE_SECONDS = 2400
 """Five claims take two minutes on two idle processors, and twelve were seen where forty others wanted them."""
@@ -174,10 +174,13 @@ def _copied(checkout: Path, root: Path) -> Iterator[Tree]:
                 shutil.copytree(source, root / name, symlinks=True)
             else:
                 shutil.copy2(source, root / name)
-        for name in PACKAGES:
-            cached = checkout / "build" / "cache" / name
-            if cached.is_dir():
-                shutil.copytree(cached, root / "build" / "cache" / name, copy_function=os.link)
+        for name in BUILT:
+            source, target = checkout / "build" / name, root / "build" / name
+            if source.is_dir():
+                shutil.copytree(source, target, copy_function=os.link)
+            elif source.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.link(source, target)
         _environment(checkout / ".venv", root)
         yield Tree(root)
     finally:

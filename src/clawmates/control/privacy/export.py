@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from clawmates.control.context import Context
 
 _VAULTS = by_id("vault-audit")
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _JSON = frozenset({"limits", "detail", "body"})
 """Texts that are JSON themselves; they stay as they are, because some of them are signed."""
 
@@ -77,11 +78,11 @@ async def export(context: Context, session: AsyncSession, person: Person) -> lis
             stream.write(b"{")
             for number, part in enumerate(owned.parts(datum)):
                 stream.write(f"{',' if number else ''}\n{json.dumps(part.table.name)}: [".encode())
-                first = True
-                async for row in owned.rows(session, part, person):
-                    line = json.dumps({name: _value(value) for name, value in row.items()}, ensure_ascii=False)
-                    stream.write(f"{'' if first else ','}\n {line}".encode())
-                    first = False
+                before = "\n"
+                async for some in owned.rows(session, part, person):
+                    lines = (_encode({name: _value(value) for name, value in row.items()}) for row in some)
+                    stream.write((before + ",\n".join(lines)).encode())
+                    before = ",\n"
                 stream.write(b"]")
             stream.write(b"}\n")
     package.add(file_of(_VAULTS), {"entries": [_entry(one) for one in await _entries(context, session, person)]})

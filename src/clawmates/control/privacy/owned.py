@@ -56,15 +56,15 @@ def whose(table: Table, person: Person) -> ColumnElement[bool] | None:
     return None
 
 
-async def rows(session: AsyncSession, part: Part, person: Person) -> AsyncIterator[dict[str, Any]]:
-    """All of a person's, in the order of their keys; raises ``LookupError`` where nothing leads to anybody."""
+async def rows(session: AsyncSession, part: Part, person: Person) -> AsyncIterator[list[dict[str, Any]]]:
+    """All of a person's by their keys, :data:`AT_ONCE` at a time; raises ``LookupError`` where they are nobody's."""
     mine = whose(part.table, person)
     if mine is None:
         raise LookupError(part.table.name)
     wanted = select(*part.columns).where(mine).order_by(*part.table.primary_key)
     found = await session.stream(wanted.execution_options(yield_per=AT_ONCE))
-    async for row in found:
-        yield dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    async for some in found.mappings().partitions():
+        yield [dict(row) for row in some]
 
 
 async def newest(session: AsyncSession, part: Part, person: Person, most: int) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ async def newest(session: AsyncSession, part: Part, person: Person, most: int) -
     if mine is None:
         return []
     wanted = select(*part.columns).where(mine).order_by(*(one.desc() for one in part.table.primary_key)).limit(most)
-    return [dict(row._mapping) for row in await session.execute(wanted)]  # noqa: SLF001 - as above
+    return [dict(row) for row in (await session.execute(wanted)).mappings()]
 
 
 async def count(session: AsyncSession, part: Part, person: Person) -> int | None:

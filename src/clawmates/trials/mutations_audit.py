@@ -61,8 +61,8 @@ MUTATIONS = (
         changes=(
             Change(
                 file="src/clawmates/vault/ledger.py",
-                old="                previous = chained(previous, number, at, note.tag.value, detail)\n",
-                new="                previous = chained(GENESIS, number, at, note.tag.value, detail)\n",
+                old="            previous = chained(previous, number, at, note.tag.value, detail)\n",
+                new="            previous = chained(GENESIS, number, at, note.tag.value, detail)\n",
             ),
         ),
         test="tests/unit/vault/test_audit.py::test_an_entry_follows_from_the_one_before",

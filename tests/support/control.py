@@ -21,6 +21,8 @@ from clawmates.control.accounts import people, sessions
 from clawmates.control.audit import chain
 from clawmates.control.bots.tables import Bot
 from clawmates.control.context import Context
+from clawmates.control.erasure import tombstones
+from clawmates.control.erasure.tombstones import Tombstones
 from clawmates.control.hub import Hub
 from clawmates.control.nodes.tables import Node
 from clawmates.control.store.database import FILE, Database, open_database
@@ -132,6 +134,7 @@ async def a_place(
         clock=clock,
         random=Counted(),
         pepper=Secret(b"p" * 32),
+        tombstones=Tombstones(State(folder).control / tombstones.FILE, Secret(b"p" * 32)),
         release=lambda: release,
         hub=Hub(database),
         vault=VaultLine(vault or _no_vault, clock),

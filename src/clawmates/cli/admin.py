@@ -62,6 +62,31 @@ async def accounts(state: State, account: str, after: str, limit: int, as_json: 
     succeed(found, as_json=as_json, text=_listed(head, rows, found.total if not account else len(rows)))
 
 
+@admin.command("erase")
+@click.argument("account")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@state_option
+@json_option
+@answered
+async def erase(state: State, account: str, yes: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Delete an account with everything that is kept of it, because its owner has asked for it by letter.
+
+    It cannot be stopped. The owner is told by mail, where the receipt can be fetched; you are shown its number, and
+    the audit chain says that an operator has done it.
+    """
+    client = _client(state)
+    _id(account)
+    if not yes and not click.confirm(f"Delete account {account} with all its bots? This cannot be undone", err=True):
+        raise click.Abort
+    found = await client.erase(account)
+    if found is None:
+        raise CommandError(
+            "there is no such account.", code="no-such-account", remedy="See `clawmates admin accounts`."
+        )
+    text = f"{account}: being deleted since {found.asked_at}; its receipt will have the number {found.receipt}"
+    succeed(found, as_json=as_json, text=text)
+
+
 @admin.command("bots")
 @after_option
 @limit_option

@@ -11,6 +11,7 @@ import click
 from clawmates.base.files import write_atomic
 from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.cli.answers import CommandError, succeed
+from clawmates.cli.erased import erasure_of, erasure_text, verified
 from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.selfhost.install import vault_of
 from clawmates.wire import upkeep_calls
@@ -173,11 +174,20 @@ def receipt() -> None:
 
 @receipt.command("verify")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--key", required=True, help="The public key, or a file that holds it.")
+@click.option("--key", default="", help="The public key, or a file that holds it. A bot's receipt needs the vault's.")
 @json_option
 @answered
 async def verify(file: Path, key: str, as_json: bool) -> None:  # noqa: FBT001
-    """Check that a receipt was signed by this key and not changed since. Needs no platform."""
+    """Check that a receipt was signed by this key and not changed since. Needs no platform.
+
+    The receipt of a deleted account has its keys in it: with --key the one of the web service must be that, without it
+    the names of both are shown, to be compared with what you wrote down.
+    """
+    if (whole := erasure_of(file)) is not None:
+        succeed(whole, as_json=as_json, text=erasure_text(verified(file, whole, _key(key) if key else "")))
+        return
+    if not key:
+        raise click.UsageError("a bot's receipt is checked with the vault's key: --key (`clawmates vault receipt-key`)")
     try:
         good = check(_key(key), _signed(file))
     except ReceiptError as error:

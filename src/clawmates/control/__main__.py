@@ -26,6 +26,9 @@ from clawmates.control.admin import door
 from clawmates.control.admin.door import DoorError
 from clawmates.control.audit.meeting import keep_meeting
 from clawmates.control.context import Context
+from clawmates.control.erasure.restored import bury
+from clawmates.control.erasure.tombstones import FILE as ERASED
+from clawmates.control.erasure.tombstones import Tombstones, TombstonesError
 from clawmates.control.faces import BROWSERS, NODES, SERVICES, WEB
 from clawmates.control.hub import Hub
 from clawmates.control.jobs import handlers, takers
@@ -54,7 +57,7 @@ EXIT_CONFIGURATION = 78
 EXIT_UNAVAILABLE = 69
 REFUSALS = (
     *(SettingsError, HardeningError, CertificateError, ListenError),
-    *(RevocationsError, PepperError, DatabaseError, SchemaError, DoorError),
+    *(RevocationsError, PepperError, DatabaseError, SchemaError, DoorError, TombstonesError),
 )
 
 
@@ -104,10 +107,12 @@ async def _serve(settings: Settings, state: State, terminal: int) -> None:
             clock=clock,
             random=os.urandom,
             pepper=pepper,
+            tombstones=Tombstones(state.control / ERASED, pepper),
             release=SignedRelease(state.release, settings.node.release_key),
             hub=Hub(database),
             vault=vault,
         )
+        await bury(context)
         notary = Notary(settings.platform.region, own, state.authority)
         errands = handlers(context, notary, terminal=terminal, order=partial(read_resumed, settings.run.resumed))
         worker = Worker(database=database, clock=clock, random=os.urandom, handlers=errands)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from clawmates.base.clock import Clock
 from clawmates.base.secret import Secret
 from clawmates.base.settings import Settings
+from clawmates.control.erasure.tombstones import Tombstones
 from clawmates.control.hub import Hub
 from clawmates.control.store.database import Database
 from clawmates.control.vault import VaultLine
@@ -25,6 +26,8 @@ class Context:
     """So many bytes nobody can guess."""
     pepper: Secret[bytes]
     """32 bytes of this platform: keys the hashes of addresses and networks. It opens nothing."""
+    tombstones: Tombstones
+    """Who was deleted, beside the database."""
     release: Callable[[], Release | None]
     """The signed release as it is now; ``None`` where there is none that can be believed."""
     hub: Hub

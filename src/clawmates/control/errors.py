@@ -95,6 +95,12 @@ class PasskeyRefused(Problem):
     key, status = "passkey-refused", 403
 
 
+class Leaving(Problem):
+    """The account is being deleted: nobody signs in to it any more."""
+
+    key, status = "leaving", 410
+
+
 class TooMany(Problem):
     """There are as many as there may be."""
 

@@ -9,6 +9,7 @@ from clawmates.control.audit import meeting
 from clawmates.control.audit.meeting import Countersign
 from clawmates.control.bots import errands as bots
 from clawmates.control.cancelling import subscription
+from clawmates.control.erasure import steps as erasure
 from clawmates.control.mail import notices
 from clawmates.control.mail.errands import KIND, MailHandler
 from clawmates.control.mail.post import post_of
@@ -46,5 +47,6 @@ def handlers(
         notices.KIND: notices.NoticeHandler(context, post),
         meeting.KIND: Countersign(context.database, context.vault, notary, context.clock, order),
         **bots.handlers(context),
+        **erasure.handlers(context, post),
         **nodes.handlers(context.vault, context.clock, lease),
     }

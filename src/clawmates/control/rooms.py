@@ -8,9 +8,12 @@ from clawmates.control.accounts import pages as accounts
 from clawmates.control.audit import pages as activity
 from clawmates.control.bots import rooms as bots
 from clawmates.control.cancelling import pages as cancelling
+from clawmates.control.erasure import pages as erasure
 from clawmates.control.privacy import pages as privacy
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-ROOMS: tuple[APIRouter, ...] = (bots.room, activity.router, cancelling.room, privacy.router, accounts.router)
+ROOMS: tuple[APIRouter, ...] = (
+    *(bots.room, activity.router, cancelling.room, privacy.router, accounts.router, erasure.router),
+)

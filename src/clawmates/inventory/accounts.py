@@ -19,6 +19,7 @@ ACCOUNTS: tuple[Datum, ...] = (
             "control.accounts.id",
             "control.accounts.language",
             "control.accounts.created_at",
+            "control.accounts.leaving_at",
         ),
         seen_by=(Viewer.OWNER, Viewer.OPERATOR),
         exported=True,

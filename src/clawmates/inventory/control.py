@@ -5,7 +5,7 @@ from __future__ import annotations
 from clawmates.inventory.accounts import ACCOUNTS
 from clawmates.inventory.bots import BOTS
 from clawmates.inventory.datum import Basis, Datum, End, Form, Said, Until, Viewer
-from clawmates.inventory.spans import ERRANDS, RUNS
+from clawmates.inventory.spans import ERRANDS, RECEIPT, RUNS
 
 CONTROL: tuple[Datum, ...] = (
     *ACCOUNTS,
@@ -37,6 +37,54 @@ CONTROL: tuple[Datum, ...] = (
             "control.errands.made_at",
         ),
         seen_by=(Viewer.NOBODY,),
+    ),
+    Datum(
+        id="erasure",
+        what=Said(
+            "a deletion that was asked for: how far it is, counts, and at last its signed receipt; no value of yours",
+            "eine verlangte Löschung: wie weit sie ist, Zahlen, und zuletzt ihre unterschriebene Quittung; kein Wert von dir",
+        ),
+        why=Said(
+            "so that it is done to its end, and you can fetch the receipt",
+            "damit sie zu Ende geführt wird und du die Quittung abholen kannst",
+        ),
+        until=Until.USED,
+        span=RECEIPT,
+        over=(End(column="control.erasures.ends_at"),),
+        basis=Basis.LEGAL_OBLIGATION,
+        columns=(
+            "control.erasures.id",
+            "control.erasures.account_id",
+            "control.erasures.asked_at",
+            "control.erasures.told",
+            "control.erasures.vault",
+            "control.erasures.erased_at",
+            "control.erasures.data",
+            "control.erasures.rewritten_at",
+            "control.erasures.log",
+            "control.erasures.receipt",
+            "control.erasures.ends_at",
+            "control.bot_ends.bot_id",
+            "control.bot_ends.reason",
+            "control.bot_ends.node",
+            "control.bot_ends.gone_after",
+            "control.bot_ends.free_at",
+            "control.bot_ends.ended_by",
+        ),
+        seen_by=(Viewer.OWNER,),
+    ),
+    Datum(
+        id="receipt-code",
+        what=Said(
+            "a keyed hash of the code that opens a deletion's receipt",
+            "ein verschlüsselter Hash vom Code, der die Quittung einer Löschung öffnet",
+        ),
+        why=Said("so that nobody else fetches it", "damit niemand anders sie abholt"),
+        until=Until.USED,
+        basis=Basis.LEGAL_OBLIGATION,
+        columns=("control.erasures.page_proof", "control.erasures.mail_proof"),
+        seen_by=(Viewer.NOBODY,),
+        form=Form.HASH,
     ),
     Datum(
         id="pseudonym-key",

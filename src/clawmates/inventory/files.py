@@ -101,6 +101,23 @@ FILES: tuple[Datum, ...] = (
         form=Form.SEALED,
     ),
     Datum(
+        id="erased-list",
+        what=Said(
+            "who was deleted: a keyed hash of the account's number, which leads to nobody",
+            "wer gelöscht wurde: ein verschlüsselter Hash der Kontonummer, der zu niemandem führt",
+        ),
+        why=Said(
+            "so that who was deleted stays deleted when a database is put back from a backup",
+            "damit gelöscht bleibt, wer gelöscht wurde, wenn eine Datenbank aus einer Sicherung zurückkommt",
+        ),
+        until=Until.NEVER,
+        basis=Basis.LEGAL_OBLIGATION,
+        columns=("file.control/erased",),
+        seen_by=(Viewer.NOBODY,),
+        form=Form.HASH,
+        about_a_person=False,
+    ),
+    Datum(
         id="databases",
         what=Said(
             "the files in which the databases above are, with their journals",

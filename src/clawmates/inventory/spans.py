@@ -20,4 +20,6 @@ DRAFT = timedelta(days=30)
 """After which a bot that was begun and not finished is thrown away."""
 CANCELLED = timedelta(days=30)
 """At most, after a subscription was cancelled, until its bots and all the vault has of them are destroyed."""
+RECEIPT = timedelta(days=30)
+"""Since there is one for a deleted account."""
 RUNS = timedelta(days=90)

@@ -23,6 +23,10 @@ class Deed(StrEnum):
     ACCOUNT_CANCELLED = "control.account.cancelled"
     """Its bots do not run from then on; a month later they are destroyed."""
     ACCOUNT_RESUMED = "control.account.resumed"
+    ACCOUNT_LEFT = "control.account.left"
+    """It is to be deleted."""
+    ACCOUNT_ERASED = "control.account.erased"
+    """Some account was; nothing says which."""
     SIGNED_IN = "control.session.opened"
     SIGNED_OUT = "control.session.closed"
     SESSIONS_REVOKED = "control.session.revoked"
@@ -60,6 +64,14 @@ class Way(StrEnum):
 
     LINK = "link"
     PASSKEY = "passkey"
+
+
+class Wish(StrEnum):
+    """Who wanted an account deleted."""
+
+    OWNER = "owner"
+    OPERATOR = "operator"
+    """Because its owner has asked for it by letter."""
 
 
 class Look(StrEnum):
@@ -133,13 +145,32 @@ class Looked:
     what: Look
 
 
-Account = Plain | SignedIn | Revoked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """An account is to be deleted, on this wish."""
+
+    wish: Wish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """An account is gone; its owner has the receipt of this number."""
+
+    receipt: str
+
+    def __post_init__(self) -> None:
+        check_bot_id(self.receipt)
+
+
+Account = Plain | SignedIn | Revoked | Left | Erased
 Detail = Account | OfBot | Sealed | Moved | OfNode | Looked | Resumed
 
 DETAILS: dict[Deed, type[Detail]] = {
     Deed.ACCOUNT_OPENED: Plain,
     Deed.ACCOUNT_CANCELLED: Plain,
     Deed.ACCOUNT_RESUMED: Plain,
+    Deed.ACCOUNT_LEFT: Left,
+    Deed.ACCOUNT_ERASED: Erased,
     Deed.SIGNED_IN: SignedIn,
     Deed.SIGNED_OUT: Plain,
     Deed.SESSIONS_REVOKED: Revoked,

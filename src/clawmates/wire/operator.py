@@ -3,6 +3,7 @@
 ================================ ===================================================================================
 ``GET /v1/accounts``             :class:`Accounts`; ``?after=ID&most=N``
 ``GET /v1/accounts/ID``          :class:`Accounts` with that one, or none
+``POST /v1/accounts/ID/erase``   :class:`Leaving`: its deletion has begun, on its owner's wish by letter
 ``GET /v1/bots``                 :class:`Bots`; ``?after=ID&most=N``
 ``GET /v1/nodes``                :class:`Nodes`
 ``POST /v1/nodes/NAME/drain``    :class:`Nodes` as they are then: this one's bots move, and it is given none
@@ -52,6 +53,15 @@ class Accounts:
 
     accounts: tuple[AccountRow, ...]
     total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """An account that is being deleted. ``receipt`` is the number that its receipt will have."""
+
+    account: str
+    receipt: str
+    asked_at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

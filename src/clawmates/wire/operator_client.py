@@ -9,7 +9,7 @@ from typing import TypeVar
 from clawmates.base.shape import ShapeError, decode_json
 from clawmates.wire.asking import FOREIGN, MAX_ANSWER, AwayError, ask
 from clawmates.wire.audit import Entries, Lines, Witnesses
-from clawmates.wire.operator import Accounts, AuditView, Bots, Nodes, Retention
+from clawmates.wire.operator import Accounts, AuditView, Bots, Leaving, Nodes, Retention
 
 T = TypeVar("T")
 CALL_SECONDS = 15.0
@@ -36,6 +36,10 @@ class OperatorClient:
     async def account(self, account: str) -> Accounts:
         """One account, or none."""
         return await self._ask(Accounts, f"/v1/accounts/{account}")
+
+    async def erase(self, account: str) -> Leaving | None:
+        """An account is deleted; ``None`` where there is none."""
+        return await self._call(Leaving, "POST", f"/v1/accounts/{account}/erase")
 
     async def bots(self, after: str, most: int) -> Bots:
         """A page of bots."""

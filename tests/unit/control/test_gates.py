@@ -16,7 +16,7 @@ from clawmates.control.web import build_web
 BOT = "b-adas"
 FOR_EVERYBODY = frozenset(
     {
-        *("/", "/language", "/sign-in", "/enter", "/sign-out", "/static/{mark}/{name}"),
+        *("/", "/language", "/sign-in", "/enter", "/receipt", "/sign-out", "/static/{mark}/{name}"),
         *("/privacy/stored", "/privacy/subprocessors"),
         *("/call/passkeys/sign-in/begin", "/call/passkeys/sign-in/finish"),
     }

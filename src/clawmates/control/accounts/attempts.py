@@ -8,12 +8,16 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
+from sqlalchemy import delete
+
 from clawmates.control.accounts.tables import Attempt
 from clawmates.control.errors import TooOften
 from clawmates.control.frame import context_of
 from clawmates.control.store.upsert import insert_into
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fastapi import Request
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -75,6 +79,14 @@ async def take(context: Context, limit: Limit, subject: str) -> None:
     async with context.database.writing() as database:
         if await _count(database, _who(context, limit, subject), limit, since) > limit.most:
             raise TooOften(retry_after=int((since + limit.span - now).total_seconds()) + 1)
+
+
+async def forget(database: AsyncSession, context: Context, addresses: Iterable[str], account: str) -> int:
+    """Takes away what was counted of a person; returns how many rows that were."""
+    subjects = [(CHANGE_ACCOUNT, account), *((MAIL_ADDRESS, one) for one in addresses)]
+    hashes = [_who(context, limit, subject) for limit, subject in subjects]
+    gone = await database.execute(delete(Attempt).where(Attempt.who.in_(hashes)).returning(Attempt.who))
+    return len(gone.all())
 
 
 def _who(context: Context, limit: Limit, subject: str) -> str:

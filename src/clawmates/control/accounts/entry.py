@@ -12,7 +12,7 @@ from clawmates.control.accounts.browsers import browser_of
 from clawmates.control.accounts.links import Purpose, Spent
 from clawmates.control.accounts.person import Person, SignedIn, Visitor  # noqa: TC001 - FastAPI reads them
 from clawmates.control.audit.chain import note, pseudonym
-from clawmates.control.errors import LinkSpent, OtherBrowser
+from clawmates.control.errors import Leaving, LinkSpent, OtherBrowser
 from clawmates.control.frame import Form, context_of
 from clawmates.control.mail import errands
 from clawmates.control.mail.notices import Notice, Told, tell
@@ -151,6 +151,8 @@ async def admit(
     """
     context = context_of(request)
     now = context.clock.now()
+    if account.leaving_at is not None:
+        raise Leaving
     if person is not None and await sessions.end(database, person.account_id, person.session):
         note(database, now, Deed.SIGNED_OUT, Plain(), person.subject)
     browser = browser_of(request.headers.get("user-agent", ""))

@@ -20,6 +20,8 @@ from clawmates.control.accounts.tables import Link
 from clawmates.inventory import spans as kept
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from clawmates.control.context import Context
@@ -70,12 +72,17 @@ def address(origin: str, code: str) -> str:
     return f"{origin}/enter#{shown(code)}"
 
 
+def fresh_code(random: Callable[[int], bytes]) -> str:
+    """100 bits."""
+    number = int.from_bytes(random(13), "big")
+    return "".join(ALPHABET[number >> 5 * place & 31] for place in reversed(range(LENGTH)))
+
+
 async def make(
     database: AsyncSession, context: Context, purpose: Purpose, email: str, account_id: str | None = None
 ) -> str:
     """A new link's code; only its keyed hash is kept."""
-    number = int.from_bytes(context.random(13), "big")
-    code = "".join(ALPHABET[number >> 5 * place & 31] for place in reversed(range(LENGTH)))
+    code = fresh_code(context.random)
     ends_at = context.clock.now() + LIFE
     database.add(
         Link(proof=_proof(context, code), purpose=purpose, email=email, account_id=account_id, ends_at=ends_at)

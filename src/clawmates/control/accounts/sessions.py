@@ -79,7 +79,7 @@ _LIVING = Question(
     select(Session.proof, Session.proved_at, Session.seen_at)
     .add_columns(Account.id, Account.email, Account.language, Account.cancelled_at, Account.pseudonym_key)
     .join(Account, Account.id == Session.account_id)
-    .where(Session.proof == bindparam("proof"), _ALIVE),
+    .where(Session.proof == bindparam("proof"), _ALIVE, Account.leaving_at.is_(None)),
     Living,
 )
 _OF_ACCOUNT = rows(

@@ -30,6 +30,8 @@ class Account(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     pseudonym_key: Mapped[bytes] = mapped_column(LargeBinary(32))
     """By which the audit chain calls the person; gone with the account, and then nobody can tell who it was."""
+    leaving_at: Mapped[datetime | None] = mapped_column(Moment)
+    """It is being deleted since: nobody is signed in any more (:mod:`clawmates.control.erasure`)."""
 
 
 class Link(Base):

@@ -24,12 +24,13 @@ from clawmates.control.admin import looks
 from clawmates.control.audit import chain, words
 from clawmates.control.audit.chain import note, pseudonym_of
 from clawmates.control.audit.tables import AuditEntry
+from clawmates.control.erasure.begin import begin
 from clawmates.control.nodes.draining import drain
 from clawmates.control.retention.looks import retention
 from clawmates.wire.audit import Entries, Lines
-from clawmates.wire.deeds import Deed, Look, Looked
+from clawmates.wire.deeds import Deed, Look, Looked, Wish
 from clawmates.wire.names import BOT_ID
-from clawmates.wire.operator import MOST
+from clawmates.wire.operator import MOST, Leaving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -111,6 +112,11 @@ async def _change(context: Context, session: AsyncSession, request: Request) -> 
             if not await drain(session, _id(name), context.clock.now(), wanted=wish == "drain"):
                 raise MalformedError
             return await looks.nodes(session)
+        case ["v1", "accounts", account, "erase"]:
+            begun = await begin(session, context, _id(account), Wish.OPERATOR)
+            if begun is None:
+                raise MalformedError
+            return Leaving(account=account, receipt=begun.erasure, asked_at=stamp(begun.asked_at))
         case _:
             raise MalformedError
 

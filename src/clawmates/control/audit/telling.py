@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ID_SHOWN = 10
 """Characters of a bot's id, where its name is gone with it."""
 UNREADABLE = "activity.unreadable"
-_PLAIN, _WORDS = ("bot", "node", "version", "sessions"), ("item", "way", "what")
+_PLAIN, _WORDS = ("bot", "node", "version", "sessions"), ("item", "way", "what", "wish")
 """Fields of details: those that are shown as they are, and those that have a text."""
 
 

@@ -20,6 +20,7 @@ from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.control.context import Context
 from clawmates.control.errors import TooOften
 from clawmates.control.hub import HubClosedError, account_topic, node_topic
+from clawmates.control.nodes import ending
 from clawmates.control.nodes.desired import desired_of, revision_of
 from clawmates.control.nodes.draining import gone
 from clawmates.control.nodes.hearing import hear, meet
@@ -111,6 +112,7 @@ class Face:
             await welcome_back(session, row, now)
             accounts = await hear(session, row, report, now)
             await gone(session, row, report, now)
+            await ending.hear(session, row.name, report)
         for account in accounts:
             context.hub.announce(account_topic(account))
         return Response(status_code=204)

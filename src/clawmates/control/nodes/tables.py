@@ -51,3 +51,22 @@ class BotMove(Base):
     """The node drains: once it knows this revision, its word that the container is gone counts."""
     target: Mapped[str | None] = mapped_column(ForeignKey("nodes.name"))
     """Where it goes, once that is decided."""
+
+
+class BotEnd(Base):
+    """A container that must be gone before somebody says that it is. See :mod:`clawmates.control.nodes.ending`."""
+
+    __tablename__ = "bot_ends"
+
+    bot_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    """It outlives the bot's own row."""
+    reason: Mapped[str] = mapped_column(String(40), index=True)
+    """Whose concern it is: the id of a deletion."""
+    node: Mapped[str] = mapped_column(String(40), index=True)
+    """Where it was, or empty."""
+    gone_after: Mapped[int] = mapped_column(BigInteger)
+    """Once the node knows this revision, its word that the container is gone counts."""
+    free_at: Mapped[datetime | None] = mapped_column(Moment)
+    """When no lease of it can run any more; empty until the vault renews none."""
+    ended_by: Mapped[str] = mapped_column(String(8))
+    """:class:`clawmates.wire.erasure.Ended`, or empty."""

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from clawmates.control.store.database import WRITES
 from clawmates.control.store.guards import guard
+from clawmates.control.store.unsampled import unsample
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -52,3 +53,4 @@ def _upgrade(connection: Connection) -> None:
         raise SchemaError(SchemaError.__doc__)
     command.upgrade(config, "head")
     guard(connection)
+    unsample(connection)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from clawmates.control.accounts import tables as accounts
 from clawmates.control.audit import tables as audit
 from clawmates.control.bots import tables as bots
+from clawmates.control.erasure import tables as erasure
 from clawmates.control.nodes import tables as nodes
 from clawmates.control.outbox import tables as outbox
 from clawmates.control.retention import tables as retention
 from clawmates.control.store.base import Base
 
 METADATA = Base.metadata
-__all__ = ["METADATA", "accounts", "audit", "bots", "nodes", "outbox", "retention"]
+__all__ = ["METADATA", "accounts", "audit", "bots", "erasure", "nodes", "outbox", "retention"]

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("pseudonym_key", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("leaving_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
         sa.UniqueConstraint("email", name=op.f("uq_accounts_email")),
     )
@@ -61,6 +62,43 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("chain", "number", name=op.f("pk_audit_witnesses")),
     )
+    op.create_table(
+        "bot_ends",
+        sa.Column("bot_id", sa.String(length=40), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("node", sa.String(length=40), nullable=False),
+        sa.Column("gone_after", sa.BigInteger(), nullable=False),
+        sa.Column("free_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_by", sa.String(length=8), nullable=False),
+        sa.PrimaryKeyConstraint("bot_id", name=op.f("pk_bot_ends")),
+    )
+    with op.batch_alter_table("bot_ends", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_bot_ends_node"), ["node"], unique=False)
+        batch_op.create_index(batch_op.f("ix_bot_ends_reason"), ["reason"], unique=False)
+
+    op.create_table(
+        "erasures",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("account_id", sa.String(length=40), nullable=True),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("page_proof", sa.String(length=64), nullable=False),
+        sa.Column("mail_proof", sa.String(length=64), nullable=False),
+        sa.Column("told", sa.Boolean(), nullable=False),
+        sa.Column("vault", sa.Text(), nullable=False),
+        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("rewritten_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("log", sa.String(length=8), nullable=False),
+        sa.Column("receipt", sa.Text(), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_erasures")),
+        sa.UniqueConstraint("account_id", name=op.f("uq_erasures_account_id")),
+    )
+    with op.batch_alter_table("erasures", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_erasures_ends_at"), ["ends_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_erasures_mail_proof"), ["mail_proof"], unique=False)
+        batch_op.create_index(batch_op.f("ix_erasures_page_proof"), ["page_proof"], unique=False)
+
     op.create_table(
         "errands",
         sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -396,6 +434,17 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_errands_due_at"))
 
     op.drop_table("errands")
+    with op.batch_alter_table("erasures", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_erasures_page_proof"))
+        batch_op.drop_index(batch_op.f("ix_erasures_mail_proof"))
+        batch_op.drop_index(batch_op.f("ix_erasures_ends_at"))
+
+    op.drop_table("erasures")
+    with op.batch_alter_table("bot_ends", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_bot_ends_reason"))
+        batch_op.drop_index(batch_op.f("ix_bot_ends_node"))
+
+    op.drop_table("bot_ends")
     op.drop_table("audit_witnesses")
     with op.batch_alter_table("audit_entries", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_entries_subject"))

@@ -1,0 +1,1 @@
+"""An account is deleted: its bots end, the vault's keys, the rows, the bytes; then there is a receipt."""

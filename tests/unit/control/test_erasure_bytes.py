@@ -1,0 +1,153 @@
+"""What the files hold of somebody who was deleted: bytes are read, not rows, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from tests.support import control
+from tests.support.erasing import Furnished, Stage, a_stage, counted, database_bytes, furnish
+
+from clawmates.control.erasure import rows, steps
+from clawmates.control.store import scrub
+from clawmates.control.store.database import Database
+from clawmates.wire.erasure import Log
+
+BOTH = pytest.mark.parametrize("engine", ["sqlite", "postgresql"], indirect=True)
+STRICT = ("wal_recycle = off", "full_page_writes = on")
+"""What an operator sets so that the log can be emptied; and images of whole pages are in it, as everywhere."""
+
+
+@pytest.fixture(autouse=True)
+def strict(engine: None, request: pytest.FixtureRequest) -> None:
+    if control.elsewhere is not None:
+        server = request.getfixturevalue("server")
+        for one in STRICT:
+            server.tell(f"ALTER SYSTEM SET {one}")
+        server.tell("SELECT pg_reload_conf()")
+
+
+async def life(stage: Stage) -> Furnished:
+    """Somebody among others, whose row has been written more than once, and whom the planner has been told of."""
+    ada = await furnish(stage.place)
+    for _ in range(20):
+        await furnish(stage.place, node=None)
+    async with stage.place.database.writing() as session:
+        await session.execute(text("UPDATE accounts SET plan = 'other'"))
+        await session.execute(text("ANALYZE"))
+    return ada
+
+
+async def leave(stage: Stage, ada: Furnished) -> None:
+    await stage.ask(ada.account)
+    await stage.node_says()
+    await stage.work()
+    assert set((await counted(stage.place, ada.account)).values()) == {0}
+    assert (await stage.erasure()).receipt
+
+
+@BOTH
+async def test_no_byte_of_them_is_left(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    async with a_stage(tmp_path) as stage:
+        ada = await life(stage)
+        before = await counted(stage.place, ada.account)
+        assert min(before.values()) >= 1, before
+        assert ada.left_in(database_bytes(tmp_path)) == sorted(ada.marks), "they would be found"
+        eve = await furnish(stage.place, node=None)
+        await leave(stage, ada)
+        kept = database_bytes(tmp_path)
+        assert ada.left_in(kept) == []
+        assert eve.left_in(kept) == sorted(eve.marks), "of others nothing was lost"
+        assert ada.left_in("".join(capfd.readouterr()).encode()) == []
+        said = (await stage.erasure()).receipt
+        assert f'"log":"{Log.EMPTIED.value}"' in said
+        assert ada.left_in(said.encode()) == []
+
+
+async def no_vacuum(database: Database) -> bool:
+    """The log is emptied, and nothing is written anew."""
+    if database.engine.dialect.name == "postgresql":
+        async with database.engine.connect() as plain:
+            return await scrub._empty_log(await plain.execution_options(isolation_level="AUTOCOMMIT"))
+    async with database.engine.connect() as connection:
+        await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    return True
+
+
+async def no_checkpoint(database: Database) -> bool:
+    """All is written anew, and the log stays."""
+    if database.engine.dialect.name == "postgresql":
+        async with database.engine.connect() as plain:
+            connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+            for table in ("accounts", "links", "errands", "passkeys", "bots", "bot_states"):
+                await connection.execute(text(f"VACUUM (FULL) {table}"))
+        return True
+    async with database.engine.connect() as plain:
+        await (await plain.execution_options(isolation_level="AUTOCOMMIT")).exec_driver_sql("VACUUM")
+    return True
+
+
+async def keeps_the_errands(*_: object) -> list[str]:
+    return []
+
+
+@BOTH
+@pytest.mark.parametrize("weak", [no_vacuum, no_checkpoint])
+async def test_a_build_that_leaves_some_is_found_out(
+    weak: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_stage(tmp_path) as stage:
+        ada = await life(stage)
+        monkeypatch.setattr(steps, "scrub", weak)
+        if control.elsewhere is None and weak is no_vacuum:
+            await _insecure(stage.place.database)
+        await leave(stage, ada)
+        assert ada.left_in(database_bytes(tmp_path)) != []
+
+
+async def _insecure(database: Database) -> None:
+    """SQLite as most people open it: what is deleted stays where it lay."""
+    async with database.engine.connect() as connection:
+        await connection.exec_driver_sql("PRAGMA secure_delete=OFF")
+
+
+async def test_a_build_that_forgets_errands_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_lanes", keeps_the_errands)
+    monkeypatch.setattr(rows, "lane_of", lambda *_: "none")
+    async with a_stage(tmp_path) as stage:
+        ada = await life(stage)
+        await leave(stage, ada)
+        assert {one.partition(" ")[0] for one in ada.left_in(database_bytes(tmp_path))} == {"errands.body"}
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_a_log_that_control_may_not_empty_is_called_left(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    server = request.getfixturevalue("server")
+    server.tell("ALTER SYSTEM SET wal_recycle = on")
+    server.tell("SELECT pg_reload_conf()")
+    async with a_stage(tmp_path) as stage:
+        ada = await furnish(stage.place)
+        await leave(stage, ada)
+        assert f'"log":"{Log.LEFT.value}"' in (await stage.erasure()).receipt
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_what_an_older_snapshot_still_sees_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a dump that runs meanwhile has one: a table that is written anew takes along what it may look at."""
+    monkeypatch.setattr(scrub, "SNAPSHOT_SECONDS", 0.2)
+    async with a_stage(tmp_path) as stage:
+        ada = await furnish(stage.place)
+        async with stage.place.database.engine.connect() as plain:
+            old = await plain.execution_options(isolation_level="REPEATABLE READ")
+            await old.execute(text("SELECT count(*) FROM accounts"))
+            await stage.ask(ada.account)
+            await stage.node_says()
+            worker = stage.worker()
+            for _ in range(6):
+                await worker.round()
+                stage.place.clock.forward(seconds=61)
+            assert await stage.waiting() == [("erase-bytes", "database-busy")]
+        await stage.work()
+        assert ada.left_in(database_bytes(tmp_path)) == []

@@ -24,6 +24,7 @@ from clawmates.trials import (
     bench_after,
     bench_alert,
     bench_control,
+    bench_erasure,
     bench_fleet,
     bench_gateway,
     bench_launch,
@@ -116,6 +117,7 @@ ALONE: dict[str, tuple[str, Callable[[], Awaitable[dict[str, float]]]]] = {
     "control": ("control and its nodes", bench_nodes.figures),
     "control-pages": ("control's pages, beside a bare one", bench_control.figures),
     "retention": ("the retention jobs in two simulated years", bench_retention.figures),
+    "erasure": ("accounts that are deleted, among 10,000", bench_erasure.figures),
     "launch": ("bots that are launched in a browser", bench_launch.figures),
 }
 """They need no platform, or one of their own kind."""

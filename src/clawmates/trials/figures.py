@@ -335,6 +335,14 @@ FIGURES: tuple[Figure, ...] = (
         group=Group.RETENTION,
         at_most=0.0,
     ),
+    Figure(
+        key="erasure_s_p95",
+        says="s from the wish to delete one of 10,000 accounts to its signed receipt, files written anew (SQLite), "
+        "95th percentile of 20; the floor is one VACUUM",
+        group=Group.CONTROL,
+        floor="floor_erasure_s",
+        at_most=5.0,
+    ),
 )
 BY_KEY = {figure.key: figure for figure in FIGURES}
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from tests.support import control
 from tests.support.erasing import Furnished, Stage, a_stage, counted, database_bytes, furnish
 
-from clawmates.control.erasure import rows, steps
+from clawmates.control.erasure import rows
 from clawmates.control.store import scrub
 from clawmates.control.store.database import Database
+from clawmates.control.store.tables import METADATA
 from clawmates.wire.erasure import Log
 
 BOTH = pytest.mark.parametrize("engine", ["sqlite", "postgresql"], indirect=True)
@@ -66,55 +69,57 @@ async def test_no_byte_of_them_is_left(tmp_path: Path, capfd: pytest.CaptureFixt
         assert ada.left_in(said.encode()) == []
 
 
-async def no_vacuum(database: Database) -> bool:
-    """The log is emptied, and nothing is written anew."""
-    if database.engine.dialect.name == "postgresql":
-        async with database.engine.connect() as plain:
-            return await scrub._empty_log(await plain.execution_options(isolation_level="AUTOCOMMIT"))
-    async with database.engine.connect() as connection:
-        await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+def only(*lines: str) -> Callable[[str], None]:
+    def rewrite(path: str) -> None:
+        connection = sqlite3.connect(path, isolation_level=None)
+        for line in lines:
+            connection.execute(line).fetchall()
+        connection.close()
+
+    return rewrite
+
+
+async def nothing_to_empty(_connection: object) -> bool:
     return True
 
 
-async def no_checkpoint(database: Database) -> bool:
+async def no_vacuum(database: Database, patch: pytest.MonkeyPatch) -> None:
+    """The log is emptied, and nothing is written anew; SQLite is opened as most people do it."""
+    patch.setattr(scrub, "NUMBERS_ALONE", frozenset(METADATA.tables))
+    patch.setattr(scrub, "_rewrite", only("PRAGMA wal_checkpoint(TRUNCATE)"))
+    if database.engine.dialect.name == "sqlite":
+
+        @event.listens_for(database.engine.sync_engine, "connect")
+        def careless(connection: Any, _record: object) -> None:
+            connection.cursor().execute("PRAGMA secure_delete=OFF")
+
+        await database.engine.dispose()
+
+
+async def no_checkpoint(_database: Database, patch: pytest.MonkeyPatch) -> None:
     """All is written anew, and the log stays."""
-    if database.engine.dialect.name == "postgresql":
-        async with database.engine.connect() as plain:
-            connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
-            for table in ("accounts", "links", "errands", "passkeys", "bots", "bot_states"):
-                await connection.execute(text(f"VACUUM (FULL) {table}"))
-        return True
-    async with database.engine.connect() as plain:
-        await (await plain.execution_options(isolation_level="AUTOCOMMIT")).exec_driver_sql("VACUUM")
-    return True
+    patch.setattr(scrub, "_rewrite", only("VACUUM"))
+    patch.setattr(scrub, "_empty_log", nothing_to_empty)
 
 
-async def keeps_the_errands(*_: object) -> list[str]:
+async def nothing(*_: object) -> list[str]:
     return []
 
 
 @BOTH
-@pytest.mark.parametrize("weak", [no_vacuum, no_checkpoint])
+@pytest.mark.parametrize("weaken", [no_vacuum, no_checkpoint])
 async def test_a_build_that_leaves_some_is_found_out(
-    weak: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weaken: Callable[[Database, pytest.MonkeyPatch], Awaitable[None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with a_stage(tmp_path) as stage:
         ada = await life(stage)
-        monkeypatch.setattr(steps, "scrub", weak)
-        if control.elsewhere is None and weak is no_vacuum:
-            await _insecure(stage.place.database)
+        await weaken(stage.place.database, monkeypatch)
         await leave(stage, ada)
         assert ada.left_in(database_bytes(tmp_path)) != []
 
 
-async def _insecure(database: Database) -> None:
-    """SQLite as most people open it: what is deleted stays where it lay."""
-    async with database.engine.connect() as connection:
-        await connection.exec_driver_sql("PRAGMA secure_delete=OFF")
-
-
 async def test_a_build_that_forgets_errands_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "_lanes", keeps_the_errands)
+    monkeypatch.setattr(rows, "_lanes", nothing)
     monkeypatch.setattr(rows, "lane_of", lambda *_: "none")
     async with a_stage(tmp_path) as stage:
         ada = await life(stage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -52,8 +53,7 @@ async def delete(request: Request, form: Form, person: Proved, session: Writing)
     begun = await begin(session, context, person.account_id, Wish.OWNER)
     if begun is None:
         raise SignInWanted
-    for node in sorted(node for node in nodes if node):
-        after_commit(session, lambda topic=node_topic(node): context.hub.announce(topic))  # type: ignore[misc]
+    after_commit(session, partial(_tell, context, frozenset(node for node in nodes if node)))
     request.state.person = None
     answer = page(
         request,
@@ -65,6 +65,11 @@ async def delete(request: Request, form: Form, person: Proved, session: Writing)
     )
     sessions.drop_cookie(answer)
     return answer
+
+
+def _tell(context: Context, nodes: frozenset[str]) -> None:
+    for node in nodes:
+        context.hub.announce(node_topic(node))
 
 
 @router.get("/receipt")

@@ -38,7 +38,7 @@ class OfTenant:
 async def bury(context: Context) -> int:
     """Deletes again whom the list names, and whose deletion the database does not know; how many that were.
 
-    Raises :class:`~clawmates.control.erasure.tombstones.TombstonesError` and the database's errors: then nobody is served.
+    Raises :class:`~clawmates.control.erasure.tombstones.TombstonesError` and the database's errors: nobody is served.
     """
     marks = context.tombstones.marks()
     if not marks:

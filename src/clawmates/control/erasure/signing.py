@@ -1,4 +1,4 @@
-"""Control's key for receipts: drawn from the platform's pepper, so that all replicas have the same one, and no file more."""
+"""Control's key for receipts: drawn from the platform's pepper, so that all replicas have the same one."""
 
 from __future__ import annotations
 

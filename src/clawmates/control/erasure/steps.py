@@ -23,9 +23,8 @@ from clawmates.control.erasure.restored import AGAIN, Again
 from clawmates.control.erasure.signing import receipt_key
 from clawmates.control.erasure.tables import Erasure
 from clawmates.control.erasure.telling import PATIENCE, TellHandler
-from clawmates.control.mail.post import Post
 from clawmates.control.nodes import ending
-from clawmates.control.outbox.outbox import Done, Handler, Later, Outcome, Refused, Task, add
+from clawmates.control.outbox.outbox import Done, Later, Outcome, Refused, Task, add
 from clawmates.control.outbox.tables import Errand
 from clawmates.control.store.scrub import BusyError, scrub
 from clawmates.inventory.spans import RECEIPT
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from clawmates.control.mail.post import Post
+    from clawmates.control.outbox.outbox import Handler
 ROWS, BYTES, SEAL = "erase-rows", "erase-bytes", "erase-seal"
 SOFTWARE = f"clawmates {version('clawmates')}"
 

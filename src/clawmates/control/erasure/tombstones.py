@@ -37,6 +37,7 @@ class Tombstones:
     def add(self, account: str) -> None:
         """On the disk when this returns, once however often it is said. Raises ``OSError``."""
         mark = self.mark_of(account)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "r+b") as file:
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # another replica may be writing

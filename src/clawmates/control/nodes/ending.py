@@ -30,9 +30,9 @@ async def end(session: AsyncSession, bots: Mapping[str, str | None], reason: str
     Moves are given up: where a bot was is where its container may be.
     """
     revisions: dict[str, int] = {}
-    for node in sorted({node for node in bots.values() if node}):
-        await touch(session, node)
-        revisions[node] = await session.scalar(select(Node.revision).where(Node.name == node)) or 0
+    for name in sorted({node for node in bots.values() if node}):
+        await touch(session, name)
+        revisions[name] = await session.scalar(select(Node.revision).where(Node.name == name)) or 0
     for bot, node in bots.items():
         await abandon(session, bot)
         if await session.get(BotEnd, bot) is not None:

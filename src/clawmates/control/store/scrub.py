@@ -1,13 +1,13 @@
 """After a deletion: the files that held it are written anew without it, and the write-ahead log is emptied.
 
-SQLite: ``secure_delete`` clears a deleted cell where it lies, but not the copies that earlier page splits left in unused
-space; only VACUUM writes every page anew. The log is then cut to nothing, which needs a moment without readers.
+SQLite: ``secure_delete`` clears a deleted cell where it lies, but not the copies that earlier page splits left in
+unused space; only VACUUM writes every page anew. The log is then cut to nothing, which needs a moment without readers.
 
 PostgreSQL: VACUUM alone keeps dead bytes in the pages' holes, so the tables are written anew (``FULL``), and the old
-files are unlinked. FULL takes along what an older snapshot may still look at, so those are waited for. The log holds images of old pages until its files are gone: a new file is begun, and a checkpoint
-takes the old ones away, if the server removes them (``wal_recycle = off``; by default it renames them and keeps
-what is in them), archives none, and control may do both (``pg_switch_wal``, role ``pg_checkpoint``). Where it may not,
-that is said, and nothing else.
+files are unlinked. FULL takes along what an older snapshot may still look at, so those are waited for. The log holds
+images of old pages until its files are gone: a new file is begun, and a checkpoint takes the old ones away, if the
+server removes them (``wal_recycle = off``; by default it renames them and keeps what is in them), archives none, and
+control may do both (``pg_switch_wal``, role ``pg_checkpoint``). Where it may not, that is said, and nothing else.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from clawmates.control.bots.tables import Bot, BotReceipt
 from clawmates.control.mail.errands import lane_of
 from clawmates.control.outbox.tables import Errand
 from clawmates.control.store.tables import METADATA
-from clawmates.inventory.control import CONTROL
+from clawmates.inventory.datum import Store
+from clawmates.inventory.whole import of_store
 from clawmates.wire.erasure import Gone
 
 if TYPE_CHECKING:
@@ -80,9 +81,10 @@ async def _lanes(session: AsyncSession, account: str) -> list[str]:
 def counted(gone: Mapping[str, int]) -> tuple[Gone, ...]:
     """By entry of the public list: the rows of its tables. An entry of which there was nothing is not named."""
     found = []
-    for datum in CONTROL:
-        tables = {column.split(".")[1] for column in datum.columns}
-        rows = sum(gone.get(table, 0) for table in tables)
+    for datum in of_store(Store.CONTROL):
+        columns = (column.split(".") for column in datum.columns)
+        tables = {table for store, table, *_ in columns if store == Store.CONTROL.value}
+        rows = sum(gone.get(table, 0) for table in sorted(tables))
         if rows and datum.about_a_person:
             found.append(Gone(datum=datum.id, rows=rows))
     return tuple(found)

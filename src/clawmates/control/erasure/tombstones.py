@@ -25,7 +25,7 @@ class TombstonesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tombstones:
-    """``path`` is made with the first line. All replicas share it, as they share the pepper."""
+    """``path`` is made at the first look. All replicas share it, as they share the pepper."""
 
     path: Path
     pepper: Secret[bytes]
@@ -54,11 +54,11 @@ class Tombstones:
             os.close(folder)
 
     def marks(self) -> frozenset[str]:
-        """All of them; raises :class:`TombstonesError` where the file cannot be read."""
+        """All of them; the list is made where there is none. Raises :class:`TombstonesError`."""
         try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.touch(0o600)
             lines = self.path.read_text("ascii", errors="replace").split("\n")
-        except FileNotFoundError:
-            return frozenset()
         except OSError as error:
             raise TombstonesError(f"cannot read {self.path}: {error.strerror}") from None
         return frozenset(line for line in lines if _LINE.fullmatch(line))

@@ -42,7 +42,7 @@ CONTROL: tuple[Datum, ...] = (
         id="erasure",
         what=Said(
             "a deletion that was asked for: how far it is, counts, and at last its signed receipt; no value of yours",
-            "eine verlangte Löschung: wie weit sie ist, Zahlen, zuletzt ihre unterschriebene Quittung; kein Wert von dir",
+            "eine verlangte Löschung: wie weit sie ist, Zahlen, am Ende ihre signierte Quittung; kein Wert von dir",
         ),
         why=Said(
             "so that it is done to its end, and you can fetch the receipt",

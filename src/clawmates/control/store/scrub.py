@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from clawmates.control.store.database import Database
 
-NUMBERS_ALONE = frozenset({"bot_days", "bot_errors", "audit_entries", "audit_witnesses", "nodes"})
-"""Tables of ids, counts and codes alone. They may be large, and are not written anew on PostgreSQL."""
+NUMBERS_ALONE = frozenset({"bot_days", "audit_entries", "audit_witnesses", "nodes"})
+"""Tables of ids and numbers alone. They may be large, and are not written anew on PostgreSQL."""
 SNAPSHOT_SECONDS = 5.0
 LOOK_SECONDS = 0.05
 

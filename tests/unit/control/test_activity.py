@@ -22,7 +22,7 @@ from clawmates.control.rooms import ROOMS
 from clawmates.control.texts.catalogue import LANGUAGES, words
 from clawmates.wire import audit, deeds
 from clawmates.wire.audit import Entry, KeyKind, Origin, Tag
-from clawmates.wire.deeds import Deed, Look, Looked, Plain, Way
+from clawmates.wire.deeds import Deed, Look, Looked, Plain, Way, Wish
 from clawmates.wire.names import NOBODY, ItemName
 from clawmates.wire.vault import Redemption, TicketRequest
 
@@ -40,6 +40,7 @@ VALUES = {
     "lease_seconds": 60,
     "item": ItemName.PROVIDER_KEY,
     "way": Way.LINK,
+    "wish": Wish.OWNER,
     "kind": KeyKind.MASTER,
     "by_nodes": (),
     **dict.fromkeys(("vault", "control", "by_control", "by_vault"), audit.EMPTY),

@@ -18,7 +18,6 @@ from tests.support.launching import Bench, a_bench
 
 from clawmates.base.shape import encode_json
 from clawmates.control.accounts import attempts
-from clawmates.control.audit.notary import Notary
 from clawmates.control.erasure import rows
 from clawmates.control.erasure.begin import Begun, begin
 from clawmates.control.erasure.tables import Erasure
@@ -31,6 +30,7 @@ from clawmates.control.store.base import Moment
 from clawmates.wire.control import Report
 from clawmates.wire.deeds import Wish
 from clawmates.wire.names import Role, ServiceName
+from clawmates.wire.notary import Notary
 
 SHORTEST = 8
 """Characters of a mark: a shorter column holds a word of a closed list."""

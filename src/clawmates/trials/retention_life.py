@@ -11,6 +11,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Date, Integer, cast, func, insert, literal, select, update
@@ -25,6 +26,7 @@ from clawmates.control.bots.errands import Destroy
 from clawmates.control.bots.tables import Bot, BotDay, BotError
 from clawmates.control.cancelling import subscription
 from clawmates.control.context import Context
+from clawmates.control.erasure.tombstones import Tombstones
 from clawmates.control.hub import Hub
 from clawmates.control.jobs import takers
 from clawmates.control.mail import notices
@@ -168,6 +170,7 @@ def _context(database: Database, clock: Hand) -> Context:
         clock=clock,
         random=os.urandom,
         pepper=Secret(bytes(32)),
+        tombstones=Tombstones(Path("/nonexistent/erased"), Secret(bytes(32))),
         release=lambda: None,
         hub=Hub(database),
         vault=VaultLine(away, clock),

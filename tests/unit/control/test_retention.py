@@ -75,7 +75,7 @@ def test_each_job_is_made_from_the_inventory_and_each_span_stands_there_alone() 
     declared = {datum.id: datum for datum in of_store(Store.CONTROL)}
     assert {name for name, datum in declared.items() if datum.over} == {
         *("message-count", "error-logs", "session", "sign-in-link", "challenge", "attempts", "email-change"),
-        *("pairing-hash", "bot", "retention-runs"),
+        *("pairing-hash", "bot", "retention-runs", "erasure"),
     }
     assert [job.name for job in JOBS if job.name not in declared] == ["bot-draft", "bot-cancelled"]
     for datum in declared.values():  # of what ends by age, only what somebody else takes away has no job

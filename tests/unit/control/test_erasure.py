@@ -258,6 +258,7 @@ class Dying:
 KINDS = (beginning.KEYS, beginning.TELL, steps.ROWS, steps.BYTES, steps.SEAL)
 
 
+@pytest.mark.sqlite_alone
 async def test_killed_at_any_step_it_is_finished_by_another_replica(tmp_path: Path) -> None:
     async with a_stage(tmp_path) as stage:
         moments = list(itertools.product(KINDS, ("before", "done", "settled")))
@@ -316,6 +317,7 @@ async def put_back(stage: Stage, tmp_path: Path, ada: Furnished) -> None:
     stage.place.context = replace(context, database=fresh)
 
 
+@pytest.mark.sqlite_alone
 async def test_who_was_deleted_stays_deleted_after_a_restore(tmp_path: Path) -> None:
     async with a_stage(tmp_path) as stage:
         ada = await furnish(stage.place)
@@ -333,6 +335,7 @@ async def test_who_was_deleted_stays_deleted_after_a_restore(tmp_path: Path) -> 
         await stage.place.database.close()
 
 
+@pytest.mark.sqlite_alone
 async def test_without_the_list_they_would_be_back(tmp_path: Path) -> None:
     """The seeded defect: the test above is red against it."""
     async with a_stage(tmp_path) as stage:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import event, text
 from tests.support import control
 from tests.support.erasing import Furnished, Stage, a_stage, counted, database_bytes, furnish
+from tests.support.postgresql import Server
 
 from clawmates.control.erasure import rows
 from clawmates.control.store import scrub
@@ -18,7 +19,8 @@ from clawmates.control.store.database import Database
 from clawmates.control.store.tables import METADATA
 from clawmates.wire.erasure import Log
 
-BOTH = pytest.mark.parametrize("engine", ["sqlite", "postgresql"], indirect=True)
+pytestmark = pytest.mark.raw
+POSTGRESQL = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 STRICT = ("wal_recycle = off", "full_page_writes = on")
 """What an operator sets so that the log can be emptied; and images of whole pages are in it, as everywhere."""
 
@@ -51,7 +53,6 @@ async def leave(stage: Stage, ada: Furnished) -> None:
     assert (await stage.erasure()).receipt
 
 
-@BOTH
 async def test_no_byte_of_them_is_left(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     async with a_stage(tmp_path) as stage:
         ada = await life(stage)
@@ -106,7 +107,6 @@ async def nothing(*_: object) -> list[str]:
     return []
 
 
-@BOTH
 @pytest.mark.parametrize("weaken", [no_vacuum, no_checkpoint])
 async def test_a_build_that_leaves_some_is_found_out(
     weaken: Callable[[Database, pytest.MonkeyPatch], Awaitable[None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -118,6 +118,7 @@ async def test_a_build_that_leaves_some_is_found_out(
         assert ada.left_in(database_bytes(tmp_path)) != []
 
 
+@pytest.mark.sqlite_alone
 async def test_a_build_that_forgets_errands_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "_lanes", nothing)
     monkeypatch.setattr(rows, "lane_of", lambda *_: "none")
@@ -127,9 +128,8 @@ async def test_a_build_that_forgets_errands_is_found_out(tmp_path: Path, monkeyp
         assert {one.partition(" ")[0] for one in ada.left_in(database_bytes(tmp_path))} == {"errands.body"}
 
 
-@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
-async def test_a_log_that_control_may_not_empty_is_called_left(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    server = request.getfixturevalue("server")
+@POSTGRESQL
+async def test_a_log_that_control_may_not_empty_is_called_left(tmp_path: Path, server: Server) -> None:
     server.tell("ALTER SYSTEM SET wal_recycle = on")
     server.tell("SELECT pg_reload_conf()")
     async with a_stage(tmp_path) as stage:
@@ -138,7 +138,8 @@ async def test_a_log_that_control_may_not_empty_is_called_left(tmp_path: Path, r
         assert f'"log":"{Log.LEFT.value}"' in (await stage.erasure()).receipt
 
 
-@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+@POSTGRESQL
+@pytest.mark.usefixtures("server")
 async def test_what_an_older_snapshot_still_sees_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a dump that runs meanwhile has one: a table that is written anew takes along what it may look at."""
     monkeypatch.setattr(scrub, "SNAPSHOT_SECONDS", 0.2)

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import Page, expect
+import pytest
+from playwright.async_api import Browser, Page, expect
 from sqlalchemy import select
 from tests.browser.test_pages import enter
-from tests.support.browser import chromium
 from tests.support.launching import Bench, a_bench
 from tests.support.netlog import NetLog
 from tests.support.schemas import check
@@ -27,6 +27,7 @@ from clawmates.wire.names import ItemName
 from clawmates.wire.people import load
 from clawmates.wire.vault import Redemption, TicketRequest
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 TOKENS, KEYS, PROMPTS, LATER, OTHERS = (mint() for _ in range(5))
 TOKEN = f"424242:{TOKENS.stem}_-{TOKENS.stem[:13]}"
 KEY = f"sk-{KEYS.stem}"
@@ -36,12 +37,11 @@ EDITED = f"Speak like a nurse. {LATER.mark}"
 
 
 @asynccontextmanager
-async def person(bench: Bench) -> AsyncIterator[Page]:
+async def person(browser: Browser, bench: Bench) -> AsyncIterator[Page]:
     """A signed-in browser; whatever the policy refuses or a script throws fails the test."""
     _, cookie = await enter(bench.place)
     wrong: list[str] = []
-    async with chromium() as browser:
-        context = await browser.new_context(locale="en", ignore_https_errors=True)
+    async with await browser.new_context(locale="en", ignore_https_errors=True) as context:
         await context.add_cookies(
             [{"name": sessions.COOKIE, "value": cookie, "url": bench.place.context.origin, "httpOnly": True}]
         )
@@ -91,8 +91,8 @@ async def opened(bench: Bench, bot: str) -> dict[ItemName, str]:
     return {item.name: item.value.reveal() for item in release.items}
 
 
-async def test_what_is_typed_leaves_sealed_and_comes_back_to_its_owner_alone(tmp_path: Path) -> None:
-    async with a_bench(tmp_path, tls=True) as bench, person(bench) as page:
+async def test_what_is_typed_leaves_sealed_and_comes_back_to_its_owner_alone(browser: Browser, tmp_path: Path) -> None:
+    async with a_bench(tmp_path, tls=True) as bench, person(browser, bench) as page:
         log = await NetLog.of(page)
         bot = await up_to_secrets(bench, page)
         await type_wrongly_then(page)
@@ -207,9 +207,9 @@ def load_people(text: str) -> tuple[str, ...]:
     return load(Secret(text)).people
 
 
-async def test_a_page_that_sends_what_was_typed_is_found_out(tmp_path: Path) -> None:
+async def test_a_page_that_sends_what_was_typed_is_found_out(browser: Browser, tmp_path: Path) -> None:
     """The search is good for something: the same walk with a script that was tampered with."""
-    async with a_bench(tmp_path, tls=True) as bench, person(bench) as page:
+    async with a_bench(tmp_path, tls=True) as bench, person(browser, bench) as page:
         log = await NetLog.of(page)
         await up_to_secrets(bench, page)
         leak = "fetch('/call/x', {method: 'POST', body: JSON.stringify({t: btoa('::' + given)})}).then(() => 0)"
@@ -217,8 +217,8 @@ async def test_a_page_that_sends_what_was_typed_is_found_out(tmp_path: Path) -> 
         assert log.search(PROMPTS) != []
 
 
-async def test_a_browser_that_cannot_seal_is_told_so_and_sends_nothing(tmp_path: Path) -> None:
-    async with a_bench(tmp_path, tls=True) as bench, person(bench) as page:
+async def test_a_browser_that_cannot_seal_is_told_so_and_sends_nothing(browser: Browser, tmp_path: Path) -> None:
+    async with a_bench(tmp_path, tls=True) as bench, person(browser, bench) as page:
         await page.add_init_script("crypto.subtle.generateKey = () => Promise.reject(new Error('NotSupported'))")
         await up_to_secrets(bench, page)
         await expect(page.get_by_role("alert").filter(has_text="This browser cannot seal")).to_be_visible()
@@ -227,8 +227,8 @@ async def test_a_browser_that_cannot_seal_is_told_so_and_sends_nothing(tmp_path:
             assert (await session.scalars(select(BotState))).all() == []
 
 
-async def test_the_vaults_silence_costs_nobody_what_they_typed(tmp_path: Path) -> None:
-    async with a_bench(tmp_path, tls=True) as bench, person(bench) as page:
+async def test_the_vaults_silence_costs_nobody_what_they_typed(browser: Browser, tmp_path: Path) -> None:
+    async with a_bench(tmp_path, tls=True) as bench, person(browser, bench) as page:
         bot = await up_to_secrets(bench, page)
         await page.get_by_label("Bot token").fill(TOKEN)
         await page.get_by_label("API key of openai").fill(KEY)

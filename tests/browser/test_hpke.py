@@ -10,11 +10,12 @@ from typing import Any
 
 import cryptography_vectors
 import pytest
+import pytest_asyncio
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
-from playwright.async_api import Page
-from tests.support.browser import blank_page, chromium
+from playwright.async_api import Browser, Page
+from tests.support.browser import blank_page
 
 from clawmates.base.secret import Secret
 from clawmates.wire.documents import reading_info
@@ -22,6 +23,7 @@ from clawmates.wire.names import ItemName
 from clawmates.wire.reading import seal_for_reader
 from clawmates.wire.vault import Binding
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 HPKE = Path(cryptography_vectors.__file__).parent / "HPKE" / "test-vectors.json"
 TEXTS = ["", "canary-5b1f", "ünïcode 🦞", "x" * 65536]
@@ -36,9 +38,9 @@ BINDING = Binding(
 )
 
 
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    async with chromium() as browser, blank_page(browser) as page:
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    async with blank_page(browser) as page:
         yield page
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from fastapi import APIRouter
 from image.catalogue import load
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support import catalogue
-from tests.support.browser import chromium, inspect, served
+from tests.support.browser import inspect, served
 from tests.support.control import NOON, Place, a_bot, a_node, signed_in
 from tests.support.vault import furnished, running
 
@@ -32,7 +32,7 @@ from clawmates.wire.deeds import Deed, Look, Looked, Moved, Sealed, SignedIn, Wa
 from clawmates.wire.names import ItemName
 from clawmates.wire.receipt import DestroyedItem, KeysCopy, Receipt, SignedReceipt, Subject
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 CHECKOUT = Path(__file__).parents[2]
 PICTURES = CHECKOUT / "build/pages"
 KNOWN = load(CHECKOUT / "image/catalogue.toml")
@@ -56,12 +56,11 @@ async def fail(key: str) -> None:
 
 
 @asynccontextmanager
-async def opened(place: Place, language: str, cookie: str = "") -> AsyncIterator[Page]:
+async def opened(browser: Browser, place: Place, language: str, cookie: str = "") -> AsyncIterator[Page]:
     """A page of a browser that speaks the language; fails on a request elsewhere, a refusal by the policy, an error."""
     said: list[str] = []
     asked: list[str] = []
-    async with chromium() as browser:
-        context = await browser.new_context(locale=language, ignore_https_errors=True)
+    async with await browser.new_context(locale=language, ignore_https_errors=True) as context:
         if cookie:
             await context.add_cookies([{"name": sessions.COOKIE, "value": cookie, "url": place.context.origin}])
         page = await context.new_page()
@@ -96,8 +95,8 @@ LONG = "Donaudampfschifffahrtsgesellschaftskapitänskajütenschlüsselbund"
 
 
 @LANGUAGES
-async def test_pages_for_everybody(language: str, tmp_path: Path) -> None:
-    async with served(tmp_path, *ROOMS, broken, release=RELEASE) as place, opened(place, language) as page:
+async def test_pages_for_everybody(browser: Browser, language: str, tmp_path: Path) -> None:
+    async with served(tmp_path, *ROOMS, broken, release=RELEASE) as place, opened(browser, place, language) as page:
         await look(
             page,
             place,
@@ -121,13 +120,13 @@ async def test_pages_for_everybody(language: str, tmp_path: Path) -> None:
 
 
 @LANGUAGES
-async def test_pages_of_the_account(language: str, tmp_path: Path) -> None:
+async def test_pages_of_the_account(browser: Browser, language: str, tmp_path: Path) -> None:
     async with served(tmp_path, *ROOMS) as place:
         account, cookie = await enter(
             place, "ada.with.quite.a.long.name.indeed.it.is@mail.department.university.example.org"
         )
         now = place.clock.now()
-        async with opened(place, language, cookie) as page:
+        async with opened(browser, place, language, cookie) as page:
             await look(page, place, language, {"account": "/account", "prove": "/prove", "cancel": "/account/cancel"})
             async with place.database.writing() as database:
                 await sessions.start(database, place.context.random, account, "Chrome, Android", now)
@@ -250,10 +249,10 @@ async def bots_at(folder: Path) -> AsyncIterator[Place]:
 
 
 @LANGUAGES
-async def test_pages_of_bots(language: str, tmp_path: Path) -> None:
+async def test_pages_of_bots(browser: Browser, language: str, tmp_path: Path) -> None:
     async with bots_at(tmp_path) as place:
         account, cookie = await enter(place)
-        async with opened(place, language, cookie) as page:
+        async with opened(browser, place, language, cookie) as page:
             await look(page, place, language, {"bots-none": "/bots"})
             await furnish(place, account)
             await look(
@@ -304,13 +303,15 @@ async def test_pages_of_bots(language: str, tmp_path: Path) -> None:
             assert not wrong, "\n".join(wrong)
 
 
-async def test_all_but_sealing_works_without_javascript(tmp_path: Path) -> None:
-    async with bots_at(tmp_path) as place, chromium() as browser:
+async def test_all_but_sealing_works_without_javascript(browser: Browser, tmp_path: Path) -> None:
+    async with (
+        bots_at(tmp_path) as place,
+        await browser.new_context(locale="en", ignore_https_errors=True, java_script_enabled=False) as context,
+    ):
         account, cookie = await enter(place)
         await furnish(place, account)
         async with place.database.writing() as session:
             await session.execute(delete(Errand))
-        context = await browser.new_context(locale="en", ignore_https_errors=True, java_script_enabled=False)
         await context.add_cookies([{"name": sessions.COOKIE, "value": cookie, "url": place.context.origin}])
         page = await context.new_page()
         await page.goto(f"{place.context.origin}/bots/b-live/fallback")
@@ -338,9 +339,9 @@ async def test_all_but_sealing_works_without_javascript(tmp_path: Path) -> None:
         await expect(page.get_by_role("heading", name="Einstellungen")).to_be_visible()
 
 
-async def test_a_page_that_is_hard_to_see_or_use_is_found(tmp_path: Path) -> None:
+async def test_a_page_that_is_hard_to_see_or_use_is_found(browser: Browser, tmp_path: Path) -> None:
     """The seeded defects: each of the checks above turns red."""
-    async with served(tmp_path, broken) as place, opened(place, "en") as page:
+    async with served(tmp_path, broken) as place, opened(browser, place, "en") as page:
         await page.goto(f"{place.context.origin}/")
         await page.evaluate(
             """() => {

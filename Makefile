@@ -42,8 +42,11 @@ lint: setup ## ruff, mypy, import contracts, dependencies
 	@.venv/bin/lint-imports --no-logo
 	@.venv/bin/deptry src
 
-test: setup image lint ## every check and every test
-	@$(ROOT) scripts/test $(if $(SEED),--hypothesis-seed=$(SEED))
+# Beside the tests, which often wait: linting takes one processor for a minute. What it finds is said at the end.
+test: setup image ## every check and every test
+	@nice -n 19 $(MAKE) --no-print-directory lint >build/lint.log 2>&1 & lint=$$!; \
+	$(ROOT) scripts/test $(if $(SEED),--hypothesis-seed=$(SEED)); tests=$$?; \
+	wait $$lint; checks=$$?; [ $$checks = 0 ] || cat build/lint.log >&2; exit $$((tests ? tests : checks))
 
 prove: image ## try the claims on a throw-away platform (PROVE="--claim no-storage --json")
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.prove $(PROVE)

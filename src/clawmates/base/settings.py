@@ -255,6 +255,11 @@ def vault_address(settings: Settings) -> tuple[str, int]:
     return _where(settings, "vault", settings.vault.listen)
 
 
+def web_address(settings: Settings) -> tuple[str, int]:
+    """Where control listens to browsers; as :func:`vault_address`."""
+    return _where(settings, "web", settings.control.listen)
+
+
 def nodes_address(settings: Settings) -> tuple[str, int]:
     """Where control listens to nodes; as :func:`vault_address`."""
     return _where(settings, "nodes", settings.control.nodes)

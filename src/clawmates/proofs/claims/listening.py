@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
+from clawmates.base.proxyheader import header
 from clawmates.proofs.errors import ProofError
 from clawmates.proofs.kernel import users
 from clawmates.proofs.net.declared import Declared, Must, reach
-from clawmates.proofs.net.probe import SPEAKS, Answers, probe
+from clawmates.proofs.net.probe import CLOSED, SPEAKS, Answers, probe
 from clawmates.proofs.net.sockets import UNIX_KINDS, Listener, descendants, listeners
 from clawmates.proofs.net.strangers import ANSWERED, NOTE_SECONDS, REFUSED, STRANGER, call, reachable
 from clawmates.proofs.net.weak import old_tls, plain
@@ -21,6 +22,7 @@ from clawmates.wire.names import ChannelKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from clawmates.proofs.net.packets import End
     from clawmates.proofs.platform import Platform
     from clawmates.wire.status import NodeStatus
 
@@ -63,6 +65,8 @@ async def examine(one: Listener, must: Must) -> tuple[str, tuple[str, ...]]:
         case Must.TLS | Must.RELAY:
             answers = await probe(reach(one.end)) if one.end is not None else Answers(())
             return _said(answers), answers.objections if must is Must.TLS else _of_relay(answers)
+        case Must.INTRODUCED:
+            return await _introduced(reach(one.end)) if one.end is not None else (CLOSED, ())
         case Must.PRIVATE:
             said = await call(reachable(one.where, one.pid), kind=one.kind)
             return said, () if said in REFUSED else (f"user {STRANGER}, a stranger, is {said}",)
@@ -102,6 +106,22 @@ def supervisor(processes: Mapping[str, int]) -> dict[str, int]:
         return {}
     parent = int(found[1]) if found else 0
     return {"clawmates up": parent} if parent not in {0, 1, os.getpid()} else {}
+
+
+async def _introduced(end: End) -> tuple[str, tuple[str, ...]]:
+    """Nobody is heard without a relay's word; where this very host may be one, what is behind it is called as well."""
+    alone, behind = (
+        await probe(end),
+        await probe(end, before=header((str(end.address), 1), (str(end.address), end.port))),
+    )
+    heard = tuple(
+        f"without a relay's word, offered {one.offered}, it answers: {one.said}"
+        for one in alone.answers
+        if one.said != CLOSED
+    )
+    if all(one.said == CLOSED for one in behind.answers):
+        return "closed, to this host also behind a relay's word", heard
+    return f"closed; behind a relay's word {_said(behind)}", (*heard, *behind.objections)
 
 
 def _of_relay(answers: Answers) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawmates.base.paths import Run, State
-from clawmates.base.settings import Settings, SettingsError, address, vault_address
+from clawmates.base.settings import Mode, Settings, SettingsError, address, nodes_address, vault_address, web_address
 from clawmates.proofs.net.packets import End
 from clawmates.proofs.net.strangers import reachable
 from clawmates.wire.terminal import HOST, PORT
@@ -25,6 +25,8 @@ class Must(StrEnum):
     TLS = "TLS 1.3 only"
     RELAY = "relays TLS 1.3 only"
     """It ends no TLS: the gateway's way in, which reads a name and hands bytes on."""
+    INTRODUCED = "hears relays only; behind their word TLS 1.3 only"
+    """Each of its connections begins with a PROXY header of a relay that it knows (docs/adr/0021)."""
     PRIVATE = "answers no stranger"
     INSIDE = "inside a container without a network"
     NOTES = "hears its own processes only"
@@ -57,6 +59,17 @@ class Declared:
         return _end(*address(where)) if where else None
 
     @property
+    def control(self) -> Mapping[End, Must]:
+        """Where control listens, to browsers and to nodes; nowhere where a file says what runs."""
+        if self.settings.platform.mode is not Mode.HOSTED:
+            return {}
+        web = Must.INTRODUCED if self.settings.control.proxies else Must.TLS
+        try:
+            return {_end(*web_address(self.settings)): web, _end(*nodes_address(self.settings)): Must.TLS}
+        except SettingsError:
+            return {}
+
+    @property
     def ollama(self) -> End:
         """The only plaintext there is: a model on this host's own loopback."""
         return _end(*address(self.settings.gateway.ollama))
@@ -84,6 +97,8 @@ class Declared:
             return Must.TLS
         if one.end is not None and one.end == self.ingress and one.process in {"gateway", "clawmates up"}:
             return Must.RELAY
+        if one.end is not None and one.process in {"control", "clawmates up"} and one.end in self.control:
+            return self.control[one.end]
         if one.process in self.terminals and one.where == f"{HOST}:{PORT}":
             return Must.INSIDE
         return Must.ABSENT

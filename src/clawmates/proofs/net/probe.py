@@ -64,14 +64,14 @@ class Answers:
         return (*wrong, *(f"it {one.said}" for one in self.answers if one.said == SPEAKS))
 
 
-SPEAKS = "speaks without TLS"
+SPEAKS, CLOSED = "speaks without TLS", "closed"
 
 
-async def probe(end: End, name: str = "") -> Answers:
-    """Every offer on a connection of its own; none gets as far as a secret."""
+async def probe(end: End, name: str = "", before: bytes = b"") -> Answers:
+    """Every offer on a connection of its own, behind ``before``; none gets as far as a secret."""
     offers = [(VERSION_NAMES[version], offer(version, os.urandom(32), name)) for version in (*OLD, TLS_1_3)]
-    answers = [Answer(what, read_answer(await _ask(end, hello))) for what, hello in offers]
-    plain = await _ask(end, _PLAIN)
+    answers = [Answer(what, read_answer(await _ask(end, before + hello))) for what, hello in offers]
+    plain = await _ask(end, before + _PLAIN)
     return Answers((*answers, Answer("no TLS", SPEAKS if _speaks(plain) else read_answer(plain))))
 
 
@@ -80,7 +80,7 @@ def read_answer(data: bytes | None) -> str:
     if data is None:
         return "silent"
     if not data:
-        return "closed"
+        return CLOSED
     try:
         found, _ = records(data)
         for kind, body in messages(b"".join(one.body for one in found if one.kind == HANDSHAKE)):
@@ -114,7 +114,7 @@ async def _ask(end: End, said: bytes) -> bytes | None:
                 writer.write(said)
                 while len(data) < _ENOUGH and (piece := await reader.read(_ENOUGH)):
                     data += piece
-                    if read_answer(data) not in {"no hello", "closed"}:
+                    if read_answer(data) not in {"no hello", CLOSED}:
                         break
             finally:
                 writer.transport.abort()

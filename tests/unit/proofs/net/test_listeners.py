@@ -17,7 +17,7 @@ from threading import Thread
 import pytest
 
 from clawmates.base.paths import Run, State
-from clawmates.base.settings import Gateway, Settings, Vault
+from clawmates.base.settings import Control, Gateway, Mode, Platform, Settings, Vault
 from clawmates.base.tls import server_context
 from clawmates.base.x509 import Authority, Names
 from clawmates.proofs.claims.listening import examine
@@ -115,6 +115,30 @@ async def test_children_belong_to_whom_started_them() -> None:
 def test_everything_has_one_place_and_one_owner(one: Listener, must: Must) -> None:
     there = declared(vault=Vault(listen="127.0.0.1:7441"), gateway=Gateway(ingress="0.0.0.0:443"))
     assert there.must(one) is must
+
+
+@pytest.mark.parametrize(
+    ("process", "where", "must"),
+    [
+        ("control", "127.0.0.1:8443", Must.TLS),
+        ("clawmates up", "127.0.0.1:8443", Must.TLS),
+        ("control", "127.0.0.1:7442", Must.TLS),
+        ("gateway", "127.0.0.1:8443", Must.ABSENT),
+        ("control", "127.0.0.1:8444", Must.ABSENT),
+    ],
+)
+def test_a_hosted_platform_has_controls_two_as_well(process: str, where: str, must: Must) -> None:
+    one = tcp(process, where)
+    assert declared(platform=Platform(mode=Mode.HOSTED)).must(one) is must
+    behind = declared(platform=Platform(mode=Mode.HOSTED), control=Control(proxies=("127.0.0.1",))).must(one)
+    assert behind is (Must.INTRODUCED if where.endswith(":8443") and must is Must.TLS else must)
+    assert declared().must(one) is Must.ABSENT, "where a file says what runs there is no control"
+
+
+async def test_who_hears_without_a_relays_word_is_objected_to() -> None:
+    async with plain() as end:
+        _, objections = await examine(tcp("control", f"127.0.0.1:{end.port}"), Must.INTRODUCED)
+    assert "without a relay's word, offered no TLS, it answers: speaks without TLS" in objections
 
 
 async def test_what_is_not_declared_counts_against_it() -> None:

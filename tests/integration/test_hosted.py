@@ -17,6 +17,8 @@ from tests.support.home import Home, a_home
 from clawmates.base.http.client import Connection
 from clawmates.base.paths import State
 from clawmates.base.tls import client_context
+from clawmates.proofs.claims.listening import listening
+from clawmates.proofs.live import LivePlatform
 from clawmates.selfhost.accounts import account_of
 from clawmates.selfhost.platform import Platform
 from clawmates.selfhost.supervisor import Phase
@@ -63,6 +65,9 @@ async def test_all_four_processes_come_up_and_node_meets_control(home: Home) -> 
         assert (await browser.request("GET", "/")).status == 200
         await browser.close()
         assert stat.S_IMODE(os.stat(state.control).st_mode) == 0o700  # noqa: PTH116 - a look, not a wait
+        live = LivePlatform(state, platform.settings)
+        heard = await listening(live, await live.status())
+        assert (heard.found, heard.figures["listeners_tls"]) == ((), 2)
         await looked_at(home)
         kept, said = files_of(home.state), fields_of(state.log)
         assert (kept.undeclared, kept.missing, said.undeclared) == ((), ("desired.json",), ())

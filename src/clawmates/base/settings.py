@@ -255,6 +255,11 @@ def vault_address(settings: Settings) -> tuple[str, int]:
     return _where(settings, "vault", settings.vault.listen)
 
 
+def ingress_address(settings: Settings) -> tuple[str, int]:
+    """Where callers arrive at the gateway, which must be wanted; as :func:`vault_address`."""
+    return _where(settings, "ingress", settings.gateway.ingress)
+
+
 def web_address(settings: Settings) -> tuple[str, int]:
     """Where control listens to browsers; as :func:`vault_address`."""
     return _where(settings, "web", settings.control.listen)

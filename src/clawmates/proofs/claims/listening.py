@@ -47,7 +47,7 @@ async def listening(platform: Platform, status: NodeStatus) -> Part:
         raise ProofError("the vault's own listener was not found: run this as root, or start the platform")
     return Part(
         table=Table(title="what the platform listens on", rows=tuple(rows)),
-        figures={"listeners": len(there), "listeners_tls": sum(one.end == declared.vault for one in there)},
+        figures={"listeners": len(there), "listeners_tls": sum(declared.must(one) is Must.TLS for one in there)},
         controls=(*await _control(declared), *await _admitted(there, mates)),
         found=tuple(found),
         not_looked_at=(

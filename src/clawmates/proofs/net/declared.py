@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawmates.base.paths import Run, State
-from clawmates.base.settings import Mode, Settings, SettingsError, address, nodes_address, vault_address, web_address
+from clawmates.base.settings import (
+    Mode,
+    Settings,
+    SettingsError,
+    address,
+    ingress_address,
+    nodes_address,
+    vault_address,
+    web_address,
+)
 from clawmates.proofs.net.packets import End
 from clawmates.proofs.net.strangers import reachable
 from clawmates.wire.terminal import HOST, PORT
@@ -55,8 +64,10 @@ class Declared:
     @property
     def ingress(self) -> End | None:
         """Where callers from outside arrive."""
-        where = self.settings.gateway.ingress
-        return _end(*address(where)) if where else None
+        try:
+            return _end(*ingress_address(self.settings)) if self.settings.gateway.ingress else None
+        except SettingsError:
+            return None
 
     @property
     def control(self) -> Mapping[End, Must]:

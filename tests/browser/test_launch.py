@@ -276,14 +276,15 @@ async def test_from_an_address_to_a_living_bot_and_its_end() -> None:
         await world.status("Live")
         assert "again" in await world.answer("hello again")
 
+        assert len(world.mail.taken) == 1, "the one link that was asked for"
         await cancel_and_come_back(world)
+        assert len(world.mail.taken) == 3, "and a word on each of the two"
         await page.goto(here)
         await page.get_by_role("link", name="Delete this bot").click()
         await page.get_by_role("button", name="Delete Pirate for good").click()
         await expect(page.get_by_role("heading", name="This bot is deleted")).to_be_visible(timeout=MILLISECONDS)
         await world.trial.until_only()
         assert (await world.trial.live.status()).bots == ()
-        assert len(world.mail.taken) == 1, "the one link that was asked for"
 
         assert [one for one in log.addresses if not one.startswith(f"{world.origin}/")] == []
         for canary in (TOKENS, KEYS, PROMPTS, EDITS, OTHERS):

@@ -151,7 +151,8 @@ async def test_a_platform_from_its_first_minute_to_its_last(home: Home) -> None:
             async with asyncio.timeout(60):
                 assert await process.wait() == 0
         kept, said = files_of(home.state), fields_of(home.state / "log")
-        strange, unused = ("stand-ins.pem",), ("control/control.db", "control/pepper")  # the former is this test's own
+        strange = ("stand-ins.pem",)  # this test's own
+        unused = ("control/control.db", "control/erased", "control/pepper")
         assert (kept.undeclared, kept.missing, said.undeclared) == (strange, unused, ())
         assert (await asyncio.to_thread(home.json, "remove", "--all", "--yes"))["removed"] == []
         assert not home.run.exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,10 @@ from clawmates.base.http.client import Connection, HttpError
 from clawmates.base.settings import Gateway as GatewaySettings
 from clawmates.base.settings import Platform, Settings
 from clawmates.gateway.service import Gateway
+from clawmates.proofs.claims.listening import examine
+from clawmates.proofs.net.declared import Must
+from clawmates.proofs.net.packets import End
+from clawmates.proofs.net.sockets import Listener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -112,6 +117,9 @@ async def test_control_behind_the_gateways_ingress(house: House) -> None:
         assert await tells_apart(house, control, port) == (True, True)
         with pytest.raises(HttpError):  # who comes by himself says nothing of who he is
             await control.browser()
+        end = End(ip_address("127.0.0.1"), control.web)
+        seen, objections = await examine(Listener("control", 0, "tcp", f"127.0.0.1:{end.port}", end), Must.INTRODUCED)
+        assert (objections, "TLS 1.3: TLS 1.3" in seen) == ((), True), "what `clawmates prove` asks of it"
     async with (
         controlprocess.serving(house, weaken=UNHEARD) as control,
         ingress_to(house, control.web, "again") as port,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ MOST_BYTES = 16 << 20
 NO_EXPORT = (
     "that is no export of ClawMates: give the zip that `clawmates export` or the page *What we hold on you* made."
 )
+_MALFORMED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, TypeError, AttributeError, ValueError)
+"""What reading a strange file raises: :mod:`zipfile` says ``RuntimeError`` of one that is encrypted or packed in a way it
+does not know, :mod:`json` of one nested too deeply; a damaged stream is ``zlib.error``."""
 _UNFIT = re.compile(r"[^a-z0-9]+")
 
 
@@ -56,7 +60,7 @@ def read(path: Path) -> tuple[Wish, ...]:
         found = tuple(
             _wish(one, name if names.count(name) == 1 else one.id, files) for one, name in zip(bots, names, strict=True)
         )
-    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, ValueError, RecursionError, NotImplementedError):
+    except _MALFORMED:
         raise BotError(NO_EXPORT) from None
     if not found:
         raise BotError("there is no bot in that export.")

@@ -93,6 +93,29 @@ def test_half_a_file_a_later_format_and_an_empty_one_are_refused(tmp_path: Path)
         arriving.read(export(tmp_path, about=ABOUT | {"format": 2}))
 
 
+def packed(folder: Path) -> bytearray:
+    path = folder / "export.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr("about.json", json.dumps(ABOUT | {"padding": "x" * 999}))
+    return bytearray(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(6, 1), (8, 99), (40, 0xFF)],
+    ids=["encrypted", "packed in an unknown way", "a damaged stream"],
+)
+def test_a_zip_that_cannot_be_unpacked_is_a_sentence_too(place: int, value: int, tmp_path: Path) -> None:
+    """The offsets are those of a local header (APPNOTE.TXT, 4.3.7); the central one has flags and method two later."""
+    raw = packed(tmp_path)
+    raw[place] = value
+    if place < 40:
+        raw[raw.index(b"PK\x01\x02") + place + 2] = value
+    (tmp_path / "export.zip").write_bytes(raw)
+    with pytest.raises(BotError, match="no export"):
+        arriving.read(tmp_path / "export.zip")
+
+
 def test_a_huge_file_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arriving, "MOST_BYTES", 100)
     with pytest.raises(BotError, match="no export"):

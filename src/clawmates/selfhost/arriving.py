@@ -27,8 +27,8 @@ NO_EXPORT = (
     "that is no export of ClawMates: give the zip that `clawmates export` or the page *What we hold on you* made."
 )
 _MALFORMED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, TypeError, AttributeError, ValueError)
-"""What reading a strange file raises: :mod:`zipfile` says ``RuntimeError`` of one that is encrypted or packed in a way it
-does not know, :mod:`json` of one nested too deeply; a damaged stream is ``zlib.error``."""
+"""What reading a strange file raises: :mod:`zipfile` says ``RuntimeError`` of one that is encrypted or packed in an
+unknown way, :mod:`json` of one nested too deeply; a damaged stream is ``zlib.error``."""
 _UNFIT = re.compile(r"[^a-z0-9]+")
 
 

@@ -9,14 +9,16 @@ import asyncio
 import sys
 import time
 
-from tests.browser.test_launch import a_world, launch, sign_in
+from tests.browser.test_launch import a_world, ask_for_link, fill_in, launch, open_link
 
 
 async def walk() -> float:
     """Seconds."""
     async with a_world() as world:
         began = time.perf_counter()
-        await sign_in(world)
+        await ask_for_link(world)
+        await open_link(world)
+        await fill_in(world)
         await launch(world)
         await world.status("Live")
         return time.perf_counter() - began

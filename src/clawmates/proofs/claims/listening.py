@@ -72,7 +72,7 @@ async def examine(one: Listener, must: Must) -> tuple[str, tuple[str, ...]]:
             return said, () if said in REFUSED else (f"user {STRANGER}, a stranger, is {said}",)
         case Must.INSIDE:
             return "no way in", _of_container(one.pid)
-        case Must.NOTES:
+        case Must.NOTES | Must.RETURN:
             said = await call(one.where, kind=one.kind, seconds=NOTE_SECONDS)
             return "no answer", (f"it {said} a stranger",) if said == ANSWERED else ()
         case Must.ABSENT:

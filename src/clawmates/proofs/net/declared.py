@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,11 +22,13 @@ from clawmates.base.settings import (
     web_address,
 )
 from clawmates.proofs.net.packets import End
-from clawmates.proofs.net.strangers import reachable
+from clawmates.proofs.net.strangers import DATAGRAM, reachable
 from clawmates.wire.terminal import HOST, PORT
 
 if TYPE_CHECKING:
     from clawmates.proofs.net.sockets import Listener
+
+_AUTOBOUND = re.compile("@[0-9a-f]{5}")
 
 
 class Must(StrEnum):
@@ -40,6 +43,8 @@ class Must(StrEnum):
     INSIDE = "inside a container without a network"
     NOTES = "hears its own processes only"
     """The supervisor's datagram socket (sd_notify(3)): the kernel says who speaks, and nothing is answered."""
+    RETURN = "a sender's own address, which answers nobody"
+    """The kernel gives one to who sends datagrams without having asked for a name (unix(7), autobind)."""
     ABSENT = "nothing"
 
 
@@ -90,7 +95,7 @@ class Declared:
         if one.protocol == "tcp":
             return self._tcp(one)
         if one.protocol != "unix" or one.where.startswith("@"):
-            return Must.ABSENT
+            return Must.RETURN if _is_return(one) else Must.ABSENT
         path = Path(reachable(one.where, one.pid))
         if path == self.run.supervisor / "notify.sock":
             return Must.NOTES
@@ -113,6 +118,13 @@ class Declared:
         if one.process in self.terminals and one.where == f"{HOST}:{PORT}":
             return Must.INSIDE
         return Must.ABSENT
+
+
+def _is_return(one: Listener) -> bool:
+    """Podman, while node has it start or look at a container, holds one to speak to the host's log."""
+    last = one.process.rpartition(" > ")[2].split()[0]
+    named = one.protocol == "unix" and one.kind == DATAGRAM and _AUTOBOUND.fullmatch(one.where) is not None
+    return named and one.process.startswith("node > ") and last == "podman"
 
 
 def _end(host: str, port: int) -> End:

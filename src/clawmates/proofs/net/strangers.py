@@ -24,7 +24,7 @@ _REQUEST = b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n"
 _DESCRIPTOR = re.compile(r"/proc/self/fd/(\d+)(/.+)")
 _RENAMED = re.compile(r"\.(.+)\.(\d+)")
 """The gateway binds under such a name and moves the socket to its place."""
-STREAM = 1
+STREAM, DATAGRAM = 1, 2
 
 
 @contextmanager
@@ -57,6 +57,8 @@ async def call(path: str, uid: int = STRANGER, kind: int = STREAM, seconds: floa
     sock = socket.socket(socket.AF_UNIX, socket.SocketKind(kind))
     sock.setblocking(False)  # noqa: FBT003 - the standard library's own signature
     with sock:
+        if kind == DATAGRAM:
+            sock.bind("")  # without an address of its own nobody could answer it
         try:
             with as_user(uid):
                 _connect(sock, path)

@@ -20,6 +20,7 @@ from clawmates.base.paths import Run, State
 from clawmates.base.settings import Control, Gateway, Mode, Platform, Settings, Vault
 from clawmates.base.tls import server_context
 from clawmates.base.x509 import Authority, Names
+from clawmates.proofs.claims import listening as listening_module
 from clawmates.proofs.claims.listening import examine
 from clawmates.proofs.net.declared import Declared, Must
 from clawmates.proofs.net.packets import End
@@ -105,6 +106,12 @@ async def test_children_belong_to_whom_started_them() -> None:
         (Listener("node", 1, "unix", "/run/there/doors/a/door.sock"), Must.ABSENT),
         (Listener("node", 1, "unix", "/run/there/node/node.sock"), Must.PRIVATE),
         (Listener("gateway", 1, "unix", "@abstract"), Must.ABSENT),
+        (Listener("node > podman", 1, "unix", "@00a1f", kind=2), Must.RETURN),
+        (Listener("node > podman 7", 1, "unix", "@00a1f", kind=2), Must.RETURN),
+        (Listener("node > podman", 1, "unix", "@00a1f", kind=1), Must.ABSENT),
+        (Listener("node > podman", 1, "unix", "@chosen", kind=2), Must.ABSENT),
+        (Listener("node > python", 1, "unix", "@00a1f", kind=2), Must.ABSENT),
+        (Listener("gateway > podman", 1, "unix", "@00a1f", kind=2), Must.ABSENT),
         (Listener("gateway", 1, "unix", "/tmp/elsewhere.sock"), Must.ABSENT),
         (Listener("conmon 7", 1, "unix", "/var/there/engine/x/attach"), Must.PRIVATE),
         (Listener("clawmates up", 1, "unix", "/run/there/supervisor/notify.sock"), Must.NOTES),
@@ -139,6 +146,28 @@ async def test_who_hears_without_a_relays_word_is_objected_to() -> None:
     async with plain() as end:
         _, objections = await examine(tcp("control", f"127.0.0.1:{end.port}"), Must.INTRODUCED)
     assert "without a relay's word, offered no TLS, it answers: speaks without TLS" in objections
+
+
+@pytest.mark.parametrize("answers", [False, True])
+async def test_a_senders_own_address_answers_nobody(monkeypatch: pytest.MonkeyPatch, *, answers: bool) -> None:
+    """A real socket to which the kernel gave its name; one that answers is objected to."""
+    monkeypatch.setattr(listening_module, "NOTE_SECONDS", 0.2)
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        sender.bind("")
+        (one,) = [held for held in listeners({"node > podman": os.getpid()}) if held.where.startswith("@")]
+        assert declared().must(one) is Must.RETURN
+
+        def answer() -> None:
+            _, caller = sender.recvfrom(1024)
+            if answers:
+                sender.sendto(b"welcome", caller)
+
+        loop.add_reader(sender.fileno(), answer)
+        _, objections = await examine(one, Must.RETURN)
+        loop.remove_reader(sender.fileno())
+    assert bool(objections) is answers
 
 
 async def test_what_is_not_declared_counts_against_it() -> None:

@@ -9,6 +9,7 @@ SEED ?=
 REMOVE ?=
 PART ?=
 DEFECT ?=
+WRITE ?=
 # Bash counts in a variable of this name; only what stands on make's command line is meant.
 FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
 
@@ -18,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Root is needed for containers; without it, sudo asks.
 ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help setup ready image demo test lint bench prove soak egress fuzz mutate install fresh clean
+.PHONY: help setup ready image demo test lint bench prove soak egress fuzz mutate interop install fresh clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -62,6 +63,9 @@ egress: setup ## every way out that must be closed, counted by a resolver of our
 
 mutate: setup image ## seed defects one by one and see that exactly the right claim turns red (JSON=path, DEFECT="a b")
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.mutate $(if $(JSON),--json $(JSON)) $(DEFECT:%=--only %)
+
+interop: ready ## OpenClaw itself validates what we export for it, and we read what it writes (WRITE=1: its schema anew)
+	@scripts/interop $(if $(WRITE),--write)
 
 fuzz: setup ## coverage-guided fuzzing of the handshake parser (make fuzz SECONDS=n)
 	@$(PYTHON) tests/fuzz/hello.py --seconds $(FUZZ_SECONDS)

@@ -32,6 +32,7 @@ from tests.support.standins import KEY, stand_ins
 
 from clawmates.inventory.packing import ABOUT_FILE, SCHEMA_FILE
 from clawmates.selfhost import leaving
+from clawmates.trials.interop import THEIRS
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -260,6 +261,25 @@ def test_a_bot_moves_with_an_export_and_without_a_key(home: Home, tmp_path: Path
         assert (came["id"], came["model"], came["access"]) == ("home", MODEL, "paired")
         assert other.json("bot", "prompt", "home")["prompt"] == SECRETS["prompt"]
         assert other.json("bot", "people", "home")["people"] == ["730001957"]
+        _comes_from_openclaw(other, tmp_path / "theirs.zip")
+
+
+def _comes_from_openclaw(home: Home, out: Path) -> None:
+    """All or none; what lies there in the clear is sealed, and stands nowhere else on the host."""
+    went = home.json("export", "--format", "openclaw", "--out", str(out))
+    assert home.json("import", str(out), "--check")["bots"] == went["bots"] == ["home"]
+    assert home.json("import", str(out), code=2)["code"] == "exists"
+    words, spare = ["import", str(THEIRS), "--bot", "marvin", "--seal", "--stdin"], {"fallback-key": "AIza" + "k" * 35}
+    missing = home.json(*words, given="{}", code=2)
+    assert "fallback-key" in missing["message"]
+    assert [bot["id"] for bot in home.json("bot", "list")["bots"]] == ["home"]
+    came = home.json(*words, given=json.dumps({"marvin": spare}))
+    assert (came["made"], came["lost"][-1]["where"]) == (True, "marvin"), "its model takes no temperature"
+    assert home.json("bot", "prompt", "marvin")["prompt"] == "You are gloomy, and right.\n"
+    assert home.json("bot", "people", "marvin")["people"] == ["12345678", "777"]
+    assert "AAaCanary" not in json.dumps([missing, came])
+    files = [path for path in home.state.rglob("*") if path.is_file()]
+    assert not any(secret in path.read_bytes() for path in files for secret in (b"AAaCanary", b"sk-ant-canary"))
 
 
 def test_usage_errors_are_json_too_when_asked(home: Home) -> None:

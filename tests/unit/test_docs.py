@@ -14,7 +14,16 @@ from clawmates.cli.lazy import inner
 from clawmates.cli.main import clawmates
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("self-hosting.md", "operating.md", "backup.md", "verify.md", "proofs.md", "threat-model.md", "vault.md")
+NAMES = (
+    "self-hosting.md",
+    "leaving.md",
+    "operating.md",
+    "backup.md",
+    "verify.md",
+    "proofs.md",
+    "threat-model.md",
+    "vault.md",
+)
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in NAMES)]
 COMMAND = re.compile(r"(?<![\w/.-])(?:\.venv/bin/)?clawmates((?: [a-z][a-z-]*)+)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")

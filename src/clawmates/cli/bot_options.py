@@ -128,9 +128,9 @@ def bot_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--from",
             "arrived",
-            type=click.Path(path_type=Path, dir_okay=False, exists=True),
+            type=click.Path(path_type=Path, exists=True),
             metavar="EXPORT.zip",
-            help="Take what an export says of the bot; its token and keys are asked for.",
+            help="Take what an export, or OpenClaw's openclaw.json, says of the bot; its token and keys are asked for.",
         ),
         click.option(
             "--stdin",
@@ -162,7 +162,10 @@ def said(options: dict[str, Any]) -> Wish:
     wish = replace(wish, secrets={**wish.secrets, **_secrets()}) if options["stdin"] else wish
     if options["arrived"] is None:
         return wish
-    return arriving.on_top(wish, arriving.choose(arriving.read(options["arrived"]), options["name"]))
+    arrived = arriving.read(options["arrived"])
+    for lost in arrived.lost:
+        click.echo(f"not taken over: {lost}", err=True)
+    return arriving.on_top(wish, arriving.choose(arrived.bots, options["name"]))
 
 
 def _template(name: str | None) -> dict[ItemName, Secret[str]]:
@@ -177,8 +180,7 @@ def _template(name: str | None) -> dict[ItemName, Secret[str]]:
 
 def _secrets() -> dict[ItemName, Secret[str]]:
     try:
-        given = json.loads(sys.stdin.buffer.read(MOST_INPUT))
-        return {ItemName(name): Secret(str.strip(value)) for name, value in given.items()}
+        return secrets_of(json.loads(sys.stdin.buffer.read(MOST_INPUT)))
     except (ValueError, TypeError, AttributeError, RecursionError):
         known = ", ".join(name.value for name in ItemName)
         raise CommandError(
@@ -187,3 +189,8 @@ def _secrets() -> dict[ItemName, Secret[str]]:
             remedy='Give {"channel-token": "…", "provider-key": "…", "prompt": "…"}.',
             exit_code=Exit.USAGE,
         ) from None
+
+
+def secrets_of(given: Any) -> dict[ItemName, Secret[str]]:
+    """Secrets by their names; of a strange object ``ValueError``, ``TypeError`` or ``AttributeError``."""
+    return {ItemName(name): Secret(str.strip(value)) for name, value in given.items()}

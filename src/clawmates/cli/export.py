@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,29 +12,85 @@ import click
 
 from clawmates.cli.answers import CommandError, Exit, succeed
 from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
-from clawmates.selfhost import bots, leaving
+from clawmates.selfhost import arriving, bots, leaving
 from clawmates.selfhost.install import vault_of
+from clawmates.selfhost.openclaw import going, guide
 
 if TYPE_CHECKING:
     from clawmates.base.paths import State
+    from clawmates.selfhost.openclaw.words import Lost
+
+OURS, OPENCLAW = "clawmates", "openclaw"
 
 
 @click.command()
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("clawmates-export.zip"),
+    help="The new file, for your eyes alone (0600): it holds prompts and lists of people as they are."
+    "  [default: FORMAT-export.zip]",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([OURS, OPENCLAW]),
+    default=OURS,
     show_default=True,
-    help="The new file, for your eyes alone (0600): it holds prompts and lists of people as they are.",
+    help="For another host of ours, or a configuration of OpenClaw.",
+)
+@click.option(
+    "--from",
+    "export_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="EXPORT.zip",
+    help="Not of this platform's bots, but of an export that was made before; with --format openclaw.",
 )
 @state_option
 @json_option
 @answered
-async def export(out: Path, state: State, as_json: bool) -> None:  # noqa: FBT001 - click's way
-    """Write your bots' settings, prompts and lists of people into a zip of JSON files. No token or API key is in it.
+async def export(
+    out: Path | None,
+    form: str,
+    export_file: Path | None,
+    state: State,
+    as_json: bool,  # noqa: FBT001 - click's way
+) -> None:
+    """Write your bots' settings, prompts and lists of people into a zip. No token or API key is in it.
 
     The vault opens each prompt once, and notes it in its audit chain.
     """
+    if export_file is None:
+        package = await _of_platform(state)
+    elif form == OPENCLAW:
+        package = _read(export_file)
+    else:
+        raise CommandError(
+            f"{export_file} is an export already.",
+            code="usage",
+            remedy="Say --format openclaw to make a configuration of OpenClaw of it.",
+            exit_code=Exit.USAGE,
+        )
+    lost: list[Lost] = []
+    found = arriving.unpack(BytesIO(package)).bots if form == OPENCLAW else ()
+    if form == OPENCLAW:
+        package, lost = going.pack(found, datetime.now(UTC)), [one for bot in found for one in guide.unsaid(bot)]
+    out = out or Path(f"{form}-export.zip")
+    _write(out, package)
+    names = [bot.name for bot in found] if found else [bot.id for bot in bots.read(state).bots]
+    told = "".join(f"\n  not taken over: {one}" for one in lost)
+    text = f"✓ {out}: {', '.join(names) or 'no bots'}. It holds prompts as they are: keep it as you keep those."
+    succeed(
+        {"file": str(out), "bots": names, "size": len(package), "lost": lost},
+        as_json=as_json,
+        text=text + told,
+    )
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+async def _of_platform(state: State) -> bytes:
     need_root()
     settings = settings_of(state)
     if settings.hosted:
@@ -43,18 +100,14 @@ async def export(out: Path, state: State, as_json: bool) -> None:  # noqa: FBT00
             remedy=f"Each finds theirs at {settings.control.origin.rstrip('/')}/account/data.",
             exit_code=Exit.USAGE,
         )
-    desired = bots.read(state)
     async with vault_of(state, settings) as vault:
-        package = await leaving.export(desired, settings.platform.region, vault, datetime.now(UTC))
+        return await leaving.export(bots.read(state), settings.platform.region, vault, datetime.now(UTC))
+
+
+def _write(out: Path, package: bytes) -> None:
     try:
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         raise CommandError(f"{out} exists.", code="exists", remedy="Name another file with --out.") from None
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(package)
-    names = [bot.id for bot in desired.bots]
-    succeed(
-        {"file": str(out), "bots": names, "size": len(package)},
-        as_json=as_json,
-        text=f"✓ {out}: {', '.join(names) or 'no bots'}. It holds prompts as they are: keep it as you keep those.",
-    )

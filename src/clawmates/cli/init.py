@@ -64,10 +64,10 @@ def init(place: Place, as_json: bool, **options: Any) -> None:  # noqa: FBT001 -
     if there:
         _check_same(place)
     plan = place.plan()
-    catalogue = _release_in(place.release)
-    asked = _ask(state, catalogue, said(options), options, opening=MORE if there else FIRST)
-    spec = _until_made(asked, lambda draft: make_platform(plan, draft, datetime.now(UTC)))
-    succeed(spec, as_json=as_json, text=_made(spec, catalogue, asked.dialogue))
+    catalogue = release_in(place.release)
+    asked = ask(state, catalogue, said(options), options, opening=MORE if there else FIRST)
+    spec = until_made(asked, lambda draft: make_platform(plan, draft, datetime.now(UTC)))
+    succeed(spec, as_json=as_json, text=made(spec, catalogue, asked.dialogue))
     if asked.dialogue is not None and asked.dialogue.agreed("Start it now, in this terminal?"):
         asyncio.run(run_platform(state, leave_bots=False, newcomer=spec.id))
     elif not as_json:
@@ -86,10 +86,10 @@ def add(state: State, as_json: bool, **options: Any) -> None:  # noqa: FBT001
     """
     need_root()
     settings = settings_of(state)
-    catalogue = _release_in(state.release, settings.node.release_key)
-    asked = _ask(state, catalogue, said(options), options, opening=MORE)
-    spec = _until_made(asked, lambda draft: add_bot(state, settings, catalogue, draft))
-    succeed(spec, as_json=as_json, text=_made(spec, catalogue, asked.dialogue))
+    catalogue = release_in(state.release, settings.node.release_key)
+    asked = ask(state, catalogue, said(options), options, opening=MORE)
+    spec = until_made(asked, lambda draft: add_bot(state, settings, catalogue, draft))
+    succeed(spec, as_json=as_json, text=made(spec, catalogue, asked.dialogue))
 
 
 def _check_same(place: Place) -> None:
@@ -106,7 +106,7 @@ def _check_same(place: Place) -> None:
             )
 
 
-def _release_in(folder: Path, public: str = "") -> Release:
+def release_in(folder: Path, public: str = "") -> Release:
     """The signed release there; a platform's own pins its key, a first one is pinned by :func:`init`."""
     try:
         return load_release(folder, public or (folder / "release.pub").read_text().strip())
@@ -117,7 +117,7 @@ def _release_in(folder: Path, public: str = "") -> Release:
     raise CommandError(sentence, code="bad-release", remedy="Run `make image`.", exit_code=Exit.CONFIGURATION)
 
 
-def _ask(state: State, release: Release, wish: Wish, options: dict[str, Any], *, opening: str) -> Asked:
+def ask(state: State, release: Release, wish: Wish, options: dict[str, Any], *, opening: str) -> Asked:
     """The draft, from what was said, or from a dialogue where somebody is there to hold one."""
 
     def find(name: str) -> BotSpec | None:
@@ -154,7 +154,7 @@ def _from_words(wish: Wish, before: BotSpec | None, release: Release, *, given: 
     return draft
 
 
-def _until_made(asked: Asked, make: Callable[[Draft], Coroutine[Any, Any, BotSpec]]) -> BotSpec:
+def until_made(asked: Asked, make: Callable[[Draft], Coroutine[Any, Any, BotSpec]]) -> BotSpec:
     """After a dialogue what was typed is not lost to something that can be put right."""
     while True:
         try:
@@ -168,7 +168,7 @@ def _until_made(asked: Asked, make: Callable[[Draft], Coroutine[Any, Any, BotSpe
                 raise
 
 
-def _made(spec: BotSpec, release: Release, dialogue: Dialogue | None) -> str:
+def made(spec: BotSpec, release: Release, dialogue: Dialogue | None) -> str:
     """What was done; in a dialogue, what the provider keeps was said already."""
     text = f"✓ {spec.id}: {spec.channel.value}, {spec.provider} {spec.model}. Its secrets are sealed in the vault."
     provider = release.provider(spec.provider)

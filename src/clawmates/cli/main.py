@@ -34,6 +34,7 @@ PLACES = {
     "release": "release:release",
     "backup": "backup:backup",
     "export": "export:export",
+    "import": "importing:import_bots",
     "completion": "completion:completion",
     "manual": "manual:manual",
 }

@@ -1,9 +1,11 @@
-"""What an export says of bots, to make them anew on this host: never a token or a key, which are asked for."""
+"""What an export says of bots, to make them anew on this host: never a token or a key, which are asked for.
+
+Also what OpenClaw's configuration says of them (:mod:`clawmates.selfhost.openclaw`).
+"""
 
 from __future__ import annotations
 
 import json
-import re
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
@@ -13,13 +15,18 @@ from clawmates.base.secret import Secret
 from clawmates.base.shape import ShapeError, decode
 from clawmates.inventory.packing import ABOUT_FILE, FORMAT
 from clawmates.selfhost.draft import BotError
+from clawmates.selfhost.naming import fitting
+from clawmates.selfhost.openclaw import source
+from clawmates.selfhost.openclaw.coming import Arrived
+from clawmates.selfhost.openclaw.words import CONFIG
 from clawmates.selfhost.wish import Wish
 from clawmates.wire.desired import Access, Fallback, Limits
-from clawmates.wire.names import BOT_ID, ChannelKind, ItemName
+from clawmates.wire.names import ChannelKind, ItemName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+    from typing import IO
 
 MOST_BYTES = 16 << 20
 """Of one file of the export, unpacked."""
@@ -29,7 +36,6 @@ NO_EXPORT = (
 _MALFORMED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, TypeError, AttributeError, ValueError)
 """What reading a strange file raises: :mod:`zipfile` says ``RuntimeError`` of one that is encrypted or packed in an
 unknown way, :mod:`json` of one nested too deeply; a damaged stream is ``zlib.error``."""
-_UNFIT = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +48,27 @@ class _Bot:
     model: str
     name: str = ""
     access: Access = Access.PAIRED
+    paused: bool = False
     temperature: float | None = None
     max_output_tokens: int | None = None
     fallback: Fallback | None = None
     limits: Limits
 
 
-def read(path: Path) -> tuple[Wish, ...]:
-    """What to wish for, bot by bot. Raises :class:`BotError`, which quotes nothing of it, and ``OSError``."""
+def read(path: Path) -> Arrived:
+    """Bots to be, of either program. Raises :class:`BotError`, which quotes nothing of it, and ``OSError``."""
+    if path.is_dir() or path.suffix == ".json":
+        return source.read(path)
+    with path.open("rb") as stream:
+        return unpack(stream)
+
+
+def unpack(stream: IO[bytes]) -> Arrived:
+    """The bots of a zip. Raises :class:`BotError`."""
     try:
-        with zipfile.ZipFile(path) as package:
+        with zipfile.ZipFile(stream) as package:
+            if CONFIG in package.namelist():
+                return source.unpack(package)
             files = {name: _file(package, name) for name in package.namelist() if name.endswith(".json")}
         if files[ABOUT_FILE]["format"] != FORMAT:
             raise BotError("that export was made by another version of ClawMates: use that one to move.")
@@ -64,7 +81,7 @@ def read(path: Path) -> tuple[Wish, ...]:
         raise BotError(NO_EXPORT) from None
     if not found:
         raise BotError("there is no bot in that export.")
-    return found
+    return Arrived(bots=found)
 
 
 def choose(found: tuple[Wish, ...], name: str | None) -> Wish:
@@ -89,6 +106,7 @@ def on_top(said: Wish, arrived: Wish) -> Wish:
         max_output_tokens=arrived.max_output_tokens if said.max_output_tokens is None else said.max_output_tokens,
         fallback=arrived.fallback if said.fallback is None else said.fallback,
         access=said.access or arrived.access,
+        paused=arrived.paused,
         limits={**arrived.limits, **said.limits},
         secrets={**arrived.secrets, **said.secrets},
     )
@@ -137,6 +155,7 @@ def _wish(bot: _Bot, name: str, files: Mapping[str, Any]) -> Wish:
         max_output_tokens=bot.max_output_tokens,
         fallback=bot.fallback,
         access=bot.access,
+        paused=bot.paused,
         limits={name: value for name, value in limits.items() if value is not None},
         secrets={
             item: Secret(text)
@@ -155,5 +174,4 @@ def _document(bot: _Bot, files: Mapping[str, Any], file: str) -> str:
 
 def _name(bot: _Bot) -> str:
     """What its owner calls it, as a name on this host may be written; else its number."""
-    name = _UNFIT.sub("-", bot.name.lower()).strip("-")[:40].strip("-")
-    return name if BOT_ID.fullmatch(name) else bot.id
+    return fitting(bot.name) or bot.id

@@ -124,6 +124,12 @@ async def read_document(spec: BotSpec, name: ItemName, region: str, vault: Vault
     return reader.open(await vault_calls.read_back(vault, spec.id, name, reader.request))
 
 
+def _nothing_yet(draft: Draft) -> BotSpec:
+    return BotSpec(
+        id=draft.name, tenant=TENANT, channel=draft.channel, provider="", model="", items={}, paused=draft.paused
+    )
+
+
 async def seal_in(draft: Draft, state: State, release: Release, vault: VaultClient, node: str) -> BotSpec:
     """Seals a draft's secrets, hands them to the vault and returns the bot as it should run.
 
@@ -150,7 +156,7 @@ async def seal_in(draft: Draft, state: State, release: Release, vault: VaultClie
         # Also where it has one: the newest is what the mate kept last, and a restored platform may have none.
         versions[ItemName.PEOPLE] = await people.ensure(draft.name, TENANT, vault)
     spec = replace(
-        before or BotSpec(id=draft.name, tenant=TENANT, channel=draft.channel, provider="", model="", items={}),
+        before or _nothing_yet(draft),
         channel=draft.channel,
         provider=draft.provider,
         model=draft.model,

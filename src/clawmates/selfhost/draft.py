@@ -58,6 +58,8 @@ class Draft:
     """``None`` leaves what the bot has."""
     access: Access | None = None
     """Who may talk to it; ``None`` leaves it as it is, and a new bot as strict as can be."""
+    paused: bool = False
+    """It is not to run yet; a bot that is there already stays as it is."""
 
     def keeps(self, name: ItemName) -> bool:
         """Whether an item that the bot has had stays with it."""

@@ -37,6 +37,8 @@ class Wish:
     max_output_tokens: int | Nothing | None = None
     fallback: Fallback | Nothing | None = None
     access: Access | None = None
+    paused: bool = False
+    """It does not run where it comes from, so it does not here until somebody lets it."""
     limits: Mapping[str, int | str | Nothing] = field(default_factory=dict)
     """By the names of :class:`Limits`."""
     secrets: Mapping[ItemName, Secret[str]] = field(default_factory=dict)
@@ -70,6 +72,7 @@ def fill(wish: Wish, before: BotSpec | None) -> Draft:
         limits=_limits(wish, before.limits if before else Limits()),
         tuning=_tuning(wish, before),
         access=wish.access,
+        paused=wish.paused,
     )
     stale = _stale(draft, before) if before else frozenset[ItemName]()
     held = frozenset(before.items) - stale - emptied if before else frozenset[ItemName]()

@@ -46,7 +46,7 @@ def test_a_hosted_bot_becomes_a_wish_without_any_key(tmp_path: Path) -> None:
     path = export(
         tmp_path, bot=hosted("b-1", "Käpt'n Blaubär"), model_preference=mind("b-1", **fallback), system_prompt=documents
     )
-    (wish,) = arriving.read(path)
+    (wish,) = arriving.read(path).bots
     assert (wish.name, wish.channel, wish.access) == ("k-pt-n-blaub-r", ChannelKind.TELEGRAM, Access.LIST)
     assert (wish.provider, wish.model, wish.temperature) == ("openai", "m-1", 0.5)
     assert (wish.fallback, wish.limits) == (Fallback(provider="anthropic", model="c-1"), {"messages_per_day": 5})
@@ -58,7 +58,7 @@ def test_a_hosted_bot_becomes_a_wish_without_any_key(tmp_path: Path) -> None:
 def test_of_several_bots_one_is_named(tmp_path: Path) -> None:
     two = {"bots": hosted("b-1", "Marvin")["bots"] + hosted("b-2", "Marvin")["bots"]}
     minds = {"bots": mind("b-1")["bots"] + mind("b-2")["bots"]}
-    found = arriving.read(export(tmp_path, bot=two, model_preference=minds))
+    found = arriving.read(export(tmp_path, bot=two, model_preference=minds)).bots
     assert arriving.choose(found, "b-2").name == "b-2"
     with pytest.raises(BotError, match="b-1, b-2"):
         arriving.choose(found, None)

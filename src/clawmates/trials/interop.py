@@ -1,0 +1,156 @@
+"""``make interop``: OpenClaw's own command validates what ``clawmates export --format openclaw`` writes, and both ways.
+
+It is installed by ``scripts/interop``, pinned by hash. A control shows that its command does refuse: the same
+configuration with one word misspelt. Its schema, as far as it speaks of what we write, lies in ``tests/interop``: so
+`make test` holds every export against it without 650 MB of another program, and this holds that copy against the
+real one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clawmates.selfhost import arriving
+from clawmates.selfhost.openclaw import going
+from clawmates.selfhost.openclaw.words import CONFIG, VERSION
+from clawmates.trials.interop_cases import CHECKOUT, FOLDER, cases, pruned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from clawmates.selfhost.wish import Wish
+
+PLACE = CHECKOUT / "build" / "interop"
+SCHEMA = FOLDER / "schema.json"
+THEIRS = FOLDER / "theirs"
+PATIENCE = 180.0
+"""Seconds for one command; each takes about six."""
+
+
+class BrokenError(Exception):
+    """The two do not understand each other; the text says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenClaw:
+    """Its command, run with a state folder of its own and an environment that holds nothing else."""
+
+    home: Path
+
+    def run(self, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        """What it said; its exit code tells whether it agrees."""
+        node, program = PLACE / "node" / "bin" / "node", PLACE / "node_modules" / "openclaw" / "openclaw.mjs"
+        environment = {
+            "HOME": str(self.home),
+            "PATH": f"{node.parent}:/usr/bin:/bin",
+            "OPENCLAW_STATE_DIR": str(folder),
+            "OPENCLAW_CONFIG_PATH": str(folder / CONFIG),
+            "OPENCLAW_CONFIG_READONLY": "1",
+        }
+        command = [str(node), str(program), *words]
+        return subprocess.run(  # noqa: S603 - the pinned program, with words of ours
+            command, env=environment, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+
+    def accepts(self, folder: Path) -> bool:
+        """Whether the configuration in it is one."""
+        done = self.run(folder, "config", "validate", "--json")
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError:
+            raise BrokenError(f"`openclaw config validate` said no JSON: {done.stderr[-400:]}") from None
+        if done.returncode == 0 and answer["valid"] and answer["warnings"]:
+            raise BrokenError(f"warnings: {answer['warnings']}")
+        return bool(done.returncode == 0 and answer["valid"])
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Exit code 0 when everything holds."""
+    parser = argparse.ArgumentParser(prog="make interop")
+    parser.add_argument("--write", action="store_true", help="write the copy of the schema anew")
+    arguments = parser.parse_args(words)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        openclaw = OpenClaw(work)
+        for name, check in checks(openclaw, work, write=arguments.write):
+            began = time.monotonic()
+            try:
+                check()
+            except BrokenError as error:
+                sys.stderr.write(f"✗ {name}: {error}\n")
+                return 1
+            sys.stdout.write(f"✓ {name} ({time.monotonic() - began:.0f} s)\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"OpenClaw {VERSION} understands what we write, and we what it writes.\n")
+    return 0
+
+
+def checks(openclaw: OpenClaw, work: Path, *, write: bool) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Each by its name."""
+    yield "the copy of its schema is its schema", lambda: _schema(openclaw, work, write=write)
+    for number, (name, bots) in enumerate(cases().items()):
+        yield f"out, {name}", lambda bots=bots, number=number: _goes(openclaw, bots, work / f"out-{number}")  # type: ignore[misc]
+        yield f"out and back, {name}", lambda bots=bots: _returns(bots, work)  # type: ignore[misc]
+    yield "theirs is one of theirs", lambda: _demand(openclaw.accepts(THEIRS), "it refuses our example of its own")
+    yield "in, and out again", lambda: _goes(openclaw, arriving.read(THEIRS).bots, work / "back")
+    yield "a misspelt word is refused", lambda: _refuses(openclaw, work / "misspelt")
+
+
+def _goes(openclaw: OpenClaw, bots: Sequence[Wish], folder: Path) -> None:
+    _unpack(bots, folder)
+    if not openclaw.accepts(folder):
+        raise BrokenError(openclaw.run(folder, "config", "validate").stderr[-2000:])
+
+
+def _returns(bots: Sequence[Wish], work: Path) -> None:
+    package = work / "there.zip"
+    package.write_bytes(going.pack(bots, datetime.now(UTC)))
+    arrived = arriving.read(package)
+    _demand(not arrived.lost, f"lost on the way: {[str(one) for one in arrived.lost]}")
+    _demand(going.config(arrived.bots) == going.config(bots), "what came back is not what went out")
+
+
+def _refuses(openclaw: OpenClaw, folder: Path) -> None:
+    _unpack(cases()["one"], folder)
+    path = folder / CONFIG
+    path.write_text(path.read_text().replace('"dmPolicy"', '"dmPolcy"'))
+    _demand(not openclaw.accepts(folder), "it accepts a configuration with a misspelt word, so its yes says nothing")
+
+
+def _schema(openclaw: OpenClaw, work: Path, *, write: bool) -> None:
+    done = openclaw.run(work, "config", "schema")
+    _demand(done.returncode == 0, done.stderr[-400:])
+    now = schema_of(json.loads(done.stdout))
+    if write:
+        SCHEMA.write_text(now)
+    _demand(SCHEMA.read_text() == now, f"{SCHEMA} is another: look what changed, then `make interop WRITE=1`")
+
+
+def schema_of(whole: Any) -> str:
+    """The copy of it, as text."""
+    documents = [going.config(bots) for bots in cases().values()]
+    return json.dumps(pruned(whole, documents), indent=1, sort_keys=True) + "\n"
+
+
+def _unpack(bots: Sequence[Wish], folder: Path) -> None:
+    for name, text in going.files(bots):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def _demand(holds: bool, sentence: str) -> None:  # noqa: FBT001 - a condition is what it is
+    if not holds:
+        raise BrokenError(sentence)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,7 +14,8 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import ValidationError  # type: ignore[import-untyped]
+from tests.support.schemas import check
 
 from clawmates.base.secret import Secret
 from clawmates.selfhost.openclaw import going
@@ -23,7 +24,7 @@ from clawmates.selfhost.wish import Wish
 from clawmates.trials.interop_cases import FOLDER, cases
 from clawmates.wire.names import ItemName
 
-SCHEMA = Draft202012Validator(json.loads((FOLDER / "schema.json").read_text()))
+SCHEMA = json.loads((FOLDER / "schema.json").read_text())
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 TOKEN, KEY = "123456789:AAaCanaryThatNobodyMayEverSeeInAnExport", "sk-canary-that-nobody-may-ever-see"
 CARRIED = {
@@ -35,7 +36,7 @@ CARRIED = {
 
 @pytest.mark.parametrize("case", cases())
 def test_its_schema_takes_what_leaves(case: str) -> None:
-    SCHEMA.validate(going.config(cases()[case]))
+    check(SCHEMA, going.config(cases()[case]))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_its_schema_takes_nothing_else(spoil: Callable[[Any], object]) -> None:
     config = going.config(cases()["one"])
     spoil(config)
     with pytest.raises(ValidationError):
-        SCHEMA.validate(config)
+        check(SCHEMA, config)
 
 
 def leaks(bots: Sequence[Wish]) -> list[str]:

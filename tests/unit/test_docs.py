@@ -15,14 +15,8 @@ from clawmates.cli.main import clawmates
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
-    "self-hosting.md",
-    "leaving.md",
-    "operating.md",
-    "backup.md",
-    "verify.md",
-    "proofs.md",
-    "threat-model.md",
-    "vault.md",
+    *("self-hosting.md", "leaving.md", "operating.md", "backup.md"),
+    *("verify.md", "proofs.md", "threat-model.md", "vault.md"),
 )
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in NAMES)]
 COMMAND = re.compile(r"(?<![\w/.-])(?:\.venv/bin/)?clawmates((?: [a-z][a-z-]*)+)")
@@ -81,7 +75,7 @@ def test_every_path_that_a_page_names_exists(page: Path) -> None:
 
 def test_every_decision_has_a_number_of_its_own() -> None:
     numbers = [int(page.name[:4]) for page in ALL if page.parent.name == "adr"]
-    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(set(numbers)) == len(numbers)
     for page in (ROOT / "docs" / "adr").glob("*.md"):
         assert page.read_text().startswith(f"# {int(page.name[:4])}. "), page.name
 

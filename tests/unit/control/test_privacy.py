@@ -180,7 +180,7 @@ async def test_the_export_is_what_is_called_exported_and_nothing_else(
         proof = next(str(one.value) for one in ada.cookies.jar)
         assert proof not in whole
         (tmp_path / "export.zip").write_bytes(package.fp.getvalue())  # type: ignore[union-attr]
-        (arrived,) = arriving.read(tmp_path / "export.zip")
+        (arrived,) = arriving.read(tmp_path / "export.zip").bots
         assert (arrived.name, arrived.model) == (ADA, f"model-{ADA}")
         # Seeded: a question that forgets whose rows it asks for.
         monkeypatch.setattr(owned, "whose", lambda _table, _person: true())

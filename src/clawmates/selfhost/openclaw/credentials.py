@@ -49,7 +49,7 @@ class Credentials:
                 self._providers.inner(name).pass_over("apiKey")
 
     def _key(self, provider: str | None) -> Secret[str] | None:
-        if provider not in KEYS:
+        if provider is None or provider not in KEYS:
             return None
         entry = self._providers.inner(provider)
         # A key for another address must not be sent to the provider's own.

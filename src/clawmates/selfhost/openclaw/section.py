@@ -55,11 +55,13 @@ class Section:
 
     def text(self, name: str) -> str | None:
         """A string."""
-        return self._of(name, str)
+        found: str | None = self._of(name, str)
+        return found
 
     def flag(self, name: str) -> bool | None:
         """True or false."""
-        return self._of(name, bool)
+        found: bool | None = self._of(name, bool)
+        return found
 
     def number(self, name: str) -> float | None:
         """A finite number, whole or not."""

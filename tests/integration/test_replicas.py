@@ -8,14 +8,21 @@ from collections.abc import Iterator
 from typing import Self
 
 import pytest
-from tests.support.controlprocess import RUN, Control, serving
+from sqlalchemy import select
+from tests.support.control import a_bot
+from tests.support.controlprocess import RUN, Control, launch, serving
 from tests.support.launching import SECRETS
 from tests.support.postgresql import Server, postgresql
 from tests.support.replicas import QUICK, Housed, Region, a_region, dies
 
 from clawmates.base.shape import decode_json
+from clawmates.control.audit.tables import AuditEntry
+from clawmates.control.erasure.tables import Erasure
 from clawmates.wire.control import Report
 from clawmates.wire.desired import DesiredState
+from clawmates.wire.erasure import Ended, ErasureReceipt, Log, check
+from clawmates.wire.operator_client import OperatorClient
+from clawmates.wire.receipt import MAX_RECEIPT
 from clawmates.wire.vault import Redemption, TicketRequest
 
 pytestmark = pytest.mark.timeout(300)
@@ -40,6 +47,16 @@ def server() -> Iterator[Server]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest) -> Server | None:
     return request.getfixturevalue("server") if request.param == "postgresql" else None
+
+
+ERRANDS = (
+    "before erasure.telling:TellHandler.do",
+    "after erasure.steps:Keys.do",
+    "after erasure.steps:Rows.settle",
+    "after erasure.steps:Bytes.do",
+    "after erasure.steps:Seal.do",
+)
+"""Where a control is killed that carries a deletion out: once in each of its errands."""
 
 
 async def opens(region: Housed, bot: str) -> None:
@@ -70,6 +87,47 @@ async def test_killed_at_any_step_a_launch_is_whole_or_not_there(place: Server |
                 await opens(region, bot)
                 assert (await region.row(bot)).node == "node-1"
                 assert b"Starting" in (await region.ask(control, "GET", f"/bots/{bot}"))[1]
+
+
+async def test_killed_in_each_errand_a_deletion_ends_in_one_true_receipt() -> None:
+    async with a_region(None) as region:
+        async with region.database.writing() as session:
+            session.add(a_bot("b-gone", region.account))
+        await region.vault.fill("b-gone", region.account)
+        first, *rest = (dies(step, '"erasure"') for step in ERRANDS)
+        async with serving(region.house, weaken=first) as control:
+            begun = await OperatorClient(region.house.root / "run/control/control.sock").erase(region.account)
+            assert begun is not None
+            assert await killed(control.process)
+        for weaken in rest:
+            assert await killed(await launch(region.house, weaken=weaken)), weaken
+            assert not (await deletion(region)).receipt
+        async with serving(region.house, weaken=QUICK), asyncio.timeout(60):
+            while not (await deletion(region)).receipt:  # noqa: ASYNC110 - another process changes
+                await asyncio.sleep(0.05)
+        receipt = decode_json(ErasureReceipt, (await deletion(region)).receipt.encode(), MAX_RECEIPT)
+        said = check(receipt)
+        assert (said.id, said.account, said.log) == (begun.receipt, region.account, Log.EMPTIED)
+        assert [(one.bot, one.by) for one in said.bots] == [("b-gone", Ended.NOWHERE)]
+        assert {one.bot for one in receipt.vault.receipt.items} == {"b-gone"}
+        control_files = region.house.state.control
+        kept = b"".join(path.read_bytes() for path in control_files.glob("control.db*"))
+        assert b"ada@example.org" not in kept
+        assert len((control_files / "erased").read_bytes().split()) == 1
+        async with region.database.reading() as session:
+            tags = [tag async for tag in await session.stream_scalars(select(AuditEntry.tag))]
+        assert (tags.count("control.account.left"), tags.count("control.account.erased")) == (1, 1)
+
+
+async def killed(process: asyncio.subprocess.Process) -> bool:
+    async with asyncio.timeout(60):
+        return await process.wait() == -9
+
+
+async def deletion(region: Housed) -> Erasure:
+    """The only one there is."""
+    async with region.database.reading() as session:
+        return (await session.scalars(select(Erasure))).one()
 
 
 async def test_a_build_that_commits_too_early_is_found_out() -> None:

@@ -97,14 +97,14 @@ class Running:
     async def connect(self) -> Connection:
         return await Connection.tcp("127.0.0.1", self.port, tls=self.house.tls(), server_name="vault")
 
-    async def fill(self, bot: str = "b1") -> None:
+    async def fill(self, bot: str = "b1", tenant: str = "acme") -> None:
         cli = self.cli
-        await cli.assign(bot, Assignment(tenant="acme", node="node-1"))
+        await cli.assign(bot, Assignment(tenant=tenant, node="node-1"))
         intake = await cli.intake_key()
         for name, text in SECRETS.items():
             hosts = HOSTS.get(name, ())
             binding = Binding(
-                key_id=intake.key_id, region="local", tenant="acme", bot=bot, name=name, version=1, hosts=hosts
+                key_id=intake.key_id, region="local", tenant=tenant, bot=bot, name=name, version=1, hosts=hosts
             )
             await cli.put(bot, name, 1, seal(intake.public, binding, Secret(text)))
 

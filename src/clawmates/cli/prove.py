@@ -9,7 +9,7 @@ import click
 
 from clawmates.cli.answers import CommandError, Exit
 from clawmates.cli.options import answered, need_root, settings_of, state_option
-from clawmates.proofs.errors import NoBotError, ProofError
+from clawmates.proofs.errors import BlindError, NoBotError, ProofError
 from clawmates.proofs.live import LivePlatform
 from clawmates.proofs.result import Claim
 from clawmates.proofs.run import tell
@@ -53,7 +53,8 @@ async def prove(
     Sends made-up messages through the bots whose channel is the terminal, tries to break out of a container (and of
     weaker ones without a bot, which it starts for some seconds to see the same attempts succeed), and ends
     vault, node, gateway and a mate by `kill -9`: they are back within seconds, and conversations in the terminal are
-    forgotten.
+    forgotten. People and their deletion are made up in folders apart (retention, on a hosted platform); exit 4 where
+    a trial does not see what was put there for it to see, and so shows nothing.
     """
     need_root()
     platform = LivePlatform(state, settings_of(state))
@@ -61,7 +62,7 @@ async def prove(
         options = Options.of(full=full, messages=messages)
         code = await tell(platform, claims, options, as_json=as_json, page=str(page or ""))
     except ProofError as error:
-        exit_code = Exit.MISSING if isinstance(error, NoBotError) else Exit.UNREACHABLE
+        exit_code = Exit.MISSING if isinstance(error, NoBotError | BlindError) else Exit.UNREACHABLE
         raise CommandError(f"{error}.", code="cannot-prove", exit_code=exit_code) from None
     finally:
         await platform.close()

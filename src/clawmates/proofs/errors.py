@@ -13,3 +13,7 @@ class NoBotError(ProofError):
 
 class ChatError(ProofError):
     """The bot did not answer; nothing that was said is in the text."""
+
+
+class BlindError(ProofError):
+    """What was put there to be found was not found, so that finding nothing else shows nothing."""

@@ -19,12 +19,28 @@ NOT_HERE: Mapping[Claim, str] = MappingProxyType(
         Claim.SOC2_CONTROLS: (
             "Not yet built: the audit chain and access control. The audit itself is an auditor's word, never ours."
         ),
-        Claim.INVENTORY: "Not yet built: the declaration of what is kept, compared with what is.",
-        Claim.RETENTION: "Not yet built: the jobs that delete, tried with a moved clock.",
     }
 )
+SELF_HOSTED: Mapping[Claim, str] = MappingProxyType(
+    {
+        Claim.RETENTION: (
+            "Not here: this platform is self-hosted and has no accounts, so that there is nobody to delete, nothing to"
+            " count for a plan and no page that promises a span. `make prove` tries it on a hosted one."
+        ),
+    }
+)
+"""Those that a self-hosted platform has no part for. On a hosted one they are tried."""
 
 
 def not_here(claim: Claim) -> Result:
     """The honest answer for a claim on the list; raises ``KeyError`` for any other."""
-    return Result(id=claim, status=Status.NOT_HERE, evidence=Evidence(summary=NOT_HERE[claim]), repeat=repeat(claim))
+    return _because(claim, NOT_HERE[claim])
+
+
+def not_self_hosted(claim: Claim) -> Result:
+    """The same for a claim that needs a hosted platform; raises ``KeyError`` for any other."""
+    return _because(claim, SELF_HOSTED[claim])
+
+
+def _because(claim: Claim, reason: str) -> Result:
+    return Result(id=claim, status=Status.NOT_HERE, evidence=Evidence(summary=reason), repeat=repeat(claim))

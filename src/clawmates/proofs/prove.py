@@ -5,8 +5,10 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
+from clawmates.proofs.claims.inventory import inventory
 from clawmates.proofs.claims.isolation import isolation
 from clawmates.proofs.claims.no_storage import no_storage
+from clawmates.proofs.claims.retention import retention
 from clawmates.proofs.claims.self_host import self_host
 from clawmates.proofs.claims.tls13 import tls13
 from clawmates.proofs.claims.vault import vault
@@ -27,6 +29,8 @@ TRIALS: Mapping[Claim, Trial] = MappingProxyType(
         Claim.TLS13: tls13,
         Claim.ISOLATION: isolation,
         Claim.VAULT: vault,
+        Claim.INVENTORY: inventory,
+        Claim.RETENTION: retention,
         Claim.SELF_HOST: self_host,
     }
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from clawmates.base.clock import SystemClock
 from clawmates.base.files import write_atomic
 from clawmates.proofs import report
-from clawmates.proofs.circumstances import Watch
+from clawmates.proofs.circumstances import Circumstances, Watch
 from clawmates.proofs.meanings import MEANINGS
 from clawmates.proofs.page import html
 from clawmates.proofs.prove import prove
@@ -63,9 +63,13 @@ async def tell(platform: Platform, claims: Sequence[str], options: Options, *, a
     watch.start()
     result = await run(platform, claims, options)
     if page:
-        whole = html(result, await watch.stop(platform, full=options.full), MEANINGS)
-        write_atomic(Path(page), whole.encode(), mode=0o644)
+        leave(result, await watch.stop(platform, full=options.full), page)
     return show(result, as_json=as_json)
+
+
+def leave(result: Report, circumstances: Circumstances, page: str) -> None:
+    """Writes a report as one page of HTML. Raises ``OSError``."""
+    write_atomic(Path(page), html(result, circumstances, MEANINGS).encode(), mode=0o644)
 
 
 def show(result: Report, *, as_json: bool) -> int:

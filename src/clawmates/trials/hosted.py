@@ -6,21 +6,22 @@ import asyncio
 import os
 import re
 import socket
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from clawmates.base.http.client import Connection
 from clawmates.base.tls import client_context
-from clawmates.trials.throwaway import TrialError
+from clawmates.proofs.result import Claim
+from clawmates.trials.throwaway import Throwaway, TrialError, throwaway
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from clawmates.trials.throwaway import Throwaway
+    from collections.abc import AsyncIterator, Iterator
 
 LINK_SECONDS = 20.0
 LEAST_DESCRIPTOR = 100
 """Below it stand the sockets that a service is handed."""
+CLAIMS = frozenset({Claim.INVENTORY, Claim.RETENTION})
+"""Those that are about people's accounts: tried on a platform that has some."""
 _LINK = re.compile(rb"https://[^\s]+/enter#[0-9A-Z-]+")
 
 
@@ -42,6 +43,13 @@ def hosted(port: int) -> dict[str, dict[str, object]]:
             "origin": f"https://localhost:{port}",
         },
     }
+
+
+@asynccontextmanager
+async def a_hosted_one() -> AsyncIterator[Throwaway]:
+    """A hosted platform without a bot and without a mail server, for :data:`CLAIMS`. Raises :class:`TrialError`."""
+    async with throwaway(settings=hosted(free_port())) as trial:
+        yield trial
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from clawmates.proofs.result import Claim
 from clawmates.proofs.run import tell
 from clawmates.proofs.trial import Options
 from clawmates.trials.cable import Cable, NoCableError, plug
+from clawmates.trials.hosted import CLAIMS, a_hosted_one
 from clawmates.trials.running import MISSING
 from clawmates.trials.running import run as run_trial
 from clawmates.trials.throwaway import Bot, throwaway
@@ -23,6 +24,9 @@ SHORT = Options(messages=4, kills=0)
 
 async def main(claim: Claim, cable: Cable) -> int:
     """Starts the platform, tries the claim, prints the report as JSON."""
+    if claim in CLAIMS:
+        async with a_hosted_one() as trial:
+            return await tell(trial.live, [claim.value], SHORT, as_json=True)
     async with throwaway(cable=cable) as trial, world_of(trial):
         await trial.add([Bot.invent("canary", ChannelKind.TERMINAL), Bot.invent("neighbour", ChannelKind.TELEGRAM)])
         await trial.until_live("canary", "neighbour")

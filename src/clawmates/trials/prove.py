@@ -7,11 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from clawmates.proofs.result import Claim
-from clawmates.proofs.run import tell
+from clawmates.base.clock import SystemClock
+from clawmates.proofs.circumstances import Circumstances, Watch
+from clawmates.proofs.result import Claim, Report
+from clawmates.proofs.run import leave, run, show
 from clawmates.proofs.trial import Options
 from clawmates.trials.cable import Cable, NoCableError, plug
 from clawmates.trials.disk import Apart, NoDiskError, mounts_apart, write_through
+from clawmates.trials.hosted import CLAIMS, a_hosted_one
 from clawmates.trials.running import MISSING
 from clawmates.trials.running import run as run_trial
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
@@ -25,7 +28,27 @@ UNHURRIED = {"gateway": {"limits": {"turns_per_minute": 6000}}}
 async def main(
     claims: list[str], options: Options, there: tuple[Cable, Apart], *, as_json: bool, page: str, few: bool
 ) -> int:
-    """Starts a platform with a bot of each channel at each provider, tries the claims, removes it again."""
+    """Starts the platforms that the claims are about, one after the other, and tries them; the exit code."""
+    watch = Watch(SystemClock())
+    watch.start()
+    wanted = [Claim(one) for one in claims] or list(Claim)
+    parts = []
+    if at_home := [one.value for one in wanted if one not in CLAIMS]:
+        parts.append(await _at_home(at_home, options, there, watch, few=few))
+    if among_others := [one.value for one in wanted if one in CLAIMS]:
+        async with a_hosted_one() as trial:
+            parts.append(await _tried(trial, among_others, options, watch))
+    order = list(Claim)
+    tried = sorted((one for part in parts for one in part[0].claims), key=lambda one: order.index(one.id))
+    if page:
+        leave(Report(claims=tuple(tried)), parts[-1][1], page)
+    return show(Report(claims=tuple(tried)), as_json=as_json)
+
+
+async def _at_home(
+    claims: list[str], options: Options, there: tuple[Cable, Apart], watch: Watch, *, few: bool
+) -> tuple[Report, Circumstances]:
+    """A self-hosted platform with a bot of each channel at each provider."""
     cable, apart = there
     async with throwaway(disk=True, cable=cable, apart=apart, settings=UNHURRIED) as trial, world_of(trial):
         bots = crowd(trial, few=few)
@@ -35,7 +58,12 @@ async def main(
         await trial.simulator.set_style(first_byte_ms=60, gap_ms=5)
         if trial.place is not None:
             write_through(trial.place)
-        return await tell(trial.live, claims, options, as_json=as_json, page=page)
+        return await _tried(trial, claims, options, watch)
+
+
+async def _tried(trial: Throwaway, claims: list[str], options: Options, watch: Watch) -> tuple[Report, Circumstances]:
+    report = await run(trial.live, claims, options)
+    return report, await watch.stop(trial.live, full=options.full)
 
 
 def crowd(trial: Throwaway, *, few: bool = False) -> list[Bot]:

@@ -17,6 +17,7 @@ from tests.support.control import StandingClock, a_place
 from tests.support.postgresql import Server, postgresql
 
 from clawmates.base.eventlog import KEPT_DAYS, EventLog
+from clawmates.base.paths import Run, State
 from clawmates.control.store import migrations
 from clawmates.control.store.migrate import configuration
 from clawmates.inventory import files, vault
@@ -25,6 +26,8 @@ from clawmates.inventory.page import PAGE
 from clawmates.inventory.whole import INVENTORY, Difference, by_id, columns, compare, compare_files, of_store, owner_of
 from clawmates.inventory.words import end, length
 from clawmates.node.events import Happening, NodeEvent
+from clawmates.proofs.fake import FakePlatform
+from clawmates.proofs.kept import look
 from clawmates.vault import chores, keys, records
 from clawmates.vault.database import Schema, create_database
 from clawmates.vault.service import Happening as VaultHappening
@@ -82,12 +85,16 @@ async def test_controls_database_is_what_is_declared_and_a_migration_beyond_it_i
         config.set_main_option("version_locations", f"{ours}:{theirs}")
         command.upgrade(config, "head")
 
-    async with a_place(tmp_path / "state") as place, place.database.engine.begin() as connection:
-        assert compare(Store.CONTROL, await connection.run_sync(schema_of)) == Difference()
-        head = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar_one()
-        (theirs / "one_more.py").write_text(MIGRATION.format(head=head))
-        await connection.run_sync(beyond)
-        red = compare(Store.CONTROL, await connection.run_sync(schema_of))
+    async with a_place(tmp_path / "state") as place:
+        proof = FakePlatform(State(tmp_path / "state"), Run(tmp_path), settings=place.context.settings)
+        assert (await look.control(proof)).difference == Difference()
+        async with place.database.engine.begin() as connection:
+            assert compare(Store.CONTROL, await connection.run_sync(schema_of)) == Difference()
+            head = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar_one()
+            (theirs / "one_more.py").write_text(MIGRATION.format(head=head))
+            await connection.run_sync(beyond)
+            red = compare(Store.CONTROL, await connection.run_sync(schema_of))
+        assert (await look.control(proof)).difference == red
     assert red.undeclared == ("accounts.shoe_size", "diaries.page")
     assert red.missing == ("bots.restarts",)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clawmates.base.paths import Run, State
     from clawmates.proofs.trial import Bench
 
-ALLOWED = {"region", "soc2-controls", "inventory", "retention"}
+ALLOWED = {"region", "soc2-controls"}
 """The second copy: a claim joins the list only by changing both."""
 
 

@@ -66,9 +66,9 @@ def rows(page: str) -> tuple[Row, ...]:
     reader = _Rows()
     reader.feed(page)
     return tuple(
-        Row(name, *cells, more)
-        for name, cells, more in ((one.id, one.cells[:3], one.more) for one in reader.found)
-        if len(cells) == 3
+        Row(one.id, what=one.cells[0], why=one.cells[1], end=one.cells[2], more=one.more)
+        for one in reader.found
+        if len(one.cells) == 3
     )
 
 

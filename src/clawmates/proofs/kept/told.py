@@ -74,6 +74,7 @@ def wanted_hosts(platform: Platform) -> frozenset[str]:
         release = load(platform.state.release, platform.settings.node.release_key)
     except ReleaseError:
         raise ProofError("the signed release cannot be read") from None
-    named = {host for one in (*release.providers, *release.channels) for host in one.hosts}
+    named = {host for one in release.providers for host in one.hosts}
+    named |= {host for one in release.channels for host in one.hosts}
     mail = platform.settings.control.smtp.host.rpartition(":")[0]
     return frozenset(named - {OLLAMA_HOST} | ({mail} - LOCAL))

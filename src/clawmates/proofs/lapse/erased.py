@@ -167,7 +167,7 @@ def _against_tombstone(region: Region, gone: Person, here: Person) -> list[str]:
 
 
 def _rows(files: Bytes, one: Person) -> list[tuple[str, ...]]:
-    found = []
+    found: list[tuple[str, ...]] = []
     for place, names in sorted(files.places().items()):
         size = sum(len(files.files[name]) for name in names) / 1024
         left = sum(len(one.left_in(files.files[name])) for name in names)

@@ -139,7 +139,7 @@ def boxes(region: Region, bot: str) -> dict[str, bytes]:
         rows = [row for row in kept(raw(folder / "vault.db"), raw(folder / "keys.db")) if row.binding.bot == bot]
     except UnreadableError:
         raise ProofError("the trial's vault has files that cannot be read") from None
-    found = {}
+    found: dict[str, bytes] = {}
     for row in rows:
         found |= {"vault: ciphertext": row.box, "vault: data key": row.data_key, "vault: tenant key": row.tenant_key}
     return {name: box for name, box in found.items() if box}

@@ -17,8 +17,12 @@ from tests.support.home import Home, a_home
 from clawmates.base.http.client import Connection
 from clawmates.base.paths import State
 from clawmates.base.tls import client_context
+from clawmates.inventory.whole import INVENTORY
 from clawmates.proofs.claims.listening import listening
 from clawmates.proofs.live import LivePlatform
+from clawmates.proofs.result import Claim, Status
+from clawmates.proofs.run import run
+from clawmates.proofs.trial import Options
 from clawmates.selfhost.accounts import account_of
 from clawmates.selfhost.platform import Platform
 from clawmates.selfhost.supervisor import Phase
@@ -67,10 +71,30 @@ async def test_all_four_processes_come_up_and_node_meets_control(home: Home) -> 
         assert stat.S_IMODE(os.stat(state.control).st_mode) == 0o700  # noqa: PTH116 - a look, not a wait
         await until_declared(LivePlatform(state, platform.settings))
         await looked_at(home)
+        await proved(LivePlatform(state, platform.settings))
         kept, said = files_of(home.state), fields_of(state.log)
         assert (kept.undeclared, kept.missing, said.undeclared) == ((), ("desired.json",), ())
     finally:
         await platform.close()
+
+
+async def proved(live: LivePlatform) -> None:
+    """What this platform keeps is declared and told, and nobody who was deleted is in it; a strange file is seen."""
+    report = await run(live, ["inventory", "retention"], Options())
+    assert [(one.id, one.status, one.evidence.found) for one in report.claims] == [
+        (Claim.INVENTORY, Status.HELD, ()),
+        (Claim.RETENTION, Status.HELD, ()),
+    ]
+    kept, gone = (one.evidence.figures for one in report.claims)
+    assert kept["rows"] == len(INVENTORY)
+    assert int(kept["columns"]) > 200
+    assert (gone["nights"], gone["log_files_removed"], gone["deleted_left"]) == (7, 7, 0)
+    assert int(gone["deleted_values"]) > 30
+    strange = live.state.log / "talk.txt"
+    strange.touch()
+    (broken,) = (await run(live, ["inventory"], Options())).claims
+    strange.unlink()
+    assert broken.evidence.found == ("files of the state folder: log/talk.txt is kept and not declared",)
 
 
 async def until_declared(live: LivePlatform) -> None:

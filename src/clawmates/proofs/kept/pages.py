@@ -114,19 +114,20 @@ class _Rows(_Text):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[_Open] = []
-        self._more = False
+        self._mine = self._more = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         known = dict(attrs)
         if tag == "tr":
-            self._more = known.get("class") == "more"
-            if known.get("id"):
+            self._more = known.get("class") == "more" and bool(self.found)
+            self._mine = self._more or bool(known.get("id"))
+            if self._mine and not self._more:
                 self.found.append(_Open(known["id"] or ""))
-        elif tag in {"th", "td"} and self.found:
+        elif tag in {"th", "td"} and self._mine:
             self.listen()
 
     def handle_endtag(self, tag: str) -> None:
-        if tag not in {"th", "td"} or not self.found or self._said is None:
+        if tag not in {"th", "td"} or self._said is None:
             return
         if self._more:
             self.found[-1].more = self.heard()

@@ -46,7 +46,10 @@ class EventLog:
             self.dropped += 1
 
     async def keep_short(self) -> None:
-        """Removes files that are too old, every hour, for ever: one who has nothing to write would keep them."""
+        """Removes files that are too old, every hour, for ever: one who has nothing to write would keep them.
+
+        Those of others too, where it may: what a process wrote that is not there any more would stay for ever.
+        """
         while True:
             self._forget_before(self._clock.now().date() - timedelta(days=KEPT_DAYS))
             await asyncio.sleep(LOOK_SECONDS)
@@ -63,7 +66,7 @@ class EventLog:
 
     def _forget_before(self, oldest: date) -> None:
         with suppress(OSError):
-            for path in self._folder.glob(f"{self._process}-*.jsonl"):
+            for path in self._folder.glob("*.jsonl"):
                 self._forget(path, oldest)
 
     @staticmethod

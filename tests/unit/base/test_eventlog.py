@@ -47,8 +47,10 @@ def test_files_older_than_30_days_go_and_nothing_else(tmp_path: Path) -> None:
     names = {
         "gateway-2026-10-22.jsonl": False,
         "gateway-2026-10-23.jsonl": True,
-        "node-2020-01-01.jsonl": True,
+        "one-that-is-gone-2026-10-22.jsonl": False,
+        "vault-2026-10-23.jsonl": True,
         "gateway-notes.jsonl": True,
+        "gateway-2020-01-01.txt": True,
     }
     for name in names:
         (tmp_path / name).touch()

@@ -22,6 +22,12 @@ LOOK_SECONDS = 3600.0
 _DATED = re.compile(r".+-(\d{4}-\d{2}-\d{2})\.jsonl")
 
 
+def overdue(folder: Path, today: date) -> int:
+    """Files that should be gone: older than any process that looks every hour would leave them. Raises ``OSError``."""
+    oldest = today - timedelta(days=KEPT_DAYS + 1)
+    return sum(day < oldest for path in folder.glob("*.jsonl") if (day := _day_of(path)) is not None)
+
+
 class EventLog:
     """Appends one JSON object a line; a full or read-only disk drops the line, never the work."""
 
@@ -71,7 +77,14 @@ class EventLog:
 
     @staticmethod
     def _forget(path: Path, oldest: date) -> None:
-        dated = _DATED.fullmatch(path.name)
-        with suppress(ValueError, OSError):
-            if dated and date.fromisoformat(dated[1]) < oldest:
+        day = _day_of(path)
+        if day is not None and day < oldest:
+            with suppress(OSError):
                 path.unlink()
+
+
+def _day_of(path: Path) -> date | None:
+    dated = _DATED.fullmatch(path.name)
+    with suppress(ValueError):
+        return date.fromisoformat(dated[1]) if dated else None
+    return None

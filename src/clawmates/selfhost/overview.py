@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clawmates.base.eventlog import overdue
 from clawmates.selfhost.accounts import separation
 from clawmates.selfhost.processes import running
 from clawmates.wire.codes import REMEDY
+from clawmates.wire.operator_client import ControlNotRunningError
 from clawmates.wire.status import BotState, BotStatus, Finding, NodeStatus
 
 if TYPE_CHECKING:
-    from clawmates.base.paths import State
+    from datetime import date
 
+    from clawmates.base.paths import State
+    from clawmates.wire.operator_client import OperatorClient
+
+AWAY = "the web service does not answer"
 WORDS: dict[BotState, str] = {
     BotState.STARTING: "is being started",
     BotState.LIVE: "answers",
@@ -48,6 +54,17 @@ class BotView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionView:
+    """Whether what is over is taken away."""
+
+    ended_at: str = ""
+    """When a job of the web service last ended; empty on a self-hosted platform, which has none."""
+    late: tuple[str, ...] = ()
+    """By the inventory's names."""
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """All that ``status --json`` prints; an auditor reads ``unsafe``, ``separation`` and ``isolation``."""
 
@@ -71,10 +88,23 @@ class Overview:
     trouble: str
     remedy: str
     unsafe: tuple[str, ...]
+    retention: RetentionView
     bots: tuple[BotView, ...]
 
 
-def overview(status: NodeStatus, state: State) -> Overview:
+async def retained(state: State, control: OperatorClient | None, today: date) -> RetentionView:
+    """What the web service says of its jobs, where there is one, beside the log files of this host."""
+    files = ("event-log",) if overdue(state.log, today) else ()
+    if control is None:
+        return RetentionView(late=files)
+    try:
+        found = await control.standing()
+    except ControlNotRunningError:
+        return RetentionView(late=files, trouble=AWAY)
+    return RetentionView(ended_at=found.ended_at, late=(*found.late, *files))
+
+
+def overview(status: NodeStatus, state: State, retention: RetentionView) -> Overview:
     """Puts it together; reads the process table of this host."""
     processes = running(state)
     return Overview(
@@ -95,6 +125,7 @@ def overview(status: NodeStatus, state: State) -> Overview:
         trouble=status.trouble,
         remedy=REMEDY.get(status.trouble, ""),
         unsafe=status.unsafe,
+        retention=retention,
         bots=tuple(_view(bot) for bot in status.bots),
     )
 

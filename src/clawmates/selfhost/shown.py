@@ -81,6 +81,7 @@ def status_text(now: Overview, *, isolation: bool = False) -> str:
         lines.append(f"         {now.remedy}".rstrip())
     if not now.gateway:
         lines.append(click.style("the gateway does not answer", fg="red"))
+    lines += _retention(now)
     lines += [click.style(f"UNSAFE: {switch}", fg="red", bold=True) for switch in now.unsafe]
     for bot in now.bots:
         lines.append(bot_line(bot))
@@ -92,6 +93,18 @@ def status_text(now: Overview, *, isolation: bool = False) -> str:
     if not now.bots:
         lines.append("  no bots yet: `clawmates bot add`")
     return "\n".join(lines)
+
+
+def _retention(now: Overview) -> list[str]:
+    """Nothing where nothing is to be said: a self-hosted platform keeps little that ends by itself."""
+    found = now.retention
+    if found.late:
+        where = "clawmates admin retention" if found.ended_at or found.trouble else "clawmates doctor"
+        return [click.style(f"retention is LATE: {', '.join(found.late)}; see `{where}`", fg="red")]
+    if found.trouble:
+        return [click.style(f"retention: {found.trouble}", fg="red")]
+    when = found.ended_at[:19].replace("T", " ")
+    return [f"retention: in time, last at {when}"] if when else []
 
 
 def _releases(now: Overview) -> list[str]:

@@ -9,6 +9,7 @@
 ``POST /v1/nodes/NAME/drain``    :class:`Nodes` as they are then: this one's bots move, and it is given none
 ``POST /v1/nodes/NAME/keep``     the opposite
 ``GET /v1/retention``            :class:`Retention`: what is taken away by itself, and whether in time
+``GET /v1/standing``             :class:`Standing`: that in one word, for who asks often
 ``GET /v1/audit``                :class:`AuditView`, the newest entries; ``?most=N``
 ``GET /v1/chain/entries/N``      :class:`~clawmates.wire.audit.Entries` after that number, for who verifies the chain
 ``GET /v1/chain/witnesses/N``    :class:`~clawmates.wire.audit.Witnesses` after that place: the vault's words on it
@@ -16,7 +17,8 @@
 ================================ ===================================================================================
 
 No e-mail address, no name that a person gave, no text: there is no field for one. Each call is written down in the
-chain, where the people whom it concerns find it; the three that serve to verify the chain, once a minute at most.
+chain, where the people whom it concerns find it; the three that serve to verify the chain, once a minute at most. That
+of the standing is not: it says nothing of anybody, and a monitor's would be most of the chain.
 """
 
 from __future__ import annotations
@@ -132,6 +134,14 @@ class Retention:
     """All jobs, in the order of the inventory."""
 
     jobs: tuple[RetentionRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How what is over is taken away: when a job last ended, empty where none ever did, and which jobs are late."""
+
+    ended_at: str
+    late: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from clawmates.base.shape import ShapeError, decode_json
 from clawmates.wire.asking import FOREIGN, MAX_ANSWER, AwayError, ask
 from clawmates.wire.audit import Entries, Lines, Witnesses
-from clawmates.wire.operator import Accounts, AuditView, Bots, Leaving, Nodes, Retention
+from clawmates.wire.operator import Accounts, AuditView, Bots, Leaving, Nodes, Retention, Standing
 
 T = TypeVar("T")
 CALL_SECONDS = 15.0
@@ -56,6 +56,10 @@ class OperatorClient:
     async def retention(self) -> Retention:
         """The retention jobs."""
         return await self._ask(Retention, "/v1/retention")
+
+    async def standing(self) -> Standing:
+        """Whether they are in time."""
+        return await self._ask(Standing, "/v1/standing")
 
     async def audit(self, most: int) -> AuditView:
         """The newest entries."""

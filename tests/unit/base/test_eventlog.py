@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clawmates.base import eventlog
-from clawmates.base.eventlog import EventLog
+from clawmates.base.eventlog import EventLog, overdue
 from clawmates.wire.codes import Code, Event
 
 
@@ -56,6 +56,8 @@ def test_files_older_than_30_days_go_and_nothing_else(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     EventLog(tmp_path, "gateway", HandClock()).write(Event(code=Code.LIVE))
     assert {name: (tmp_path / name).exists() for name in names} == names
+    today = HandClock().now().date()
+    assert [overdue(tmp_path, today + timedelta(days=days)) for days in (0, 1, 2)] == [0, 0, 2]
 
 
 async def test_one_who_has_nothing_to_write_forgets_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from clawmates.cli.status import HOME, TO_LINE_END, frame
-from clawmates.selfhost.overview import WORDS, BotView, Overview
+from clawmates.selfhost.overview import AWAY, WORDS, BotView, Overview, RetentionView
 from clawmates.selfhost.shown import status_text
 from clawmates.wire.codes import REMEDY, Code, Trouble
 from clawmates.wire.status import BotState, Finding
@@ -50,6 +50,7 @@ NOW = Overview(
     trouble="",
     remedy="",
     unsafe=(),
+    retention=RetentionView(),
     bots=(BOT,),
 )
 
@@ -97,6 +98,17 @@ def test_a_release_that_a_bot_has_stopped_is_shown_with_who_why_and_what_to_do()
     assert "release 5 was stopped by ben [internal]" in shown
     assert "is being tried" not in shown
     assert REMEDY[trouble] in shown
+
+
+def test_what_is_late_is_shown_with_where_to_look() -> None:
+    last = "2026-11-30T14:00:00.000Z"
+    assert "retention" not in text(NOW)
+    assert "retention: in time, last at 2026-11-30 14:00:00" in text(
+        replace(NOW, retention=RetentionView(ended_at=last))
+    )
+    assert AWAY in text(replace(NOW, retention=RetentionView(trouble=AWAY)))
+    late = RetentionView(ended_at=last, late=("message-count", "event-log"))
+    assert "LATE: message-count, event-log; see `clawmates admin retention`" in text(replace(NOW, retention=late))
 
 
 def test_every_state_has_words() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.control import NOON, Place, a_bot, a_node, a_place, signed_in
 
+from clawmates.base.clock import stamp
 from clawmates.base.http import local
 from clawmates.base.http.client import Connection
 from clawmates.base.http.server import Peer, Request
@@ -27,6 +29,7 @@ from clawmates.control.audit.chain import pseudonym_of
 from clawmates.control.bots.tables import BotDay, BotState
 from clawmates.control.retention.keeper import Keeper
 from clawmates.control.retention.rules import JOBS
+from clawmates.selfhost.overview import AWAY, retained
 from clawmates.wire.audit import Entry
 from clawmates.wire.operator_client import ControlNotRunningError, OperatorClient
 
@@ -207,13 +210,18 @@ async def test_a_monitor_learns_by_the_exit_code_that_a_job_is_late(tmp_path: Pa
         ran = await asyncio.to_thread(CliRunner().invoke, cli.admin, ["retention", "--state", str(tmp_path)])
         return ran.exit_code, ran.stdout
 
+    control = OperatorClient(load(state.config).run.control)
+    assert (await retained(state, control, date(2026, 11, 30))).trouble == AWAY
     async with a_place(tmp_path) as place, door.serving(load(state.config).run.control, place.context):
         await furnish(place)
         code, said = await asked()
         assert (code, said.count("LATE")) == (1, len(JOBS)), "none has ever run"
+        assert (await retained(state, control, date(2026, 11, 30))).late == tuple(job.name for job in JOBS)
         await Keeper(database=place.database, clock=place.clock, holder="k").round()
         code, said = await asked()
         assert (code, said.count("LATE")) == (0, 0)
+        now = await retained(state, control, date(2026, 11, 30))
+        assert (now.ended_at, now.late) == (stamp(place.clock.now()), ())
         assert "message-count" in said
         place.clock.forward(minutes=12)
         code, said = await asked()

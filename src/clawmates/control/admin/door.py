@@ -26,7 +26,7 @@ from clawmates.control.audit.chain import note, pseudonym_of
 from clawmates.control.audit.tables import AuditEntry
 from clawmates.control.erasure.begin import begin
 from clawmates.control.nodes.draining import drain
-from clawmates.control.retention.looks import retention
+from clawmates.control.retention.looks import retention, standing
 from clawmates.wire.audit import Entries, Lines
 from clawmates.wire.deeds import Deed, Look, Looked, Wish
 from clawmates.wire.names import BOT_ID
@@ -96,6 +96,8 @@ async def _look(context: Context, session: AsyncSession, request: Request) -> ob
         case ["v1", "retention"]:
             _write_down(context, session, Look.RETENTION)
             return await retention(session, context.clock.now())
+        case ["v1", "standing"]:
+            return await standing(session, context.clock.now())
         case ["v1", "audit"]:
             _write_down(context, session, Look.AUDIT)
             return await looks.audit(session, _most(request))

@@ -42,13 +42,15 @@ async def with_bot(trial: Throwaway, *others: str) -> None:
     await trial.simulator.set_style(first_byte_ms=60, gap_ms=10)
 
 
-async def test_both_claims_hold_on_a_platform_with_its_own_disk() -> None:
+async def test_claims_hold_on_a_platform_with_its_own_disk() -> None:
     async with throwaway(disk=True) as trial:
         await with_bot(trial, "neighbour")
-        report = await run(trial.live, ["no-storage", "isolation"], SHORT)
+        report = await run(trial.live, ["no-storage", "isolation", "inventory", "retention"], SHORT)
     assert {claim.id: claim.status for claim in report.claims} == {
         Claim.NO_STORAGE: Status.HELD,
         Claim.ISOLATION: Status.HELD,
+        Claim.INVENTORY: Status.HELD,
+        Claim.RETENTION: Status.NOT_HERE,
     }, text(report)
     assert report.exit_code == 0
     figures = report.claims[0].evidence.figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +13,7 @@ from clawmates.cli.answers import CommandError, succeed
 from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.cli.passphrase import fresh, known, passphrase_option
 from clawmates.selfhost import backup as backups
-from clawmates.selfhost import keyfile
-from clawmates.selfhost.install import vault_of
+from clawmates.selfhost import daily, keyfile
 from clawmates.selfhost.restore import Keys, restore
 from clawmates.selfhost.sealedfile import recipient_id
 from clawmates.wire.releases import ReleaseError
@@ -47,25 +47,29 @@ async def keygen(out: Path, without: bool, passphrase_file: Path | None, as_json
 @backup.command("create")
 @click.option("--to", "recipient", default="", help="The public key to seal to. [default: [backup] recipient]")
 @click.option("--out", type=FILE, help="The new file. [default: in the state folder's backup/]")
+@click.option("--due", "if_due", is_flag=True, help="Hosted: only if today's is due and no other host is at it.")
 @state_option
 @json_option
 @answered
-async def create(recipient: str, out: Path | None, state: State, as_json: bool) -> None:  # noqa: FBT001
-    """Seal all that brings every bot back, but for the keys, while the platform runs; then read it back."""
+async def create(recipient: str, out: Path | None, if_due: bool, state: State, as_json: bool) -> None:  # noqa: FBT001
+    """Seal all that brings every bot back, but for the keys, while the platform runs; then read it back.
+
+    On a hosted platform people's rows are in it, each account's sealed once more, under a key at the vault that goes
+    when they delete their account. What lies in backup/ of the state folder is removed after 30 days.
+    """
     need_root()
     settings = settings_of(state)
+    if if_due and not (settings.hosted and await daily.due(settings)):
+        succeed({"due": False}, as_json=as_json, text="no backup is due here")
+        return
     to = recipient or settings.backup.recipient
     if not to:
         raise click.UsageError("give --to PUBLIC-KEY, or set [backup] recipient; `clawmates backup keygen` makes one")
     recipient_id(to)
-    now = datetime.now(UTC)
     try:
-        async with vault_of(state, settings) as vault:
-            manifest, files = await backups.collect(state, settings, vault, now)
+        made = await daily.make(state, settings, to, out)
     except ReleaseError as error:
         raise CommandError(f"{error}.", code="bad-release", remedy="Run `make image`.") from None
-    path = out or _default(state, now)
-    made = backups.write(path, to, manifest, files)
     succeed(
         made,
         as_json=as_json,
@@ -80,34 +84,32 @@ async def create(recipient: str, out: Path | None, state: State, as_json: bool) 
 @click.option("--key", type=EXISTING, required=True, help="The private key, from `backup keygen`.")
 @click.option("--keys-copy", type=EXISTING, required=True, help="The newest separate copy of keys.db.")
 @click.option("--master-key", type=EXISTING, help="The copy of the vault's master key, where it is a file.")
+@click.option("--erased", type=EXISTING, help="Hosted: the newest copy of control/erased, the list of who was deleted.")
 @passphrase_option
 @state_option
 @json_option
 @answered
-async def restore_backup(
+async def restore_backup(  # noqa: PLR0913, PLR0917 - click's way
     file: Path,
     key: Path,
     keys_copy: Path,
     master_key: Path | None,
+    erased: Path | None,
     passphrase_file: Path | None,
     state: State,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Make a platform from a backup in an empty state folder, whole or not at all. Start it with `clawmates up`.
 
-    A bot that was destroyed after the backup was made stays destroyed, and is named.
+    A bot that was destroyed after the backup was made stays destroyed, and is named; so does an account that was
+    deleted. A half-done restore leaves nothing: run it again.
     """
     need_root()
     private = keyfile.read(key, keyfile.Kind.BACKUP, known(passphrase_file))
     manifest, files = backups.open_backup(file, private)
-    keys = Keys(copy=keys_copy, master=master_key)
-    found = restore(manifest, files, keys, state, datetime.now(UTC))
+    keys = Keys(copy=keys_copy, master=master_key, erased=erased)
+    found = await asyncio.to_thread(restore, manifest, files, keys, state, datetime.now(UTC))
     succeed(found, as_json=as_json, text=_text(found))
-
-
-def _default(state: State, now: datetime) -> Path:
-    state.backup.mkdir(mode=0o700, exist_ok=True)
-    return backups.target(state, now)
 
 
 def _text(found: Restored) -> str:
@@ -117,4 +119,10 @@ def _text(found: Restored) -> str:
         f"  {bot} lacks {', '.join(items)}, replaced since: give it anew with `clawmates bot add`"
         for bot, items in found.incomplete.items()
     ]
+    if found.accounts or found.gone:
+        lines += [
+            f"  {found.accounts} accounts; of {found.gone} more nothing can be opened: they were deleted since,",
+            "  or this copy of the keys is older than the backup: then restore again with the newest.",
+            "  Once it runs: `clawmates audit verify`, and where that finds a contradiction `clawmates audit resume`.",
+        ]
     return "\n".join([*lines, "  Start it with `clawmates up`."])

@@ -14,6 +14,7 @@ import click
 
 from clawmates.cli.answers import CommandError, Exit
 from clawmates.cli.options import settings_of
+from clawmates.selfhost import daily
 from clawmates.selfhost.accounts import separation
 from clawmates.selfhost.draft import BotError
 from clawmates.selfhost.pairing import PairingError, pair
@@ -58,7 +59,11 @@ async def run_platform(state: State, *, leave_bots: bool, newcomer: str = "") ->
         click.echo(f"up: {separation(running(state))}; Ctrl-C stops everything")
         if settings.hosted:
             click.echo(f"  {settings.control.origin}")
-        await _watch(platform, stop, shown)
+        backing = asyncio.create_task(daily.keep(state, settings, click.echo))
+        try:
+            await _watch(platform, stop, shown)
+        finally:
+            backing.cancel()
         click.echo("stopping …")
     finally:
         await platform.close(stop_bots=not leave_bots)

@@ -25,6 +25,7 @@ from clawmates.base.settings import Settings, SettingsError, load, proxies, stat
 from clawmates.control.admin import door
 from clawmates.control.admin.door import DoorError
 from clawmates.control.audit.meeting import keep_meeting
+from clawmates.control.backups import daily
 from clawmates.control.context import Context
 from clawmates.control.erasure.restored import bury
 from clawmates.control.erasure.tombstones import FILE as ERASED
@@ -37,7 +38,9 @@ from clawmates.control.nodes.keeping import NodeKeeper
 from clawmates.control.outbox.worker import Worker
 from clawmates.control.pepper import PepperError, read_pepper
 from clawmates.control.releases import SignedRelease
+from clawmates.control.retention import backups
 from clawmates.control.retention.keeper import Keeper
+from clawmates.control.retention.rules import JOBS
 from clawmates.control.rooms import ROOMS
 from clawmates.control.store.database import DatabaseError, check_logs, open_database
 from clawmates.control.store.migrate import SchemaError, migrate
@@ -111,12 +114,21 @@ async def _serve(settings: Settings, state: State, terminal: int) -> None:
             release=SignedRelease(state.release, settings.node.release_key),
             hub=Hub(database),
             vault=vault,
+            backups=state.backup,
         )
         await bury(context)
         notary = Notary(settings.platform.region, own, state.authority)
         errands = handlers(context, notary, terminal=terminal, order=partial(read_resumed, settings.run.resumed))
         worker = Worker(database=database, clock=clock, random=os.urandom, handlers=errands)
-        keeper = Keeper(database=database, clock=clock, holder=os.urandom(16).hex(), takers=takers(context))
+        watched = (daily.NAME,) if settings.backup.recipient else ()
+        keeper = Keeper(
+            database=database,
+            clock=clock,
+            holder=os.urandom(16).hex(),
+            jobs=(*JOBS, backups.JOB),
+            takers=takers(context),
+            watched=watched,
+        )
         stop = asyncio.Event()
         listening = _Listening(sockets)
 

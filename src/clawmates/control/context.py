@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from clawmates.base.clock import Clock
 from clawmates.base.secret import Secret
@@ -34,6 +35,8 @@ class Context:
     """Who waits for news at this replica."""
     vault: VaultLine
     """The way to the vault."""
+    backups: Path | None = None
+    """The folder in which backups lie for thirty days; ``None`` where there is none."""
 
     @property
     def origin(self) -> str:

@@ -14,6 +14,7 @@ from clawmates.control.mail import notices
 from clawmates.control.mail.errands import KIND, MailHandler
 from clawmates.control.mail.post import post_of
 from clawmates.control.nodes import errands as nodes
+from clawmates.control.retention import backups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +31,8 @@ CANCELLED = "bot-cancelled"
 
 def takers(context: Context) -> Mapping[str, Taker]:
     """By retention job: those that do more than take rows away."""
-    return {CANCELLED: subscription.taker(context)}
+    found = {CANCELLED: subscription.taker(context)}
+    return found | ({backups.NAME: backups.taker(context.backups)} if context.backups is not None else {})
 
 
 def handlers(

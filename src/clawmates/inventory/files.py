@@ -84,12 +84,13 @@ FILES: tuple[Datum, ...] = (
         id="backup",
         what=Said(
             (
-                "sealed copies of the databases, which only the operator's own key opens; the keys of bots are never in"
-                " them"
+                "sealed copies of the databases, which only the operator's own key opens; what is about you only with a"
+                " key of yours, too, that is destroyed with your account; no keys are in them"
             ),
             (
-                "versiegelte Abschriften der Datenbanken, die nur der eigene Schlüssel des Betreibers öffnet; die "
-                "Schlüssel der Bots sind nie darin"
+                "versiegelte Abschriften der Datenbanken, die nur der eigene Schlüssel des Betreibers öffnet; was von "
+                "dir ist, nur zusammen mit einem Schlüssel von dir, der mit deinem Konto vernichtet wird; Schlüssel "
+                "sind nie darin"
             ),
         ),
         why=Said("to bring everything back after a loss", "um nach einem Verlust alles wiederherzustellen"),

@@ -104,6 +104,27 @@ VAULT: tuple[Datum, ...] = (
         form=Form.KEY,
     ),
     Datum(
+        id="backup-key",
+        what=Said(
+            "the key to which what backups hold of you is sealed",
+            "der Schlüssel, für den versiegelt ist, was in Sicherungen von dir steht",
+        ),
+        why=Said(
+            "so that destroying it makes that unreadable in every backup there is",
+            "damit mit ihm all das in jeder Sicherung unlesbar wird",
+        ),
+        until=Until.ACCOUNT_DELETED,
+        basis=Basis.LEGITIMATE_INTEREST,
+        columns=(
+            "keys.backup_keys.tenant",
+            "keys.backup_keys.public",
+            "keys.backup_keys.master",
+            "keys.backup_keys.wrapped",
+        ),
+        seen_by=(Viewer.NOBODY,),
+        form=Form.KEY,
+    ),
+    Datum(
         id="destruction",
         what=Said(
             "a destruction's plan and its signed receipt, by bot or account",

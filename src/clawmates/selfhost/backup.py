@@ -19,6 +19,7 @@ from clawmates.base.clock import stamp
 from clawmates.base.shape import ShapeError, decode_json, encode_json
 from clawmates.selfhost.sealedfile import DamagedError, Opener, Sealer, recipient_id
 from clawmates.wire import upkeep_calls, vault_calls
+from clawmates.wire.operator_client import OperatorClient
 from clawmates.wire.releases import RELEASE_FILE, SIGNATURE_FILE, load
 
 if TYPE_CHECKING:
@@ -36,9 +37,12 @@ MANIFEST = "manifest.json"
 CONFIG, DESIRED, HEADS, RECORDS = "clawmates.toml", "desired.json", "node/heads.jsonl", "vault/vault.db"
 AUTHORITY_KEY, AUTHORITY, REVOKED = "pki/authority.key", "pki/authority.pem", "pki/revoked/names.json"
 RELEASE = "release/"
+ROWS, PEPPER = "control/rows", "control/pepper"
+"""Of a hosted platform: control's part (:mod:`clawmates.wire.backups`), and the key of its hashes."""
 PUBLIC_FILE = "release.pub"
 NEEDED = frozenset({CONFIG, RECORDS, AUTHORITY_KEY, AUTHORITY})
-KNOWN = NEEDED | {DESIRED, HEADS, REVOKED}
+HOSTED = frozenset({ROWS, PEPPER})
+KNOWN = NEEDED | HOSTED | {DESIRED, HEADS, REVOKED}
 """Every file there can be, beside those of the release."""
 SUFFIX = ".backup"
 LARGEST = 1 << 30
@@ -92,10 +96,10 @@ def target(state: State, now: datetime) -> Path:
 async def collect(
     state: State, settings: Settings, vault: VaultClient, now: datetime
 ) -> tuple[Manifest, dict[str, bytes]]:
-    """Everything that goes in, while the platform runs. Raises :class:`BackupError`, ``OSError``, the client's errors.
+    """Everything that goes in, while the platform runs. Raises :class:`BackupError`, ``OSError``, the clients' errors.
 
-    Order makes it consistent: node's list and the wished-for bots are read before ``vault.db``, which then holds at
-    least what they speak of.
+    Order makes it consistent: node's list, the wished-for bots and control's rows are read before ``vault.db``, which
+    then holds at least what they speak of.
     """
     if not settings.vault.keys_copy:
         raise BackupError(
@@ -112,6 +116,9 @@ async def collect(
     names = [RELEASE_FILE, SIGNATURE_FILE, PUBLIC_FILE, release.image.archive]
     names += [release.sbom.file] if release.sbom is not None else []
     found |= {RELEASE + name: (state.release / name).read_bytes() for name in names}
+    if settings.hosted:
+        found[ROWS] = await OperatorClient(settings.run.control).backup()
+        found[PEPPER] = (state.control / "pepper").read_bytes()
     keys = await upkeep_calls.keys(vault)
     found[RECORDS] = await vault_calls.image(vault)
     manifest = Manifest(
@@ -129,8 +136,10 @@ async def collect(
     return manifest, found
 
 
-def write(path: Path, public: str, manifest: Manifest, files: Mapping[str, bytes]) -> Made:
-    """Writes a sealed file of mode 0600, reads it back to its end, and only then gives it its name.
+def write(
+    path: Path, public: str, manifest: Manifest, files: Mapping[str, bytes], owner: tuple[int, int] | None = None
+) -> Made:
+    """Writes a sealed file of mode 0600 (``owner``'s, where one is named), reads it back, and only then names it.
 
     Raises :class:`BackupError`, ``SealedFileError`` and ``OSError``.
     """
@@ -141,10 +150,12 @@ def write(path: Path, public: str, manifest: Manifest, files: Mapping[str, bytes
     descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "w+b") as stream:
-            sealer = Sealer(stream, public)
+            sealer = Sealer(stream, public, made=manifest.made)
             _pack(sealer, manifest, files)
             sealer.finish()
             stream.flush()
+            if owner is not None:
+                os.fchown(stream.fileno(), *owner)
             os.fsync(stream.fileno())
             stream.seek(0)
             size = os.fstat(stream.fileno()).st_size
@@ -204,7 +215,8 @@ def read_manifest(found: Mapping[str, bytes]) -> Manifest:
     if manifest.format != FORMAT:
         raise BackupError(f"the backup was made by {manifest.software}, and this version cannot read it: update first")
     listed = {file.name: file for file in manifest.files}
-    if found.keys() - {MANIFEST} != listed.keys() or not listed.keys() >= NEEDED:
+    part = listed.keys() & HOSTED
+    if found.keys() - {MANIFEST} != listed.keys() or not listed.keys() >= NEEDED or part not in (set(), HOSTED):
         raise DamagedError("the backup is not whole")
     for name, file in listed.items():
         data = found[name]

@@ -47,7 +47,8 @@ def state_folders(state: State, *, hosted: bool = False) -> tuple[Folder, ...]:
         Folder(state.engine, 0o711, own()),
         # Sticky, so that neither can remove the other's.
         Folder(state.log, 0o1775, Account(account_of("gateway").uid, account_of("vault").gid)),
-        *((Folder(state.control, 0o700, account_of("control")),) if hosted else ()),
+        # Control removes backups that are over, and can open none.
+        *(Folder(path, 0o700, account_of("control")) for path in (state.control, state.backup) if hosted),
     )
 
 

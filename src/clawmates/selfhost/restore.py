@@ -6,6 +6,7 @@ taken out of what should run, and is named.
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Mapping
@@ -18,9 +19,9 @@ from clawmates.base.files import write_atomic
 from clawmates.base.paths import State
 from clawmates.base.settings import Settings, SettingsError, load
 from clawmates.base.shape import ShapeError, decode_json, encode_json
-from clawmates.selfhost import layout, pki
+from clawmates.selfhost import layout, pki, putting
 from clawmates.selfhost.accounts import account_of
-from clawmates.selfhost.backup import AUTHORITY_KEY, DESIRED, RELEASE, BackupError
+from clawmates.selfhost.backup import AUTHORITY_KEY, DESIRED, RELEASE, ROWS, BackupError
 from clawmates.vault.catalogue import Catalogue
 from clawmates.vault.checks import StartError
 from clawmates.vault.master import FILE_SCHEME, MasterUnavailableError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from clawmates.control.backups.putting import Put
     from clawmates.selfhost.backup import Manifest
     from clawmates.vault.store import Store
     from clawmates.wire.desired import BotSpec
@@ -47,6 +49,8 @@ class Keys:
 
     copy: Path
     master: Path | None = None
+    erased: Path | None = None
+    """The newest copy of ``control/erased``, where a hosted platform's operator has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,12 @@ class Restored:
     """Bots that were destroyed after that: they stay destroyed."""
     incomplete: Mapping[str, tuple[str, ...]]
     """Bots that run again once these items were given anew: they were replaced since."""
+    accounts: int = 0
+    """Of a hosted platform."""
+    gone: int = 0
+    """Accounts of which the backup holds nothing but noise: their keys are not in the copy."""
+    leaving: int = 0
+    """Accounts whose deletion was under way: the vault is told once more to destroy what it has of them."""
 
 
 def restore(manifest: Manifest, files: Mapping[str, bytes], keys: Keys, state: State, now: datetime) -> Restored:
@@ -74,16 +84,28 @@ def restore(manifest: Manifest, files: Mapping[str, bytes], keys: Keys, state: S
         store = _open(fresh, settings, manifest, now)
         try:
             desired, found = _judge(files, store, state, manifest)
+            _void_old_certificates(fresh, settings)
+            if ROWS in files:
+                _bring_erased(fresh, keys)
+                found = _with_control(found, putting.put(fresh, settings, files[ROWS], store, now))
         finally:
             store.close()
         if DESIRED in files:
             write_atomic(fresh.desired, encode_json(desired) + b"\n", mode=0o640)
-        _void_old_certificates(fresh, settings)
         _hand_over(fresh, settings)
         with suppress(FileNotFoundError):
             state.root.rmdir()
         folder.rename(state.root)
     return found
+
+
+def _bring_erased(state: State, keys: Keys) -> None:
+    if keys.erased is not None:
+        write_atomic(state.control / "erased", keys.erased.read_bytes())
+
+
+def _with_control(found: Restored, put: Put) -> Restored:
+    return replace(found, bots=put.bots, accounts=put.accounts, gone=put.gone, leaving=put.leaving)
 
 
 def _require_empty(root: Path) -> None:
@@ -97,6 +119,10 @@ def _require_empty(root: Path) -> None:
 def _beside(root: Path) -> Iterator[Path]:
     """A private folder on the same file system, gone again unless it was renamed."""
     root.parent.mkdir(parents=True, exist_ok=True)
+    for left in root.parent.glob(f".{glob.escape(root.name)}.restoring-*"):
+        # What a restore that was killed has left: keys are in it.
+        if not Path(f"/proc/{left.name.rpartition('-')[2]}").exists():
+            shutil.rmtree(left)
     folder = root.with_name(f".{root.name}.restoring-{os.getpid()}")
     folder.mkdir(mode=0o700)
     try:
@@ -107,6 +133,8 @@ def _beside(root: Path) -> Iterator[Path]:
 
 def _write(state: State, files: Mapping[str, bytes]) -> None:
     for name, data in files.items():
+        if name == ROWS:
+            continue
         path = state.root / name
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         public = name in _OPEN or name.startswith(RELEASE)
@@ -205,6 +233,8 @@ def _hand_over(state: State, settings: Settings) -> None:
     owner = account_of("vault").owner
     for path in state.vault.iterdir():
         os.chown(path, *owner)
+    for path in state.control.iterdir() if settings.hosted else ():
+        os.chown(path, *account_of("control").owner)
     (state.root / AUTHORITY_KEY).chmod(0o600)
     layout.make(layout.state_folders(state, hosted=settings.hosted))
     if settings.vault.keys_copy:

@@ -21,12 +21,10 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from clawmates.base.secret import Secret
 from clawmates.base.shape import ShapeError, decode_json, encode_json
+from clawmates.wire.backupfile import FORMAT, MAGIC, MOST_HEAD, Head
 
-MAGIC = b"clawmates-backup "
-FORMAT = 1
 PIECE = 64 * 1024
 _TAG = 16
-_MOST_HEAD = 4096
 _INFO = b"clawmates-backup-v1\0"
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
@@ -55,14 +53,6 @@ class OtherRecipientError(SealedFileError):
 
 class DamagedError(SealedFileError):
     """The backup is damaged or was cut short."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Head:
-    """The second line: for whom, and the file's key sealed to them (Base64 of HPKE enc ‖ ciphertext)."""
-
-    to: str
-    sealed: str
 
 
 def recipient_id(public: str) -> str:
@@ -105,15 +95,18 @@ class _Cipher:
 class Sealer:
     """A stream to write into. What was not ended by :meth:`finish` is refused when it is read."""
 
-    def __init__(self, stream: IO[bytes], public: str, random: Random = os.urandom) -> None:
-        """Raises :class:`BadRecipientError` and ``OSError``."""
+    def __init__(self, stream: IO[bytes], public: str, random: Random = os.urandom, *, made: str = "") -> None:
+        """``made`` stands in the clear, so that a file can be seen to be too old.
+
+        Raises :class:`BadRecipientError` and ``OSError``.
+        """
         self.key = Secret(random(32))
         """Of this one file: lets its writer read it back."""
         self._stream = stream
         to = recipient_id(public)
         recipient = X25519PublicKey.from_public_bytes(_raw_public(public))
         sealed = _SUITE.encrypt(self.key.reveal(), recipient, _INFO + to.encode())
-        head = _Head(to=to, sealed=base64.b64encode(bytes(sealed)).decode())
+        head = Head(to=to, sealed=base64.b64encode(bytes(sealed)).decode(), made=made)
         lines = MAGIC + str(FORMAT).encode() + b"\n" + encode_json(head) + b"\n"
         stream.write(lines)
         self._cipher = _Cipher(self.key, hashlib.sha256(lines).digest())
@@ -166,20 +159,20 @@ def recipient_of(stream: IO[bytes]) -> str:
     return _head(stream)[1].to
 
 
-def _head(stream: IO[bytes]) -> tuple[bytes, _Head]:
+def _head(stream: IO[bytes]) -> tuple[bytes, Head]:
     first = stream.readline(64)
     if not first.startswith(MAGIC) or not first.endswith(b"\n"):
         raise NotSealedError(NotSealedError.__doc__)
     if first != MAGIC + str(FORMAT).encode() + b"\n":
         raise OtherVersionError(OtherVersionError.__doc__)
-    second = stream.readline(_MOST_HEAD)
+    second = stream.readline(MOST_HEAD)
     try:
-        return first + second, decode_json(_Head, second, _MOST_HEAD)
+        return first + second, decode_json(Head, second, MOST_HEAD)
     except ShapeError:
         raise DamagedError(DamagedError.__doc__) from None
 
 
-def _file_key(head: _Head, private: Secret[bytes] | None) -> Secret[bytes]:
+def _file_key(head: Head, private: Secret[bytes] | None) -> Secret[bytes]:
     if private is None:
         raise OtherRecipientError(OtherRecipientError.__doc__)
     key = X25519PrivateKey.from_private_bytes(private.reveal())

@@ -76,12 +76,12 @@ def node(state: State) -> Service:
 def control(
     state: State, settings: Settings, listeners: tuple[socket.socket, socket.socket], terminal: int = -1
 ) -> Service:
-    """Control writes its own folder; it reads the files that its section names, and where the vault listens."""
+    """Control writes its own folder and removes old backups; it reads what its section names, and the vault's place."""
     own = settings.control
     named = [own.certificate, own.key, own.database_authority, own.database_password_file]
     named += [own.smtp.password_file, own.smtp.authority]
     reads = (state.config, state.pki, state.release, settings.run.root, *(Path(name) for name in named if name))
-    writes = (state.control, settings.run.control.parent)
+    writes = (state.control, state.backup, settings.run.control.parent)
     return Service("control", reads, writes, state.config, listeners, terminal)
 
 

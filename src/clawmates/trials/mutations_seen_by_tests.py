@@ -132,6 +132,42 @@ MUTATIONS = (
         test="tests/unit/selfhost/test_backup.py::test_no_other_file_gets_in_or_out",
     ),
     Mutation(
+        id="backup-key-kept",
+        what="the key of what backups hold of a person outlives their account",
+        changes=(
+            Change(
+                file="src/clawmates/vault/destruction.py",
+                old='            connection.execute("DELETE FROM backup_keys WHERE tenant = ?", (target.name,))\n',
+                new="",
+            ),
+        ),
+        test="tests/unit/control/test_backups.py::test_nothing_of_who_was_deleted_is_readable_in_an_older_backup",
+    ),
+    Mutation(
+        id="leaving-in-the-backup",
+        what="a backup makes a new key for somebody who is being deleted",
+        changes=(
+            Change(
+                file="src/clawmates/control/backups/taking.py",
+                old="await _keys(context, staying, make=False)",
+                new="await _keys(context, [*staying, *living], make=True)",
+            ),
+        ),
+        test="tests/unit/control/test_backups.py::test_who_leaves_while_one_is_made_is_not_in_it",
+    ),
+    Mutation(
+        id="renamed-backup-kept",
+        what="a backup that was copied counts as young",
+        changes=(
+            Change(
+                file="src/clawmates/wire/backupfile.py",
+                old="if told and min(told) <= before:",
+                new="if told and max(told) <= before:",
+            ),
+        ),
+        test="tests/unit/control/test_backups_end.py::test_the_older_of_what_it_says_and_when_it_was_written_counts",
+    ),
+    Mutation(
         id="redirects-followed",
         what="the mate goes where a redirect points",
         changes=(

@@ -19,6 +19,7 @@ from clawmates.vault.identity import ANYONE, CONTROL, COUNTERPART, NODE, Gate, a
 from clawmates.vault.service import Vault
 from clawmates.vault.store import RefusedError
 from clawmates.wire.audit import About, SignedHead, Witness
+from clawmates.wire.backups import BackupKeysRequest
 from clawmates.wire.callers import Caller, Nobody
 from clawmates.wire.documents import ReadBack
 from clawmates.wire.leases import MAX_RENEWED, LeaseRenewal
@@ -163,6 +164,11 @@ async def backup(vault: Vault, _call: Call) -> bytes:
     return await vault.image()
 
 
+async def backup_keys(vault: Vault, call: Call) -> bytes:
+    """What control's rows are sealed to in a backup."""
+    return encode_json(await vault.backup_keys(call.json(BackupKeysRequest)))
+
+
 async def unfreeze(vault: Vault, call: Call) -> None:
     """Lets tickets flow again after an alarm."""
     await vault.unfreeze(call.bot)
@@ -281,6 +287,7 @@ RULES: tuple[Rule, ...] = (
     Rule("POST", "/v1/rotations", CONTROL, rotate),
     Rule("GET", "/v1/keys", CONTROL, keys_status),
     Rule("POST", "/v1/backup", CONTROL, backup, "application/octet-stream"),
+    Rule("POST", "/v1/backup-keys", CONTROL, backup_keys),
     Rule("POST", "/v1/bots/{bot}/unfreeze", CONTROL, unfreeze),
     Rule("POST", "/v1/tickets", NODE, ticket),
     Rule("POST", "/v1/redeem", ANYONE, redeem),

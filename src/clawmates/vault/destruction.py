@@ -54,6 +54,8 @@ def condemn(keys: KeyStore, target: Target, items: tuple[DestroyedItem, ...], no
         connection.executemany("DELETE FROM data_keys WHERE bot = ?", [(bot,) for bot in target.bots])
         if target.subject is Subject.TENANT:
             connection.execute("DELETE FROM data_keys WHERE tenant = ?", (target.name,))
+            # What control has of them in any backup is noise from here on.
+            connection.execute("DELETE FROM backup_keys WHERE tenant = ?", (target.name,))
         # With no data key left under them, a tenant's keys are idle.
         dropped = drop_idle(connection)
         destruction = Destruction(

@@ -46,6 +46,7 @@ class Layer(Enum):
     TENANT_KEY = b"clawmates-tenant-key-v1\0"
     INTAKE_KEY = b"clawmates-intake-key-v1\0"
     SIGNING_KEY = b"clawmates-signing-key-v1\0"
+    BACKUP_KEY = b"clawmates-backup-key-v1\0"
     CANARY = b"clawmates-canary-v1\0"
 
 

@@ -56,6 +56,9 @@ CREATE TABLE data_keys (
 CREATE TABLE IF NOT EXISTS signing_keys (
     id TEXT PRIMARY KEY, public BLOB NOT NULL, master TEXT NOT NULL, wrapped BLOB NOT NULL, made TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS backup_keys (
+    tenant TEXT PRIMARY KEY, public BLOB NOT NULL, master TEXT NOT NULL, wrapped BLOB NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS destructions (
     id TEXT PRIMARY KEY, subject TEXT NOT NULL, name TEXT NOT NULL, asked TEXT NOT NULL,
     plan TEXT NOT NULL, receipt TEXT
@@ -116,7 +119,7 @@ _ADD_INTAKE = "INSERT INTO intake_keys VALUES (?, ?, ?, ?, ?, NULL)"
 _ADD_SIGNING = "INSERT INTO signing_keys VALUES (?, ?, ?, ?, ?)"
 
 
-WRAPPED = ("tenant_keys", "intake_keys", "signing_keys", "vault")
+WRAPPED = ("tenant_keys", "intake_keys", "signing_keys", "backup_keys", "vault")
 """The tables whose rows are wrapped by a master key, which their column ``master`` names."""
 
 

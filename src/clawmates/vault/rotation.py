@@ -23,6 +23,7 @@ _KEYED: tuple[tuple[str, str, Layer], ...] = (
     ("tenant_keys", "tenant, CAST(generation AS TEXT)", Layer.TENANT_KEY),
     ("intake_keys", "id", Layer.INTAKE_KEY),
     ("signing_keys", "id", Layer.SIGNING_KEY),
+    ("backup_keys", "tenant", Layer.BACKUP_KEY),
 )
 """Table, the columns that its boxes are bound to (behind the region), and their layer."""
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from clawmates.base.clock import Clock
     from clawmates.vault.envelope import Random
     from clawmates.vault.store import Store
+    from clawmates.wire.backups import BackupKeys, BackupKeysRequest
     from clawmates.wire.documents import ReadBack
     from clawmates.wire.leases import LeaseRenewal
     from clawmates.wire.names import ItemName
@@ -221,6 +222,10 @@ class Vault:
         await self.audit.record(Tag.BACKUP_MADE, Copied(sha256=hashlib.sha256(found).hexdigest()))
         self._say(Happening.COPIED, "")
         return found
+
+    async def backup_keys(self, request: BackupKeysRequest) -> BackupKeys:
+        """The public keys that control seals rows to; none that opens anything."""
+        return await self._stored(self._store.backup_keys, request)
 
     async def unfreeze(self, bot: str) -> None:
         """Somebody looked: tickets are given again, and those of before are forgotten, so none alarms once more."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from clawmates.base.secret import Secret
+from clawmates.vault import backupkeys, rotation
 from clawmates.vault import destruction as destructions
-from clawmates.vault import rotation
 from clawmates.vault.catalogue import Catalogue
 from clawmates.vault.checks import StartError, private_folder
 from clawmates.vault.database import create_database, open_database
@@ -30,6 +30,7 @@ from clawmates.vault.masters import Masters, NoNewMasterError
 from clawmates.vault.records import KEPT_VERSIONS, SCHEMA, Bot, Record, RecordStore
 from clawmates.vault.tickets import Grant
 from clawmates.wire.audit import KeyKind
+from clawmates.wire.backups import BackupKeys
 from clawmates.wire.leases import Lease
 from clawmates.wire.names import ItemName
 from clawmates.wire.receipt import DestroyedItem, KeysCopy, SignedReceipt, Subject
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from clawmates.vault.keys import PublicIntakeKey
     from clawmates.vault.sessions import Holder
+    from clawmates.wire.backups import BackupKeysRequest
     from clawmates.wire.upkeep import RotationRequest
     from clawmates.wire.vault import Assignment, SealedItem
 
@@ -156,6 +158,16 @@ class Store:
         """The tenant's keys, and with them all its bots; otherwise as :meth:`destroy`."""
         bots = tuple(sorted(self.records.bots_of(tenant) | self.keys.bots_of(tenant)))
         return self._destroy(destructions.Target(subject=Subject.TENANT, name=tenant, tenant=tenant, bots=bots), now)
+
+    def backup_keys(self, request: BackupKeysRequest) -> BackupKeys:
+        """What control's rows of these tenants are sealed to in a backup; made where there is none, if that is asked.
+
+        A key is given out only once it is in the separate copy: what is sealed to it could not be opened without.
+        """
+        if request.make and backupkeys.make(self.keys, request.tenants):
+            self.debts.copy = True
+        self.debts.settle()
+        return BackupKeys(keys=backupkeys.publics(self.keys, request.tenants))
 
     def begin_rotation(self, request: RotationRequest, now: datetime) -> None:
         """Makes the new key; from then on it is used, and :func:`clawmates.vault.chores.step` brings the rest under it.
@@ -309,7 +321,8 @@ class Store:
             for bot in target.bots
             for name, version in sorted(self.keys.items_of(bot) | self.records.items_of(bot))
         )
-        if not items and not any(self.records.bot(bot) for bot in target.bots):
+        sealing = target.subject is Subject.TENANT and backupkeys.holds(self.keys, target.name)
+        if not items and not sealing and not any(self.records.bot(bot) for bot in target.bots):
             return self._nothing_here(target, now)
         return self.debts.finish(destructions.condemn(self.keys, target, items, now), now)
 

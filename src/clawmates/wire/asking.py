@@ -20,7 +20,7 @@ class AwayError(Exception):
 
 
 async def ask(
-    socket: Path, host: str, method: str, target: str, body: bytes = b"", *, seconds: float
+    socket: Path, host: str, method: str, target: str, body: bytes = b"", *, seconds: float, most: int = MAX_ANSWER
 ) -> tuple[int, bytes]:
     """(status, body) of an answer; raises :class:`AwayError`."""
     try:
@@ -28,7 +28,7 @@ async def ask(
             connection = await Connection.unix(str(socket), host)
             try:
                 response = await connection.request(method, target, body=body)
-                return response.status, await response.read(MAX_ANSWER)
+                return response.status, await response.read(most)
             finally:
                 await connection.close()
     except (TimeoutError, HttpError):

@@ -55,6 +55,8 @@ class Deed(StrEnum):
     NODE_KEPT = "control.node.kept"
     """And does not any more."""
     ADMIN_LOOKED = "control.admin.looked"
+    BACKUP_MADE = "control.backup.made"
+    """A sealed copy left; nothing was shown."""
     AUDIT_RESUMED = "control.audit.resumed"
     """Root had control and the vault begin anew to countersign each other's chain."""
 
@@ -194,6 +196,7 @@ DETAILS: dict[Deed, type[Detail]] = {
     Deed.NODE_DRAINED: OfNode,
     Deed.NODE_KEPT: OfNode,
     Deed.ADMIN_LOOKED: Looked,
+    Deed.BACKUP_MADE: Plain,
     Deed.AUDIT_RESUMED: Resumed,
 }
 

@@ -8,6 +8,9 @@
 ``GET /v1/nodes``                :class:`Nodes`
 ``POST /v1/nodes/NAME/drain``    :class:`Nodes` as they are then: this one's bots move, and it is given none
 ``POST /v1/nodes/NAME/keep``     the opposite
+``POST /v1/backup``              control's part of a backup, as :mod:`clawmates.wire.backups` has it; octets
+``POST /v1/backups/due``         :class:`Due`: whether the daily one is to be made now, by whoever asks
+``POST /v1/backups/made``        :class:`Due`: it was made
 ``GET /v1/retention``            :class:`Retention`: what is taken away by itself, and whether in time
 ``GET /v1/standing``             :class:`Standing`: that in one word, for who asks often
 ``GET /v1/audit``                :class:`AuditView`, the newest entries; ``?most=N``
@@ -64,6 +67,13 @@ class Leaving:
     account: str
     receipt: str
     asked_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """Whether a backup is to be made now: told to one host alone, and to it no second time for ten minutes."""
+
+    due: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,13 @@ from typing import TypeVar
 from clawmates.base.shape import ShapeError, decode_json
 from clawmates.wire.asking import FOREIGN, MAX_ANSWER, AwayError, ask
 from clawmates.wire.audit import Entries, Lines, Witnesses
-from clawmates.wire.operator import Accounts, AuditView, Bots, Leaving, Nodes, Retention, Standing
+from clawmates.wire.backups import MOST_BYTES
+from clawmates.wire.operator import Accounts, AuditView, Bots, Due, Leaving, Nodes, Retention, Standing
 
 T = TypeVar("T")
 CALL_SECONDS = 15.0
+BACKUP_SECONDS = 300.0
+"""Ten thousand accounts take some seconds, a busy host longer."""
 _FOREIGN = FOREIGN.format("Control")
 
 
@@ -52,6 +55,27 @@ class OperatorClient:
     async def drain(self, node: str, *, wanted: bool) -> Nodes | None:
         """A node is to be empty, or not any more; ``None`` where there is no such node."""
         return await self._call(Nodes, "POST", f"/v1/nodes/{node}/{'drain' if wanted else 'keep'}")
+
+    async def backup(self) -> bytes:
+        """Control's part of a backup."""
+        try:
+            status, answer = await ask(
+                self.socket, "control", "POST", "/v1/backup", seconds=BACKUP_SECONDS, most=MOST_BYTES
+            )
+        except AwayError:
+            raise ControlNotRunningError from None
+        if status != 200:
+            raise ControlNotRunningError("Control can make no backup now: its database or the vault does not answer.")
+        return answer
+
+    async def backup_due(self) -> bool:
+        """Whether the daily backup is this host's to make now."""
+        found = await self._call(Due, "POST", "/v1/backups/due")
+        return found is not None and found.due
+
+    async def backup_made(self) -> None:
+        """One was made."""
+        await self._call(Due, "POST", "/v1/backups/made")
 
     async def retention(self) -> Retention:
         """The retention jobs."""

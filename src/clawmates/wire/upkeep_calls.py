@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clawmates.base.shape import encode_json
+from clawmates.wire.backups import BackupKeys
 from clawmates.wire.receipt import ReceiptKey, SignedReceipt
 from clawmates.wire.upkeep import KeysStatus
 
 if TYPE_CHECKING:
+    from clawmates.wire.backups import BackupKeysRequest
     from clawmates.wire.names import ItemName
     from clawmates.wire.upkeep import RotationRequest
     from clawmates.wire.vault_client import VaultClient
@@ -41,6 +43,11 @@ async def destroy_bot(vault: VaultClient, bot: str) -> SignedReceipt:
 async def destroy_tenant(vault: VaultClient, tenant: str) -> SignedReceipt:
     """Destroys a tenant's keys, and with them all its bots."""
     return await vault.ask(SignedReceipt, "DELETE", f"/v1/tenants/{tenant}")
+
+
+async def backup_keys(vault: VaultClient, request: BackupKeysRequest) -> BackupKeys:
+    """What control's rows of these tenants are sealed to in a backup; a tenant without a key is left out."""
+    return await vault.ask(BackupKeys, "POST", "/v1/backup-keys", encode_json(request))
 
 
 async def receipt_key(vault: VaultClient) -> ReceiptKey:

@@ -24,13 +24,18 @@ from clawmates.control.admin import looks
 from clawmates.control.audit import chain, words
 from clawmates.control.audit.chain import note, pseudonym_of
 from clawmates.control.audit.tables import AuditEntry
+from clawmates.control.backups import daily
+from clawmates.control.backups.taking import take
 from clawmates.control.erasure.begin import begin
 from clawmates.control.nodes.draining import drain
+from clawmates.control.retention import backups
 from clawmates.control.retention.looks import retention, standing
+from clawmates.control.retention.rules import GRACE
 from clawmates.wire.audit import Entries, Lines
 from clawmates.wire.deeds import Deed, Look, Looked, Wish
 from clawmates.wire.names import BOT_ID
-from clawmates.wire.operator import MOST, Leaving
+from clawmates.wire.operator import MOST, Due, Leaving
+from clawmates.wire.vault_client import VaultCallError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -66,6 +71,8 @@ async def serving(path: Path, context: Context) -> AsyncIterator[None]:
 
 async def answer(context: Context, request: Request) -> Reply:
     """What a peer that is let in hears."""
+    if (request.method, request.path) == ("POST", "/v1/backup"):
+        return await _backup(context)
     act = {"GET": _look, "POST": _change}.get(request.method)
     if act is None:
         return Reply.error(404, "not-found")
@@ -77,6 +84,16 @@ async def answer(context: Context, request: Request) -> Reply:
     except (SQLAlchemyError, OSError):
         return Reply.error(503, "unavailable")
     return Reply(200, encode_json(found))
+
+
+async def _backup(context: Context) -> Reply:
+    """In no transaction of ours: it takes seconds, and the vault is asked meanwhile."""
+    try:
+        return Reply(200, await take(context), "application/octet-stream")
+    except VaultCallError:
+        return Reply.error(503, "vault")
+    except (SQLAlchemyError, OSError):
+        return Reply.error(503, "unavailable")
 
 
 async def _look(context: Context, session: AsyncSession, request: Request) -> object:  # noqa: PLR0911 - one a call
@@ -95,9 +112,9 @@ async def _look(context: Context, session: AsyncSession, request: Request) -> ob
             return await looks.nodes(session)
         case ["v1", "retention"]:
             _write_down(context, session, Look.RETENTION)
-            return await retention(session, context.clock.now())
+            return await retention(session, context.clock.now(), others=_others(context))
         case ["v1", "standing"]:
-            return await standing(session, context.clock.now())
+            return await standing(session, context.clock.now(), others=_others(context))
         case ["v1", "audit"]:
             _write_down(context, session, Look.AUDIT)
             return await looks.audit(session, _most(request))
@@ -119,8 +136,23 @@ async def _change(context: Context, session: AsyncSession, request: Request) -> 
             if begun is None:
                 raise MalformedError
             return Leaving(account=account, receipt=begun.erasure, asked_at=stamp(begun.asked_at))
+        case ["v1", "backups", "due"]:
+            return Due(due=await daily.claim(session, context.clock.now()))
+        case ["v1", "backups", "made"]:
+            await daily.made(session, context.clock.now())
+            return Due(due=False)
         case _:
             raise MalformedError
+
+
+def _others(context: Context) -> dict[str, int]:
+    """Jobs about files: backups that are over, and the daily one where there is a key to seal it to."""
+    found = {}
+    if context.backups is not None:
+        found[backups.NAME] = backups.overdue(context.backups, context.clock.now(), GRACE)
+    if context.settings.backup.recipient:
+        found[daily.NAME] = 0
+    return found
 
 
 async def _chain(context: Context, session: AsyncSession, part: str, after: int) -> object:

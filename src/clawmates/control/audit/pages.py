@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 router = APIRouter()
 MOST = 50
 """Entries on a page."""
+OF_EVERYBODY = (Deed.ADMIN_LOOKED, Deed.BACKUP_MADE, Deed.AUDIT_RESUMED)
+"""What an operator did that concerns all people alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +114,10 @@ async def _bots(session: AsyncSession, person: Person) -> dict[str, str]:
 
 
 async def _own(session: AsyncSession, person: Person, until: str) -> list[Entry]:
-    """What concerns the person alone, and looks and new beginnings, which concern everybody."""
+    """What concerns the person alone, and looks, backups and new beginnings, which concern everybody."""
     newest = select(AuditEntry).where(AuditEntry.at <= until).order_by(AuditEntry.number.desc()).limit(MOST + 1)
     mine = newest.where(AuditEntry.subject == person.subject)
-    looks = newest.where(AuditEntry.subject == "", AuditEntry.tag.in_((Deed.ADMIN_LOOKED, Deed.AUDIT_RESUMED)))
+    looks = newest.where(AuditEntry.subject == "", AuditEntry.tag.in_(OF_EVERYBODY))
     return [entry_of(row) for one in (mine, looks) for row in await session.scalars(one)]
 
 

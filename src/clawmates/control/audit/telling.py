@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from clawmates.wire import audit, deeds
 from clawmates.wire.audit import Assigned, Kept, Origin, Resumed
-from clawmates.wire.deeds import Looked, Moved
+from clawmates.wire.deeds import Deed, Looked, Moved
 from clawmates.wire.names import NOBODY
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def tell(entry: Entry, names: Mapping[str, str]) -> Told:
         case Looked():
             by, key = "operator", f"{key}{'-at-you' if entry.subject else ''}"
         case Resumed():
+            by = "operator"
+        case _ if entry.tag == Deed.BACKUP_MADE.value:
             by = "operator"
     return Told(at=at, by=by, key=key, fields=fields, words=words)
 

@@ -51,6 +51,8 @@ class Keeper:
     jobs: tuple[Job, ...] = JOBS
     takers: Mapping[str, Taker] = field(default_factory=dict)
     """By name, for jobs that do more than take rows away."""
+    watched: tuple[str, ...] = ()
+    """Jobs of somebody else's, of which it is only said when they are late."""
     _late: set[str] = field(default_factory=set)
 
     async def keep(self) -> None:
@@ -82,7 +84,7 @@ class Keeper:
         """Says once of each job that it is late, whoever should have done it; returns which are."""
         async with self.database.reading() as session:
             states = await session.execute(select(RetentionJob.job, RetentionJob.due_at))
-        mine, now = {job.name for job in self.jobs}, self.clock.now()
+        mine, now = {*(job.name for job in self.jobs), *self.watched}, self.clock.now()
         late = {name: due_at for name, due_at in states if name in mine and is_late(due_at, now)}
         for name in sorted(late.keys() - self._late):
             sys.stderr.write(
@@ -95,7 +97,7 @@ class Keeper:
         now = self.clock.now()
         async with self.database.reading() as session:
             known = dict((await session.execute(select(RetentionJob.job, RetentionJob.due_at))).all())
-        fresh = [job.name for job in self.jobs if job.name not in known]
+        fresh = [name for name in (*(job.name for job in self.jobs), *self.watched) if name not in known]
         if fresh:
             async with self.database.writing() as session:
                 await enrol(session, fresh, now)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sqlite3
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.declared import fields_of, files_of
-from tests.support.home import Home, a_home
+from tests.support.home import CLAWMATES, Home, a_home
 
 from clawmates.base.http.client import Connection
-from clawmates.base.paths import State
+from clawmates.base.paths import Run, State
 from clawmates.base.tls import client_context
 from clawmates.inventory.whole import INVENTORY
 from clawmates.proofs.claims.listening import listening
@@ -23,6 +25,7 @@ from clawmates.proofs.live import LivePlatform
 from clawmates.proofs.result import Claim, Status
 from clawmates.proofs.run import run
 from clawmates.proofs.trial import Options
+from clawmates.selfhost import layout
 from clawmates.selfhost.accounts import account_of
 from clawmates.selfhost.platform import Platform
 from clawmates.selfhost.supervisor import Phase
@@ -53,6 +56,7 @@ async def test_all_four_processes_come_up_and_node_meets_control(home: Home) -> 
         made = home.json("hosted", "init", "--run", str(home.run), *where)
         assert made["origin"] == "https://localhost:8443"
     state = State(home.state)
+    kit = with_backups(home)
     platform = Platform(state)
     try:
         await platform.start()
@@ -74,8 +78,95 @@ async def test_all_four_processes_come_up_and_node_meets_control(home: Home) -> 
         await proved(LivePlatform(state, platform.settings))
         kept, said = files_of(home.state), fields_of(state.log)
         assert (kept.undeclared, kept.missing, said.undeclared) == ((), ("desired.json",), ())
+        await backed_up(home, kit)
     finally:
         await platform.close()
+    await lost_and_restored(home, kit)
+
+
+def with_backups(home: Home) -> Path:
+    """A key to seal to and a separate copy of the keys; the folder of what an operator keeps elsewhere."""
+    kit = home.state.parent / "kit"
+    (kit / "copies").mkdir(parents=True)
+    os.chown(kit / "copies", *account_of("vault").owner)
+    (kit / "copies").chmod(0o700)
+    line = [*CLAWMATES, "backup", "keygen", "--out", str(kit / "key"), "--no-passphrase", "--json"]
+    made = subprocess.run(line, capture_output=True, text=True, check=True)
+    public = json.loads(made.stdout)["data"]["public"]
+    config = home.state / "clawmates.toml"
+    text = config.read_text().replace("[vault]\n", f'[vault]\nkeys_copy = "{kit}/copies/keys.db"\n', 1)
+    config.write_text(f'{text}\n[backup]\nrecipient = "{public}"\n')
+    return kit
+
+
+async def backed_up(home: Home, kit: Path) -> None:
+    """Today's backup, of three people; then one of them is deleted, and the disk is lost."""
+    database = sqlite3.connect(home.state / "control" / "control.db", isolation_level=None, timeout=30)
+    for name in ("ada", "eve", "kim"):
+        values = (f"a-{name}", f"{name}@example.org", "en", "free", "2026-11-30 12:00:00.000000", b"k" * 32)
+        columns = "id, email, language, plan, created_at, pseudonym_key"
+        database.execute(f"INSERT INTO accounts ({columns}) VALUES (?, ?, ?, ?, ?, ?)", values)
+    database.close()
+    made = await asyncio.to_thread(home.json, "backup", "create", "--due")
+    assert await asyncio.to_thread(home.json, "backup", "create", "--due") == {"due": False}
+    assert {"control/rows", "control/pepper", "vault/vault.db"} < set(made["files"])
+    (backup,) = (home.state / "backup").iterdir()
+    assert backup.stat().st_uid == account_of("control").uid, "control removes it in thirty days"
+    jobs = {one["job"]: one for one in (await asyncio.to_thread(home.json, "admin", "retention"))["jobs"]}
+    assert (jobs["backup"]["late"], jobs["backup-daily"]["late"]) == (False, False)
+    await asyncio.to_thread(home.json, "admin", "erase", "a-ada", "--yes")
+    async with asyncio.timeout(60):
+        while keyed(kit / "copies" / "keys.db") != ["a-eve", "a-kim"]:  # noqa: ASYNC110 - the vault changes it
+            await asyncio.sleep(0.1)
+    shutil.copy(backup, kit / "old.backup")
+    for name in ("vault/master.key", "control/erased"):
+        shutil.copy(home.state / name, kit)
+
+
+def keyed(keys: Path) -> list[str]:
+    """Whose rows in backups can still be opened."""
+    database = sqlite3.connect(":memory:")
+    database.deserialize(keys.read_bytes())
+    found = [name for (name,) in database.execute("SELECT tenant FROM backup_keys ORDER BY tenant")]
+    database.close()
+    return found
+
+
+async def lost_and_restored(home: Home, kit: Path) -> None:
+    """From the backup, the copy of the keys and the master key, on a machine where nothing is left."""
+    layout.remove_state(home.state)
+    layout.remove_run(Run(home.run))
+    wanted = ["backup", "restore", str(kit / "old.backup"), "--key", str(kit / "key")]
+    wanted += ["--keys-copy", str(kit / "copies" / "keys.db"), "--master-key", str(kit / "master.key")]
+    wanted += ["--erased", str(kit / "erased")]
+    found = await asyncio.to_thread(home.json, *wanted)
+    assert (found["accounts"], found["gone"], found["leaving"]) == (2, 1, 0)
+    raw = b"".join(path.read_bytes() for path in (home.state / "control").iterdir())
+    assert (b"eve@example.org" in raw, b"ada@example.org" in raw) == (True, False)
+    assert (await asyncio.to_thread(home.json, *wanted, code=1))["code"] == "bad-backup"
+    platform = Platform(State(home.state))
+    try:
+        await platform.start()
+        assert {one.phase for one in platform.supervisor.running.values()} == {Phase.READY}
+        people = (await asyncio.to_thread(home.json, "admin", "accounts"))["accounts"]
+        assert [one["account"] for one in people] == ["a-eve", "a-kim"]
+        await until_it_holds(home)
+    finally:
+        await platform.close()
+
+
+async def until_it_holds(home: Home) -> None:
+    """The chains go on from where the backup was made, or begin anew by root's order."""
+    ordered = False
+    async with asyncio.timeout(200):
+        while True:
+            verdict = await asyncio.to_thread(home.run_command, "audit", "verify", "--json")
+            data = json.loads(verdict.stdout).get("data")
+            if data is not None and data["holds"]:
+                return
+            if data is not None and not ordered:
+                ordered = (await asyncio.to_thread(home.run_command, "audit", "resume", "--yes")).returncode == 0
+            await asyncio.sleep(1)
 
 
 async def proved(live: LivePlatform) -> None:

@@ -235,6 +235,7 @@ def _hand_over(state: State, settings: Settings) -> None:
         os.chown(path, *owner)
     for path in state.control.iterdir() if settings.hosted else ():
         os.chown(path, *account_of("control").owner)
+        path.chmod(0o600)
     (state.root / AUTHORITY_KEY).chmod(0o600)
     layout.make(layout.state_folders(state, hosted=settings.hosted))
     if settings.vault.keys_copy:

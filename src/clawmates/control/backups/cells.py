@@ -6,6 +6,8 @@ from base64 import b64decode, b64encode
 from datetime import date, datetime
 from typing import TYPE_CHECKING, assert_never, cast
 
+from clawmates.control.store.base import Moment
+
 if TYPE_CHECKING:
     from sqlalchemy import Column
 
@@ -37,7 +39,7 @@ def value(column: Column[object], text: Cell) -> Value:  # noqa: PLR0911 - one a
         if not column.nullable:
             raise ValueError(column.name)
         return None
-    kind = cast("type", column.type.python_type)
+    kind = datetime if isinstance(column.type, Moment) else cast("type", column.type.python_type)
     if kind is str:
         return text
     if kind is bytes:
@@ -51,5 +53,5 @@ def value(column: Column[object], text: Cell) -> Value:  # noqa: PLR0911 - one a
     if kind is date:
         return date.fromisoformat(text)
     if kind in {int, float}:
-        return cast("int | float", kind(text))
+        return int(text) if kind is int else float(text)
     raise ValueError(column.name)

@@ -74,7 +74,7 @@ async def take(context: Context) -> bytes:
 
 
 async def _keys(context: Context, accounts: Sequence[str], *, make: bool) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     client = context.vault.client()
     for start in range(0, len(accounts), wire.MOST_TENANTS):
         some = tuple(accounts[start : start + wire.MOST_TENANTS])

@@ -125,8 +125,8 @@ MUTATIONS = (
         changes=(
             Change(
                 file="src/clawmates/selfhost/backup.py",
-                old="KNOWN = NEEDED | {DESIRED, HEADS, REVOKED}",
-                new='KNOWN = NEEDED | {DESIRED, HEADS, REVOKED, "vault/keys.db"}',
+                old="KNOWN = NEEDED | HOSTED | {DESIRED, HEADS, REVOKED}",
+                new='KNOWN = NEEDED | HOSTED | {DESIRED, HEADS, REVOKED, "vault/keys.db"}',
             ),
         ),
         test="tests/unit/selfhost/test_backup.py::test_no_other_file_gets_in_or_out",

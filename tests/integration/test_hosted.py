@@ -32,7 +32,7 @@ from clawmates.selfhost.supervisor import Phase
 from clawmates.trials.hosted import free_port
 from clawmates.wire.node_client import NodeClient
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(480)
 ANYWHERE = ("--listen", "127.0.0.1:0", "--ingress", "127.0.0.1:0", "--nodes", "127.0.0.1:0")
 
 

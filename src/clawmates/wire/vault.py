@@ -13,7 +13,7 @@ Over TLS 1.3; *roles* are those of the client certificate, the empty role is a m
 ``POST /v1/rotations``                           control  :class:`~clawmates.wire.upkeep.RotationRequest` → status
 ``GET /v1/keys``                                 control  :class:`~clawmates.wire.upkeep.KeysStatus`
 ``POST /v1/backup``                              control  ``vault.db`` as it is now, bytes (octet-stream)
-``POST /v1/backup-keys``                         control  ``BackupKeysRequest`` → :class:`~clawmates.wire.backups.BackupKeys`
+``POST /v1/backup-keys``                         control  ``BackupKeysRequest`` → ``BackupKeys``
 ``POST /v1/bots/{bot}/unfreeze``                 control  lifts the freeze that a reused ticket caused → 204
 ``POST /v1/tickets``                             node     :class:`TicketRequest` → :class:`Ticket`
 ``POST /v1/redeem``                              (none)   :class:`Redemption` → :class:`Release`

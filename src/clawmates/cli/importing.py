@@ -89,6 +89,13 @@ def _make(state: State, wishes: list[Wish], *, asks: bool) -> tuple[Lost, ...]:
     """Makes them, and says what this release's models could not take."""
     need_root()
     settings = settings_of(state)
+    if settings.hosted:
+        raise CommandError(
+            "this platform has accounts, and its bots belong to their owners.",
+            code="hosted",
+            remedy="They make their bots in the browser; on another host, `clawmates selfhost init --from SOURCE`.",
+            exit_code=Exit.USAGE,
+        )
     release = release_in(state.release, settings.node.release_key)
     there = [one.name for one in wishes if bots.read(state).bot(one.name) is not None]
     if there:

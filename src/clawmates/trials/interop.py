@@ -55,6 +55,7 @@ class OpenClaw:
             "OPENCLAW_STATE_DIR": str(folder),
             "OPENCLAW_CONFIG_PATH": str(folder / CONFIG),
             "OPENCLAW_CONFIG_READONLY": "1",
+            "OPENCLAW_GATEWAY_TOKEN": "made-up-for-this-trial-and-of-no-use",
         }
         command = [str(node), str(program), *words]
         return subprocess.run(  # noqa: S603 - the pinned program, with words of ours
@@ -100,6 +101,8 @@ def checks(openclaw: OpenClaw, work: Path, *, write: bool) -> Iterator[tuple[str
     for number, (name, bots) in enumerate(cases().items()):
         yield f"out, {name}", lambda bots=bots, number=number: _goes(openclaw, bots, work / f"out-{number}")  # type: ignore[misc]
         yield f"out and back, {name}", lambda bots=bots: _returns(bots, work)  # type: ignore[misc]
+    yield "it sees our bots", lambda: _sees(openclaw, cases()["every kind"], work / "out-0")
+    yield "its audit finds nothing critical", lambda: _audited(openclaw, work / "out-0")
     yield (
         "theirs is one of theirs",
         lambda: _demand(openclaw.accepts(THEIRS, grumbling=True), "it refuses our example of its own"),
@@ -112,6 +115,26 @@ def _goes(openclaw: OpenClaw, bots: Sequence[Wish], folder: Path) -> None:
     _unpack(bots, folder)
     if not openclaw.accepts(folder):
         raise BrokenError(openclaw.run(folder, "config", "validate").stderr[-2000:])
+
+
+def _sees(openclaw: OpenClaw, bots: Sequence[Wish], folder: Path) -> None:
+    """Its own list of agents: each bot with its model, and the account that leads to it."""
+    done = openclaw.run(folder, "agents", "list", "--bindings", "--json")
+    _demand(done.returncode == 0, done.stderr[-400:])
+    seen = {one["id"]: (one["model"], one.get("bindingDetails", [])) for one in json.loads(done.stdout)}
+    meant = {bot.name: (f"{bot.provider}/{bot.model}", [f"telegram accountId={bot.name}"]) for bot in bots}
+    _demand(seen == meant, f"it sees {[one for one in meant if seen.get(one) != meant[one]]} otherwise than we mean")
+
+
+def _audited(openclaw: OpenClaw, folder: Path) -> None:
+    """Its own audit of a host: with a bot that is open to everybody among them, nothing critical."""
+    done = openclaw.run(folder, "security", "audit", "--json")
+    try:
+        found = json.loads(done.stdout)["findings"]
+    except (ValueError, KeyError):
+        raise BrokenError(f"`openclaw security audit` said no findings: {done.stderr[-400:]}") from None
+    critical = [one["checkId"] for one in found if one["severity"] == "critical"]
+    _demand(bool(found) and not critical, f"critical for it: {critical}")
 
 
 def _returns(bots: Sequence[Wish], work: Path) -> None:
@@ -146,8 +169,10 @@ def schema_of(whole: Any) -> str:
 
 def _unpack(bots: Sequence[Wish], folder: Path) -> None:
     for name, text in going.files(bots):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+        path = folder / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(0o600)
+        path.write_text(text)
 
 
 def _demand(holds: bool, sentence: str) -> None:  # noqa: FBT001 - a condition is what it is

@@ -33,6 +33,7 @@ def test_commands_options_and_choices_are_completed() -> None:
     assert "selfhost" in completed(start="self")
     assert "--fallback" in completed("bot", "add", start="--fall")
     assert completed("bot", "add", "--channel", start="te") == ["telegram", "terminal"]
+    assert completed("export", "--format", start="open") == ["openclaw"]
     assert "manual" not in completed()
 
 

@@ -51,6 +51,12 @@ def test_a_zip_for_them_is_made_of_an_export_and_read_again(tmp_path: Path) -> N
     assert (bot.name, bot.access, bot.paused, bot.limits) == ("home", Access.OPEN, True, {})
 
 
+def test_a_hosted_platform_takes_no_bots_from_a_command(tmp_path: Path) -> None:
+    (tmp_path / "clawmates.toml").write_text('[platform]\nmode = "hosted"\n')
+    done = run("import", str(THEIRS), "--state", str(tmp_path), "--json")
+    assert (done.exit_code, json.loads(done.stdout)["error"]["code"]) == (2, "hosted")
+
+
 @pytest.mark.parametrize("given", ["nothing", "[]", '{"home": 7}', '{"home": {"token": "AAaCanary"}}'])
 def test_what_is_no_table_of_secrets_is_a_sentence(given: str) -> None:
     done = run("import", str(THEIRS), "--stdin", "--json", input=given)

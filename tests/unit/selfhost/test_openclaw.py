@@ -81,7 +81,7 @@ def test_what_it_has_no_word_for_is_told_beside_it() -> None:
     assert len(told) == 3
     assert all(line in guide.readme([quotas, number]) for line in told)
     assert "tokens per day" in told[0]
-    assert guide.environment([quotas, number]) == "TELEGRAM_BOT_TOKEN_HOME=\nOPENAI_API_KEY=\n"
+    assert guide.environment([quotas, number]) == "OPENCLAW_GATEWAY_TOKEN=\nTELEGRAM_BOT_TOKEN_HOME=\nOPENAI_API_KEY=\n"
 
 
 def test_a_configuration_of_theirs_becomes_bots_and_says_what_does_not() -> None:

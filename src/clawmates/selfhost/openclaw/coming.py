@@ -16,7 +16,7 @@ from clawmates.selfhost.openclaw import losses
 from clawmates.selfhost.openclaw.credentials import Credentials
 from clawmates.selfhost.openclaw.people import whom
 from clawmates.selfhost.openclaw.routes import Route, routes
-from clawmates.selfhost.openclaw.words import APART, HOME, NO_TOOLS, PROMPT, Lost
+from clawmates.selfhost.openclaw.words import APART, GATEWAY, HOME, NO_TOOLS, NOBODYS_TOOLS, PROMPT, RUNTIME, Lost
 from clawmates.selfhost.wish import Wish
 from clawmates.wire.desired import Fallback
 from clawmates.wire.names import ChannelKind, ItemName
@@ -155,7 +155,9 @@ def _the_same(config: Section) -> None:
     agents = config.inner("agents")
     defaults = agents.inner("defaults")
     config.inner("session").is_ours("dmScope", APART)
-    config.inner("gateway").is_ours("mode", "local")
+    for name, value in GATEWAY.items():
+        config.inner("gateway").is_ours(name, value)
+    config.is_ours("tools", NOBODYS_TOOLS)
     defaults.inner("heartbeat").is_ours("every", "0m")
     each = [agents.inner("entries").inner(one) for one in agents.inner("entries").names()]
     for section in (config, defaults, *each, *agents.rows("list")):
@@ -163,6 +165,8 @@ def _the_same(config: Section) -> None:
         section.is_ours("skills", [])
         # Prompts reach the model whole here.
         section.pass_over("bootstrapMaxChars", "bootstrapTotalMaxChars")
+    for model, settings in RUNTIME.items():
+        defaults.inner("models").is_ours(model, settings)
     agents.pass_over("ownership")
     defaults.pass_over("skipBootstrap")
     config.pass_over("$schema", "meta", "wizard")

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from clawmates.inventory.packing import Package
 from clawmates.selfhost.openclaw import guide
-from clawmates.selfhost.openclaw.words import APART, CONFIG, GROUPS, HOME, NO_TOOLS, PROMPT, WHOLE
+from clawmates.selfhost.openclaw.words import (
+    APART,
+    CONFIG,
+    GATEWAY,
+    GROUPS,
+    HOME,
+    NO_TOOLS,
+    NOBODYS_TOOLS,
+    PROMPT,
+    RUNTIME,
+    WHOLE,
+)
 from clawmates.selfhost.wish import Nothing
 from clawmates.wire.desired import Access, Fallback
 from clawmates.wire.names import ChannelKind, ItemName
@@ -55,13 +66,19 @@ def config(bots: Sequence[Wish]) -> dict[str, Any]:
         "accounts": {bot.name: _account(bot) for bot in spoken},
     }
     return {
-        "gateway": {"mode": "local"},
+        "gateway": dict(GATEWAY),
+        "tools": dict(NOBODYS_TOOLS),
         "session": {"dmScope": APART},
         "agents": {
             # Each bot answers on its own account and on no other; a sole agent needs no such word there.
             **({"ownership": "explicit"} if len(bots) > 1 else {}),
             # Nobody asks the model but people, and nothing is written into a prompt but what its owner wrote.
-            "defaults": {"skipBootstrap": True, "heartbeat": {"every": "0m"}, "skills": []},
+            "defaults": {
+                "skipBootstrap": True,
+                "heartbeat": {"every": "0m"},
+                "skills": [],
+                "models": dict(RUNTIME),
+            },
             "entries": {bot.name: _agent(bot) for bot in bots},
         },
         "bindings": [{"agentId": bot.name, "match": {"channel": "telegram", "accountId": bot.name}} for bot in spoken],

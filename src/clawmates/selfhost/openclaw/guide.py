@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clawmates.selfhost.openclaw.words import CONFIG, HOME, KEYS, VERSION, Lost
+from clawmates.selfhost.openclaw.words import CONFIG, GATEWAY, HOME, KEYS, VERSION, Lost
 from clawmates.selfhost.wish import Nothing
 from clawmates.wire.desired import Fallback
 from clawmates.wire.names import ChannelKind
@@ -28,7 +28,8 @@ nobody can read them back out of the vault, not even you. You have them from @Bo
    time.
 2. Put `{CONFIG}` and the workspace folders into `{HOME}`. There is one already? Then merge them by hand. Who has
    the state folder elsewhere changes each `workspace`.
-3. Copy `env.example` to `{HOME}/.env`, fill it in, and let nobody else read it (`chmod 600`).
+3. Copy `env.example` to `{HOME}/.env`, fill it in, and let nobody else read it (`chmod 600`). OpenClaw's own door
+   (`OPENCLAW_GATEWAY_TOKEN`) wants a word of yours: `openssl rand -hex 24`.
 4. `openclaw config validate`, then `openclaw gateway`.
 5. All is well? `clawmates bot rm NAME` destroys what the vault keeps here.
 
@@ -37,10 +38,11 @@ nobody can read them back out of the vault, not even you. You have them from @Bo
 - OpenClaw keeps every conversation in a database below its state folder, and has no switch against it. Here none is
   kept.
 - An agent of OpenClaw can run commands, read and write files and browse, for everybody who may talk to it. Bots here
-  only talk, so `tools` denies all tools and `skills` is empty. Change that knowingly, most of all where `dmPolicy` is
-  *open*.
+  only talk, so `tools` denies all tools, for all and for each, and `skills` is empty. Change that
+  knowingly, most of all where `dmPolicy` is *open*.
 - Everybody has a conversation of their own (`session.dmScope`), link previews are off, and the model is asked only
   when somebody writes (`heartbeat`), as here. Its own ways are others.
+- OpenAI's models are asked by OpenClaw itself (`agentRuntime`), not through Codex, which has tools of its own.
 - It has one key of a provider for all agents, from the environment; here each bot has its own.
 - It asks daily whether there is a newer version (its documentation, *Usage telemetry and update checks*).
 """
@@ -80,7 +82,8 @@ def environment(bots: Sequence[Wish]) -> str:
     tokens = [token_name(bot) for bot in bots if bot.channel is ChannelKind.TELEGRAM]
     asked = dict.fromkeys(name for bot in bots for name in _providers(bot) if name in KEYS)
     keys = [f"{KEYS[name][0]}={LOCAL if name == 'ollama' else ''}" for name in asked]
-    return "".join(f"{line}\n" for line in (*(f"{name}=" for name in tokens), *keys))
+    names = (GATEWAY["auth"]["token"]["id"], *tokens)
+    return "".join(f"{line}\n" for line in (*(f"{name}=" for name in names), *keys))
 
 
 def token_name(bot: Wish) -> str:

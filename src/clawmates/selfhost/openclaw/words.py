@@ -30,8 +30,17 @@ APART = "per-account-channel-peer"
 """Everybody has a conversation of their own with each bot, as here; its own way is one for all (*Session*)."""
 GROUPS: Mapping[str, Any] = {"*": {"requireMention": True}}
 """In a group it hears what is said to it, as bots do here."""
+RUNTIME: Mapping[str, Any] = {"openai/*": {"agentRuntime": {"id": "openclaw"}}}
+"""OpenClaw asks OpenAI itself, as it does the others; its own way is a program with tools (*OpenAI runtimes*)."""
 NO_TOOLS: Mapping[str, Any] = {"deny": ["*"]}
 """A bot here only talks; an agent there may run commands on its host, for everybody who may talk to it."""
+NOBODYS_TOOLS: Mapping[str, Any] = {"deny": ["*"], "elevated": {"enabled": False}}
+"""The same for all agents: its own audit holds what is open to everybody against this one."""
+GATEWAY: Mapping[str, Any] = {
+    "mode": "local",
+    "auth": {"mode": "token", "token": {"source": "env", "provider": "default", "id": "OPENCLAW_GATEWAY_TOKEN"}},
+}
+"""Its own door, on loopback; who opens it shows a word that its owner chooses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tests.support.control import Place, a_place, deeds, signed_in
 from webauthn import base64url_to_bytes, verify_authentication_response
 from webauthn.helpers import bytes_to_base64url, parse_client_data_json
 
-from clawmates.control.accounts import attempts, pages, passkeys, sessions
+from clawmates.control.accounts import attempts, ceremony, pages, passkeys, sessions
 from clawmates.control.accounts.tables import Challenge, Passkey
 
 CANARY = "canary-7f3a"
@@ -113,7 +113,7 @@ async def test_user_verification_left_out_would_be_seen(tmp_path: Path, monkeypa
     def weak(**arguments: Any) -> object:
         return real(**(arguments | {"require_user_verification": False}))
 
-    monkeypatch.setattr(passkeys, "verify_authentication_response", weak)
+    monkeypatch.setattr(ceremony, "verify_authentication_response", weak)
     key = Authenticator()
     async with a_place(tmp_path, pages.router) as place, place.browser() as browser, place.browser() as thief:
         await signed_in(place, browser)

@@ -72,7 +72,7 @@ async def test_the_weaker_context_would_be_seen(tmp_path: Path, monkeypatch: pyt
     def weak(*, authority: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=authority)
 
-    monkeypatch.setattr("clawmates.control.mail.post.client_context", weak)
+    monkeypatch.setattr("clawmates.control.mail.smtp.client_context", weak)
     trust = Trust(tmp_path)
     async with smtp(trust, newest=ssl.TLSVersion.TLSv1_2) as server:
         await mailbox(server, trust).send(a_letter())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import aiosqlite
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, bindparam, delete, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError, StatementError
 from tests.support.control import NOON, Place, a_place
@@ -17,10 +19,12 @@ from tests.support.control import NOON, Place, a_place
 from clawmates.base.paths import State
 from clawmates.base.settings import Control
 from clawmates.control.accounts.tables import Account
+from clawmates.control.store import upgrade
 from clawmates.control.store.base import Moment
 from clawmates.control.store.database import FILE, DatabaseError, open_database
 from clawmates.control.store.look import Question, rows
 from clawmates.control.store.migrate import SchemaError, migrate
+from clawmates.control.store.migrations import revisions
 from clawmates.control.store.sqlite_look import SqliteLooks
 from clawmates.control.store.tables import METADATA
 
@@ -48,8 +52,14 @@ async def test_the_migrations_lead_to_what_the_tables_say(tmp_path: Path) -> Non
         assert len(await connection.run_sync(differences)) == 1
 
 
-async def test_a_newer_schema_is_refused_and_migrating_twice_is_nothing(tmp_path: Path) -> None:
+async def test_a_newer_schema_is_refused_and_migrating_twice_is_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = ScriptDirectory.from_config(upgrade.configuration())
+    assert [one.revision for one in scripts.walk_revisions()][::-1] == revisions()
     async with a_place(tmp_path) as place:
+        # Not even Alembic is asked for what is there already.
+        monkeypatch.setitem(sys.modules, upgrade.__name__, None)
         await migrate(place.database)
         async with place.database.engine.begin() as connection:
             await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

@@ -19,7 +19,7 @@ from tests.support.postgresql import Server, postgresql
 from clawmates.base.eventlog import KEPT_DAYS, EventLog
 from clawmates.base.paths import Run, State
 from clawmates.control.store import migrations
-from clawmates.control.store.migrate import configuration
+from clawmates.control.store.upgrade import configuration
 from clawmates.inventory import files, vault
 from clawmates.inventory.datum import Basis, Datum, Said, Store, Until, Viewer
 from clawmates.inventory.page import PAGE

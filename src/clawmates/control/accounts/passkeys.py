@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn Level 3): what an authenticator is asked, and whether its answer counts."""
+"""Passkeys (WebAuthn Level 3): which challenge was given for what, and whose key has answered it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import bindparam, delete, func, select
-from webauthn import (
-    base64url_to_bytes,
-    generate_authentication_options,
-    generate_registration_options,
-    options_to_json,
-    verify_authentication_response,
-    verify_registration_response,
-)
-from webauthn.helpers import bytes_to_base64url, parse_authentication_credential_json, parse_client_data_json
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
 from clawmates.control.accounts.tables import Challenge, Passkey
 from clawmates.control.audit.chain import note
@@ -38,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from clawmates.control.accounts.ceremony import Ceremony
     from clawmates.control.accounts.person import Person
     from clawmates.control.context import Context
     from clawmates.control.store.look import Look
@@ -46,7 +32,6 @@ LIFE = kept.CHALLENGE
 MOST = 20
 MOST_NAME = 60
 MOST_ID = 1366
-RP_NAME = "ClawMates"
 
 
 class Purpose(StrEnum):
@@ -86,66 +71,35 @@ async def adding(context: Context, account_id: str, email: str) -> str:
         if len(known) >= MOST:
             raise TooMany
         challenge = await _challenge(database, context, Purpose.ADD, account_id)
-    return options_to_json(
-        generate_registration_options(
-            rp_id=_host(context),
-            rp_name=RP_NAME,
-            user_id=account_id.encode(),
-            user_name=email,
-            challenge=challenge,
-            timeout=_milliseconds(),
-            authenticator_selection=AuthenticatorSelectionCriteria(
-                resident_key=ResidentKeyRequirement.REQUIRED,
-                user_verification=UserVerificationRequirement.REQUIRED,
-            ),
-            exclude_credentials=[PublicKeyCredentialDescriptor(id=base64url_to_bytes(one.id)) for one in known],
-        )
-    )
+    return _ceremony(context).creation(challenge, account_id, email, [one.id for one in known])
 
 
 async def asking(context: Context, purpose: Purpose, account_id: str | None) -> str:
     """Options for ``navigator.credentials.get()``. No key is named: the authenticator knows whose it holds."""
     async with context.database.writing() as database:
         challenge = await _challenge(database, context, purpose, account_id)
-    return options_to_json(
-        generate_authentication_options(
-            rp_id=_host(context),
-            challenge=challenge,
-            timeout=_milliseconds(),
-            user_verification=UserVerificationRequirement.REQUIRED,
-        )
-    )
+    return _ceremony(context).request(challenge)
 
 
 async def add(context: Context, person: Person, name: str, credential: dict[str, Any], *, browser: str = "") -> None:
     """Keeps a new key, and tells its owner; raises :class:`PasskeyRefused` or :class:`TooMany`."""
     account_id = person.account_id
     challenge = await _spend(context, Purpose.ADD, account_id, credential)
-    try:
-        verified = verify_registration_response(
-            credential=credential,
-            expected_challenge=challenge,
-            expected_rp_id=_host(context),
-            expected_origin=context.origin,
-            require_user_verification=True,
-        )
-    except Exception:  # noqa: BLE001 - bytes of a stranger, a dozen decoders; and what they raise quotes them
-        raise PasskeyRefused from None
-    key = bytes_to_base64url(verified.credential_id)
-    if len(key) > MOST_ID:
+    made = _ceremony(context).created(challenge, credential)
+    if len(made.id) > MOST_ID:
         raise PasskeyRefused
     async with context.database.writing() as database:
         count = await database.scalar(select(func.count()).where(Passkey.account_id == account_id))
         if (count or 0) >= MOST:
             raise TooMany
-        if await database.get(Passkey, key) is not None:
+        if await database.get(Passkey, made.id) is not None:
             raise PasskeyRefused
         database.add(
             Passkey(
-                id=key,
+                id=made.id,
                 account_id=account_id,
-                public_key=verified.credential_public_key,
-                sign_count=verified.sign_count,
+                public_key=made.public_key,
+                sign_count=made.sign_count,
                 name=name,
                 created_at=context.clock.now(),
                 used_at=None,
@@ -163,29 +117,15 @@ async def check(context: Context, purpose: Purpose, account_id: str | None, cred
     our origin, with the owner verified, and its counter must have gone up (step 22) where it counts at all.
     """
     challenge = await _spend(context, purpose, account_id, credential)
-    try:
-        parsed = parse_authentication_credential_json(credential)
-    except Exception:  # noqa: BLE001 - as above
-        raise PasskeyRefused from None
+    ceremony = _ceremony(context)
+    parsed = ceremony.parsed(credential)
     async with context.database.writing() as database:
         passkey = await database.get(Passkey, parsed.id[:MOST_ID], with_for_update=True)
         if passkey is None or (parsed.response.user_handle or b"") != passkey.account_id.encode():
             raise PasskeyRefused
         if account_id is not None and passkey.account_id != account_id:
             raise PasskeyRefused
-        try:
-            verified = verify_authentication_response(
-                credential=parsed,
-                expected_challenge=challenge,
-                expected_rp_id=_host(context),
-                expected_origin=context.origin,
-                credential_public_key=passkey.public_key,
-                credential_current_sign_count=passkey.sign_count,
-                require_user_verification=True,
-            )
-        except Exception:  # noqa: BLE001 - as above
-            raise PasskeyRefused from None
-        passkey.sign_count = verified.new_sign_count
+        passkey.sign_count = ceremony.signed(challenge, parsed, passkey.public_key, passkey.sign_count)
         passkey.used_at = context.clock.now()
         return passkey.account_id
 
@@ -201,11 +141,7 @@ async def _challenge(database: AsyncSession, context: Context, purpose: Purpose,
 
 async def _spend(context: Context, purpose: Purpose, account_id: str | None, credential: dict[str, Any]) -> bytes:
     """Uses the challenge up that an answer contains, whatever becomes of the answer."""
-    try:
-        said = credential["response"]["clientDataJSON"]
-        challenge = parse_client_data_json(base64url_to_bytes(said)).challenge
-    except Exception:  # noqa: BLE001 - as above
-        raise PasskeyRefused from None
+    challenge = _ceremony(context).challenge_in(credential)
     owner = Challenge.account_id.is_(None) if account_id is None else Challenge.account_id == account_id
     wanted = delete(Challenge).where(
         Challenge.proof == sha256(challenge).hexdigest(),
@@ -230,10 +166,11 @@ def read(body: bytes) -> dict[str, Any]:
     return found
 
 
-def _host(context: Context) -> str:
-    """The relying party's id: a host, without scheme and port (WebAuthn Level 3, section 5.1.2)."""
-    return urlsplit(context.origin).hostname or ""
+def _ceremony(context: Context) -> Ceremony:
+    from clawmates.control.accounts.ceremony import Ceremony  # noqa: PLC0415 - 0.1 s that only passkeys need
 
-
-def _milliseconds() -> int:
-    return int(LIFE.total_seconds() * 1000)
+    return Ceremony(
+        host=urlsplit(context.origin).hostname or "",
+        origin=context.origin,
+        milliseconds=int(LIFE.total_seconds() * 1000),
+    )

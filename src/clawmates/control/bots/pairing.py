@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import segno
 from sqlalchemy import delete, select
 
 from clawmates.base.secret import Secret
@@ -38,6 +37,8 @@ class Shown:
 
     def qr(self) -> str:
         """The link as a QR code (ISO/IEC 18004), an SVG without a style: dark on light in either theme."""
+        import segno  # noqa: PLC0415 - 10 ms that only who is shown a code waits for
+
         return segno.make_qr(self.link.reveal(), error="m").svg_inline(
             scale=5, border=4, dark="#000", light="#fff", svgclass="qr", lineclass=None
         )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from clawmates.control.store.database import WRITES
 from clawmates.control.store.guards import guard
+from clawmates.control.store.migrations import revisions
 from clawmates.control.store.unsampled import unsample
 
 if TYPE_CHECKING:
@@ -22,6 +18,8 @@ if TYPE_CHECKING:
 
 LOCK = 0x636C6177
 """The number under which replicas on PostgreSQL wait for each other ("claw")."""
+VERSION = "alembic_version"
+"""Alembic's own table: one row, the revision that the database is at."""
 
 
 class SchemaError(Exception):
@@ -37,20 +35,19 @@ async def migrate(database: Database) -> None:
         await connection.run_sync(_upgrade)
 
 
-def configuration(connection: Connection | None = None) -> Config:
-    """Alembic's configuration, without a file of its own."""
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    return config
-
-
 def _upgrade(connection: Connection) -> None:
-    config = configuration(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    found = set(MigrationContext.configure(connection).get_current_heads())
-    if not found <= known:
+    known, found = revisions(), _found(connection)
+    if not set(found) <= set(known):
         raise SchemaError(SchemaError.__doc__)
-    command.upgrade(config, "head")
+    if found != known[-1:]:
+        from clawmates.control.store.upgrade import upgrade  # noqa: PLC0415 - Alembic: 0.1 s that few starts need
+
+        upgrade(connection)
     guard(connection)
     unsample(connection)
+
+
+def _found(connection: Connection) -> list[str]:
+    if not inspect(connection).has_table(VERSION):
+        return []
+    return list(connection.scalars(text(f"SELECT version_num FROM {VERSION}")))  # noqa: S608 - ours

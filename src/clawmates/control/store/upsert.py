@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from clawmates.control.store.base import Base
@@ -14,4 +15,8 @@ if TYPE_CHECKING:
 
 def insert_into(database: AsyncSession, table: type[Base]) -> postgresql.Insert | sqlite.Insert:
     """An insertion that can be told what to do where the row is there already."""
-    return postgresql.insert(table) if database.get_bind().dialect.name == "postgresql" else sqlite.insert(table)
+    if database.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - all its drivers' dialects, for whoever uses it
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)

@@ -1,4 +1,4 @@
-"""What Alembic runs; the connection is handed in by :mod:`clawmates.control.store.migrate`."""
+"""What Alembic runs; the connection is handed in by :mod:`clawmates.control.store.upgrade`."""
 
 from __future__ import annotations
 

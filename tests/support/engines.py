@@ -21,7 +21,7 @@ from clawmates.node.boot import BootFolders
 from clawmates.node.engines.base import BOOT_TARGET, DOOR_TARGET, ContainerSpec, Mount
 from clawmates.node.engines.podman import PodmanEngine, run_arguments
 from clawmates.node.engines.podman_files import PodmanFiles
-from clawmates.node.facts import read_facts
+from clawmates.node.facts import hardened, read_facts
 from clawmates.node.gateway import FakeGateway
 from clawmates.node.spec import container_spec, door_spec
 from clawmates.node.steps import Order, Steps
@@ -186,6 +186,7 @@ def steps(host: Rig, engine: Engine) -> Steps:
         vault=FakeVault(),
         boot=BootFolders(run.boot, run.node.parent / "bots", b"authority", None),
         look=lambda spec, running: read_facts(running.pid, spec.mounts),
+        hardened=lambda spec, running: hardened(running.pid, spec.uid_first),
         clock=SystemClock(),
         region="local",
         vault_name="clawmates://local/vault/vault-1",

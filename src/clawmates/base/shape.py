@@ -53,27 +53,39 @@ def decode_json(cls: type[T], text: bytes, limit: int = 1 << 20) -> T:
     return decode(cls, data)
 
 
+_PLAIN = frozenset({str, int, float, bool, NoneType})
+"""What most values of a message are; asked first, because a host's status has thousands."""
+
+
 def encode(value: object) -> Any:
     """The plain JSON-able form of a dataclass; a :class:`Secret` raises ``TypeError``.
 
     The few messages that carry a secret open it themselves (grep for ``reveal``).
     """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
     if isinstance(value, Enum):
         return value.value
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
+    if isinstance(value, tuple | list):
+        return [encode(item) for item in value]
+    if is_dataclass(kind):
+        return {name: encode(getattr(value, name)) for name in _names(kind)}
     if isinstance(value, Mapping):
         return {encode(key): encode(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [encode(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, str | int | float):
+        return value
     raise TypeError(f"a {type(value).__name__} has no plain form")
 
 
 def encode_json(value: object) -> bytes:
     """:func:`encode` as canonical JSON bytes: sorted keys, no spaces, UTF-8."""
     return json.dumps(encode(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@cache
+def _names(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))
 
 
 @cache

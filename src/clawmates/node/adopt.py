@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 
 
 async def adopt(host: Host) -> None:
-    """Holds what runs, and clears away the rest. Raises :class:`~clawmates.node.engines.base.EngineError`."""
+    """Holds what runs, and has the rest cleared away; what has ended keeps no bot from its next start meanwhile.
+
+    Raises :class:`~clawmates.node.engines.base.EngineError`.
+    """
     steps = host.steps
     found: dict[str, list[Running]] = defaultdict(list)
     taken: dict[int, str] = {}
     for running in sorted(await steps.engine.list(), key=generation_of, reverse=True):
         bot = bot_of(running)
-        if not bot or not running.pid or taken.setdefault(slot_of(running), bot) != bot:
+        if not running.pid:
+            host.sweep.set()
+        elif not bot or taken.setdefault(slot_of(running), bot) != bot:
             await steps.engine.stop(running.name, 0)
         else:
             found[bot].append(running)

@@ -52,6 +52,9 @@ def allows(program: Program, call: Call) -> bool:
         code, on_true, on_false, number = program[place]
         place += 1
         match code:
+            # The commonest first: a filter is a long list of numbers to compare with.
+            case _ if code == JUMP_EQUAL:
+                place += on_true if value == number else on_false
             case _ if code == LOAD_WORD and number % 4 == 0 and number < len(words) * 4:
                 value = words[number // 4]
             case _ if code == RETURN:
@@ -60,8 +63,6 @@ def allows(program: Program, call: Call) -> bool:
                 value &= number
             case _ if code == JUMP:
                 place += number
-            case _ if code == JUMP_EQUAL:
-                place += on_true if value == number else on_false
             case _ if code == JUMP_GREATER:
                 place += on_true if value > number else on_false
             case _ if code == JUMP_NOT_LESS:

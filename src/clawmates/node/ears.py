@@ -47,14 +47,13 @@ class Ears:
             group.create_task(self._clear(ended.name))
 
     async def sweep_up(self) -> None:
-        """After an engine's failure: ends and removes what belongs to nobody."""
+        """After an engine's failure, or a node's: ends and removes what belongs to nobody."""
         while True:
             await self.host.sweep.wait()
             self.host.sweep.clear()
             with suppress(EngineError):
-                for running in await self.host.steps.engine.list():
-                    if not self._belongs(running):
-                        await self._clear(running.name)
+                found = await self.host.steps.engine.list()
+                await asyncio.gather(*(self._clear(one.name) for one in found if not self._belongs(one)))
 
     async def gateway(self) -> None:
         """Follows one gateway after the other; a new instance gets every door again."""

@@ -190,6 +190,17 @@ def read_facts(
         raise FactsUnavailableError from None
 
 
+def hardened(pid: int, root: int, *, proc: Path = Path("/proc")) -> bool:
+    """Whether the process is not dumpable, as a mate makes itself first thing, or is gone; ``root`` is its map's root.
+
+    True of the runtime's own set-up, too: it says when a look is worth its price, and no more.
+    """
+    try:
+        return (proc / str(pid) / "environ").stat().st_uid == root
+    except OSError:
+        return True
+
+
 def parse_status(text: str) -> dict[str, str]:
     """``/proc/PID/status`` as names and values."""
     return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}

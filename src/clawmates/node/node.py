@@ -19,7 +19,7 @@ from clawmates.node.engines.base import ContainerSpec, Engine, EngineError, Runn
 from clawmates.node.engines.podman import PodmanEngine
 from clawmates.node.engines.podman_files import PodmanFiles
 from clawmates.node.events import Happening, NodeEvent
-from clawmates.node.facts import Facts, read_facts, read_memory
+from clawmates.node.facts import Facts, hardened, read_facts, read_memory
 from clawmates.node.gate import News
 from clawmates.node.gateway import GatewayControl
 from clawmates.node.good import GoodRelease
@@ -195,6 +195,7 @@ class Node:
                 clock=self.clock,
                 region=region,
                 vault_name=str(self._vault_name(region)),
+                hardened=lambda spec, running: hardened(running.pid, spec.uid_first),
             ),
             folders=self.settings.run,
             memory_mib=self.settings.node.memory_mib,

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 
 LOOK_SECONDS = 0.03
-"""A look takes some milliseconds, which the mate that is just starting could use."""
+"""A look takes some milliseconds, which the mate that is just starting could use, and stops it for a moment."""
+GLANCE_SECONDS = 0.01
+GLANCES = 50
+"""So often one asks whether another look is worth it, before one looks all the same."""
 STARTS_AT_ONCE = 6
 """A start holds a ticket, which is good for 60 s: nobody asks for one and then queues."""
 SETTLE_SECONDS = 2.0
@@ -89,6 +92,8 @@ class Steps:
     harden_seconds: float = HARDEN_SECONDS
     leases: Leases | None = None
     """Told of the lease that comes with each ticket."""
+    hardened: Callable[[ContainerSpec, Running], bool] = lambda _spec, _running: True
+    """Whether the program may have hardened itself by now: costs next to nothing, decides but when to look."""
     _starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
 
     async def start(self, order: Order) -> Started:
@@ -207,6 +212,14 @@ class Steps:
             if sound(findings) or self.clock.monotonic() - began > patience:
                 return Started(running=running, findings=findings, written=facts.written)
             await asyncio.sleep(LOOK_SECONDS)
+            if settling(findings):
+                await self._until_hardened(spec, running)
+
+    async def _until_hardened(self, spec: ContainerSpec, running: Running) -> None:
+        for _glance in range(GLANCES):
+            if self.hardened(spec, running):
+                return
+            await asyncio.sleep(GLANCE_SECONDS)
 
     async def _ask(self, bot: str, generation: int, items: Mapping[ItemName, int]) -> Ticket | TicketError:
         asked_at = self.clock.monotonic()

@@ -15,6 +15,7 @@ from clawmates.node.facts import (
     FactsUnavailableError,
     IdRange,
     cgroup_folders,
+    hardened,
     parse_environment,
     parse_id_map,
     parse_interfaces,
@@ -102,6 +103,15 @@ def test_what_a_process_has_written_is_counted(tmp_path: Path) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     assert read_facts(os.getpid()).written >= before + (1 << 16)
+
+
+def test_who_has_hardened_itself_is_seen_without_a_look(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "environ").touch()
+    owner = (tmp_path / "7" / "environ").stat().st_uid
+    assert hardened(7, owner, proc=tmp_path)
+    assert not hardened(7, owner + 1000, proc=tmp_path)
+    assert hardened(8, owner, proc=tmp_path), "one that is gone is looked at, too"
 
 
 def test_hybrid_cgroups_are_found_in_their_v1_folders() -> None:

@@ -13,6 +13,7 @@ from tests.support.node import IMAGE, release
 
 from clawmates.node import hold, keeper
 from clawmates.node.engines.base import EngineError
+from clawmates.node.engines.fake import facts_as_asked
 from clawmates.node.events import Happening
 from clawmates.node.leases import Leases
 from clawmates.node.reconcile import Actual, Step, Wanted, decide
@@ -589,6 +590,30 @@ async def test_a_restarted_node_adopts_without_a_restart_or_a_new_ticket(world: 
         await world.until(lambda: world.hold().restarts == 1)
 
 
+async def test_a_mate_is_not_looked_at_while_it_starts_and_hardens_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glances: list[int] = []
+    looks: list[int] = []
+
+    def hardened(_spec: ContainerSpec, _running: Running) -> bool:
+        glances.append(len(looks))
+        return len(glances) > 5
+
+    def look(spec: ContainerSpec, _running: Running) -> Facts:
+        looks.append(len(glances))
+        facts = facts_as_asked(spec)
+        return facts if len(glances) > 5 else replace(facts, environ_owner=facts.environ_owner + 1000)
+
+    steps = world.keeper.steps
+    steps.look, steps.hardened, steps.settle_seconds = look, hardened, 60.0
+    monkeypatch.setattr("clawmates.node.steps.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("clawmates.node.steps.GLANCE_SECONDS", 0.0)
+    async with world.kept():
+        await world.running()
+    assert (looks, glances) == ([0, 6], [1] * 6)
+
+
 async def test_an_adopted_container_that_has_become_weak_is_killed(world: World) -> None:
     async with world.kept():
         await world.running()
@@ -628,9 +653,11 @@ async def test_leftovers_are_cleared_away(world: World) -> None:
     world.machine.containers |= {"stranger": stranger, "older": older}
     world.node_restarts()
     await world.keeper.adopt()
-    assert list(world.machine.containers) == [alive]
+    assert set(world.machine.containers) == {dead, alive}, "what has ended keeps nobody waiting"
     assert not (world.run.boot / "anna").exists()
     assert (world.run.boot / "ben").exists()
+    async with world.kept():
+        await world.until(lambda: list(world.machine.containers) == [alive])
 
 
 async def test_an_engine_that_fails_is_tried_with_pauses_and_swept(world: World) -> None:

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from clawmates.node.engines.base import (
 )
 from clawmates.node.engines.exits import Exits
 from clawmates.node.engines.oci import unpack
+from clawmates.node.engines.removals import Removals
 from clawmates.node.engines.runtime import SEARCH_PATH, choose_runtime, gives_user_namespaces, here_unified
 
 if TYPE_CHECKING:
@@ -34,10 +36,6 @@ if TYPE_CHECKING:
 COMMAND_SECONDS = 60.0
 LOAD_SECONDS = 600.0
 STARTS_AT_ONCE = 4
-REMOVALS_AT_ONCE = 4
-"""Each is a Podman of some 40 MiB, and another that cleans up after the exit."""
-REMOVAL_TRIES = 6
-"""How often a removal is tried: right after an exit the engine's own clean-up may hold the container ("busy")."""
 
 _SIGNS: tuple[tuple[bytes, type[EngineError]], ...] = (
     (b"no space left on device", DiskFullError),
@@ -115,7 +113,7 @@ class PodmanEngine:
         self._arguments = arguments
         self._exits = Exits()
         self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
-        self._removals = asyncio.Semaphore(REMOVALS_AT_ONCE)
+        self._removals = Removals(lambda names: self._podman("rm", "--force", "--ignore", "--time=0", *names))
 
     @classmethod
     async def open(
@@ -176,7 +174,7 @@ class PodmanEngine:
             except NameTakenError:
                 raise
             except (EngineError, ValueError) as error:
-                await self._remove(spec.name, 0)
+                await self._removals.remove(spec.name)
                 raise error if isinstance(error, EngineError) else EngineError("unreadable answer") from None
         running = Running(
             name=spec.name,
@@ -190,9 +188,12 @@ class PodmanEngine:
 
     async def stop(self, name: str, grace_seconds: int) -> None:
         """Ends and removes a container."""
-        if grace_seconds and await self._exits.terminate(name, grace_seconds):
-            grace_seconds = 0
-        await self._remove(name, grace_seconds)
+        if grace_seconds and not await self._exits.terminate(name, grace_seconds):
+            # Not one that is watched, or deaf to it: Podman's own SIGTERM and SIGKILL. What it cannot, removing can.
+            with suppress(EngineError):
+                command = ("stop", "--ignore", f"--time={grace_seconds}", name)
+                await self._podman(*command, seconds=COMMAND_SECONDS + grace_seconds)
+        await self._removals.remove(name)
 
     async def list(self) -> tuple[Running, ...]:
         """All containers in our storage."""
@@ -213,19 +214,6 @@ class PodmanEngine:
     def close(self) -> None:
         """Stops watching; the containers run on."""
         self._exits.close()
-
-    async def _remove(self, name: str, grace_seconds: int) -> None:
-        command = ("rm", "--force", "--ignore", f"--time={grace_seconds}", name)
-        for left in reversed(range(REMOVAL_TRIES)):
-            try:
-                async with self._removals:
-                    await self._podman(*command, seconds=COMMAND_SECONDS + grace_seconds)
-            except EngineError:
-                if not left:
-                    raise
-                await asyncio.sleep(0.05 * 2 ** (REMOVAL_TRIES - left))
-            else:
-                return
 
     async def _podman(self, *arguments: str, folder: Path | None = None, seconds: float = COMMAND_SECONDS) -> bytes:
         """What it says on stdout. Raises :class:`EngineError`; its complaint goes to our stderr, one line."""

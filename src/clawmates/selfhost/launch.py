@@ -15,9 +15,8 @@ import os
 import signal
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clawmates.base.notify import FIRST_INHERITED
 
@@ -29,9 +28,8 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 2, 4,
 PR_SET_PDEATHSIG = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """A path that the service must reach."""
+class Need(NamedTuple):
+    """A path that the service must reach. No dataclass: loading what makes one is a fifth of what a launch takes."""
 
     path: Path
     writable: bool = False

@@ -66,15 +66,15 @@ class Platform:
         callers = self._listen("gateway", ingress, "ingress") if ingress else None
         if callers is not None:
             ports["ingress"] = callers.getsockname()[1]
-        first = [services.vault(self.state, vault), services.gateway(self.state, self.settings, callers)]
+        wanted = [services.vault(self.state, vault), services.gateway(self.state, self.settings, callers)]
         if self.settings.hosted:
             web = self._listen("control", self.settings.control.listen)
             nodes = self._listen("control", self.settings.control.nodes, "nodes")
             ports |= {"web": web.getsockname()[1], "nodes": nodes.getsockname()[1]}
-            first.append(services.control(self.state, self.settings, (web, nodes), self.terminal))
+            wanted.append(services.control(self.state, self.settings, (web, nodes), self.terminal))
         write_atomic(run.ports, encode_json(ports), mode=0o644, sync=False)
-        await self.supervisor.start(first)
-        await self.supervisor.start([services.node(self.state)])
+        # All at once: node waits for the others, as it does after a crash of theirs. Last here, it is ended first.
+        await self.supervisor.start([*wanted, services.node(self.state)])
         self._renewing = asyncio.create_task(self._keep_renewing())
 
     @property

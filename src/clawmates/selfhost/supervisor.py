@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import signal
@@ -24,8 +25,16 @@ STOP_SECONDS = 15.0
 SHORTEST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0
 """So that what failed for an hour is back within 10 s of what it failed for being put right."""
-STEADY_SECONDS = 30.0
+STEADY_SECONDS = LONGEST_PAUSE
+"""What has served for so long begins anew: it cannot start more often than what fails at once and waits."""
 CONFIGURATION = 78
+
+
+def pause_after(before: float, served: float) -> float:
+    """Seconds until the next start, after the last pause (0 at first) and ``served`` seconds of readiness since."""
+    if not before or served >= STEADY_SECONDS:
+        return SHORTEST_PAUSE
+    return min(before * 2, LONGEST_PAUSE)
 
 
 class Startable(Protocol):
@@ -66,6 +75,8 @@ class Running:
     restarts: int = 0
     exit_code: int | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    ready_at: float = math.inf
+    """By the loop's clock, in its present life or in the last one; infinity where it was not."""
     process: asyncio.subprocess.Process | None = None
 
 
@@ -120,15 +131,14 @@ class Supervisor:
         ready.cancel()
 
     async def _keep(self, one: Running) -> None:
-        pause = SHORTEST_PAUSE
+        pause = 0.0
         loop = asyncio.get_running_loop()
         while True:
-            started = loop.time()
             await self._run_once(one)
             if one.exit_code == CONFIGURATION:
                 self._set(one, Phase.FAILED)
                 return
-            pause = SHORTEST_PAUSE if loop.time() - started > STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE)
+            pause = pause_after(pause, loop.time() - one.ready_at)
             self._set(one, Phase.WAITING)
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spreads restarts, guards nothing
             one.restarts += 1
@@ -147,7 +157,7 @@ class Supervisor:
                 "LANG": "C.UTF-8",
             },
         )
-        one.process, one.pid, one.exit_code = process, process.pid, None
+        one.process, one.pid, one.exit_code, one.ready_at = process, process.pid, None, math.inf
         self._set(one, Phase.STARTING)
         try:
             one.exit_code = await process.wait()
@@ -187,6 +197,8 @@ class Supervisor:
     def _note(self, pid: int, message: bytes) -> None:
         for one in self.running.values():
             if one.pid == pid and b"READY=1" in message.split(b"\n"):
+                if not one.ready.is_set():
+                    one.ready_at = asyncio.get_running_loop().time()
                 one.ready.set()
                 self._set(one, Phase.READY)
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 BOTS = 10
 TIMES = 5
 SECONDS = 120.0
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.1
+"""Node takes some ten milliseconds for an answer, which what is waited for could use."""
 IMPORTS = "import asyncio, clawmates.{}.__main__"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -13,7 +14,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clawmates.selfhost.supervisor import CONFIGURATION, Phase, Supervisor
+from clawmates.selfhost.supervisor import (
+    CONFIGURATION,
+    LONGEST_PAUSE,
+    SHORTEST_PAUSE,
+    STEADY_SECONDS,
+    Phase,
+    Supervisor,
+    pause_after,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -87,6 +96,16 @@ async def test_a_killed_process_comes_back_with_a_new_pid() -> None:
             lambda: supervisor.pid("program") not in {0, first} and supervisor.running["program"].phase is Phase.READY
         )
         assert supervisor.running["program"].restarts == 1
+
+
+def test_what_ends_again_and_again_waits_longer_and_what_has_served_does_not() -> None:
+    pauses = [0.0]
+    for _ in range(8):
+        pauses.append(pause_after(pauses[-1], -math.inf))  # never ready
+    assert pauses[1:3] == [SHORTEST_PAUSE, 2 * SHORTEST_PAUSE]
+    assert pauses[-2:] == [LONGEST_PAUSE, LONGEST_PAUSE]
+    assert pause_after(LONGEST_PAUSE, STEADY_SECONDS - 0.1) == LONGEST_PAUSE
+    assert pause_after(LONGEST_PAUSE, STEADY_SECONDS) == SHORTEST_PAUSE
 
 
 async def test_a_configuration_error_is_not_tried_again() -> None:

@@ -350,11 +350,12 @@ async def test_a_page_that_is_hard_to_see_or_use_is_found(browser: Browser, tmp_
                 .lead { color: #ccc !important; background: #ddd }
                 h1 { min-width: 900px }
                 a { outline: 0 !important }
+                .way { overflow-x: auto } .way p { white-space: nowrap }
               `);
               document.adoptedStyleSheets = [sheet];
             }"""
         )
         PICTURES.mkdir(parents=True, exist_ok=True)
         wrong = "\n".join(await inspect(page, PICTURES / "seeded", "en"))
-    for sign in ("color-contrast (serious)", "scrolls sideways", "no ring around <a"):
+    for sign in ("color-contrast (serious)", "scrolls sideways", "no ring around <a", "cut off: <ol"):
         assert sign in wrong

@@ -150,6 +150,11 @@ LOOKS: dict[str, tuple[tuple[Theme, tuple[int, int]], ...]] = {
     "de": (("dark", PHONE), ("light", DESK)),
 }
 """By language: each page is seen in both themes and sizes, and each of the four together with one language."""
+_CUT = """() => [...document.querySelectorAll("main *")]
+  .filter((one) => one.clientWidth > 40 && one.scrollWidth > one.clientWidth + 1)
+  .filter((one) => getComputedStyle(one).overflowX !== "visible" && !one.matches("pre, textarea, input"))
+  .map((one) => one.outerHTML.slice(0, 120))"""
+"""What does not fit into its frame: it is there, and is not seen."""
 _RING = """() => {
   const one = document.activeElement;
   if (!one || one === document.body) return null;
@@ -176,6 +181,7 @@ async def inspect(page: Page, shot: Path, language: str) -> list[str]:
         wide = await page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             wrong.append(f"{where}: scrolls sideways, {wide} px")
+        wrong += [f"{where}: cut off: {one}" for one in await page.evaluate(_CUT)]
         await page.screenshot(path=shot.with_name(f"{shot.name}-{theme}-{width}.png"), full_page=True)
     return wrong + await rings(page, shot.name)
 

@@ -107,10 +107,10 @@ async def test_everybody_can_read_all_that_is_stored_the_seven_rows_first(langua
     async with a_place(tmp_path, *ROOMS) as place, place.browser(**{"Accept-Language": language}) as nobody:
         text = (await nobody.get("/privacy/stored")).text
         assert '<a href="/privacy/stored">' in (await nobody.get("/")).text
-    ids = re.findall(r'<tr id="([a-z-]+)">', text)
+    ids = re.findall(r'<tr id="([a-z-]+)"', text)
     assert ids[:7] == [datum.id for datum in INVENTORY[:7]]
     assert sorted(ids) == sorted(datum.id for datum in INVENTORY)
-    rows = re.findall(r'<th scope="row">(.*?)</th>', text)
+    rows = re.findall(r'<th scope="row" role="rowheader">(.*?)</th>', text)
     assert rows[0] == INVENTORY[0].what.to(language)
 
 

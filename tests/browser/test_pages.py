@@ -26,6 +26,7 @@ from clawmates.control.audit import chain
 from clawmates.control.bots.tables import Bot, BotDay, BotItem, BotReceipt, BotState
 from clawmates.control.errors import Problem
 from clawmates.control.outbox.tables import Errand
+from clawmates.control.promises.telling import STEPS
 from clawmates.control.rooms import ROOMS
 from clawmates.wire.audit import OfBot
 from clawmates.wire.deeds import Deed, Look, Looked, Moved, Sealed, SignedIn, Way
@@ -105,6 +106,8 @@ async def test_pages_for_everybody(browser: Browser, language: str, tmp_path: Pa
                 "home": "/",
                 "sign-in": "/sign-in",
                 "enter": "/enter",
+                "privacy": "/privacy",
+                "faq": "/faq",
                 "stored": "/privacy/stored",
                 "subprocessors": "/privacy/subprocessors",
                 "not-found": "/nowhere",
@@ -337,6 +340,39 @@ async def test_all_but_sealing_works_without_javascript(browser: Browser, tmp_pa
         await expect(page.get_by_text("Paused").first).to_be_visible()
         await page.get_by_role("button", name="Deutsch").click()
         await expect(page.get_by_role("heading", name="Einstellungen")).to_be_visible()
+
+
+MARKED = """() => [...document.querySelectorAll(".stops > li")]
+    .filter((one) => getComputedStyle(one).backgroundColor !== "rgba(0, 0, 0, 0)")
+    .map((one) => one.id)"""
+
+
+async def test_the_way_of_a_message_is_followed_by_key_without_javascript(browser: Browser, tmp_path: Path) -> None:
+    async with (
+        served(tmp_path, *ROOMS) as place,
+        await browser.new_context(locale="en", ignore_https_errors=True, java_script_enabled=False) as context,
+    ):
+        page = await context.new_page()
+        # 1280 pixels at a zoom of 200 %, and at one of 400 % (WCAG 2.2, 1.4.10).
+        for width in (640, 320):
+            await page.set_viewport_size({"width": width, "height": 480})
+            await page.goto(f"{place.context.origin}/privacy")
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        reached: list[str] = []
+        for _ in range(30):
+            await page.keyboard.press("Tab")
+            link = page.locator(".path a:focus")
+            if await link.count():
+                step = str(await link.get_attribute("href"))
+                reached.append(step)
+                marked = await page.evaluate(MARKED)
+                assert marked == [step.removeprefix("#")], "what has the focus is marked below"
+        assert reached == [f"#step-{one}" for one in STEPS]
+        await page.locator(".path a").nth(2).press("Enter")
+        assert await page.evaluate("document.activeElement.id") == "step-container"
+        told = page.locator("#step-container dd")
+        assert await told.count() == 4
+        assert all([await told.nth(number).is_visible() for number in range(4)])
 
 
 async def test_a_page_that_is_hard_to_see_or_use_is_found(browser: Browser, tmp_path: Path) -> None:

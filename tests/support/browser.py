@@ -151,7 +151,7 @@ LOOKS: dict[str, tuple[tuple[Theme, tuple[int, int]], ...]] = {
 }
 """By language: each page is seen in both themes and sizes, and each of the four together with one language."""
 _CUT = """() => [...document.querySelectorAll("main *")]
-  .filter((one) => one.clientWidth > 40 && one.scrollWidth > one.clientWidth + 1)
+  .filter((one) => one.checkVisibility() && one.clientWidth > 40 && one.scrollWidth > one.clientWidth + 1)
   .filter((one) => getComputedStyle(one).overflowX !== "visible" && !one.matches("pre, textarea, input"))
   .map((one) => one.outerHTML.slice(0, 120))"""
 """What does not fit into its frame: it is there, and is not seen."""

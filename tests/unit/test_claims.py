@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from clawmates.base.shape import ShapeError
-from clawmates.proofs.mission import PAGE, TABLE, Section, Statement, Table, exists, load, markdown, problems, sentences
-from clawmates.proofs.result import Claim
+from clawmates.inventory.claims import LINK, Claim, Section, Statement, Table, load
+from clawmates.proofs.mission import PAGE, TABLE, exists, markdown, problems, sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +40,11 @@ def test_the_page_here_is_the_page_there(page: str) -> None:
     there = sorted((ROOT.parent / "shared" / "mission").glob("*.txt"))
     # Where the repository stands alone, as in a clone, there is nothing to compare with.
     assert all(one.read_text() == page for one in there)
+
+
+def test_the_package_has_the_table_itself_and_no_second_one() -> None:
+    assert LINK.is_symlink()
+    assert LINK.resolve() == ROOT / TABLE
 
 
 def test_the_document_is_made_from_the_table(table: Table) -> None:
@@ -77,6 +82,8 @@ def test_a_sentence_mapped_twice_is_noticed(page: str, table: Table) -> None:
         ({"shown_by": (), "not_yet": None}, "neither shown nor said to be missing: "),
         ({"shown_by": ("tests/unit/test_nothing.py",)}, "no such check: tests/unit/test_nothing.py"),
         ({"not_yet": 99}, "there is no theme 99: "),
+        ({"says_de": ""}, "no German: "),
+        ({"honestly": "Not quite.", "honestly_de": ""}, "no German: "),
     ],
 )
 def test_a_statement_without_ground_is_noticed(
@@ -144,7 +151,7 @@ def test_a_page_falls_into_sentences(page: str, found: tuple[str, ...]) -> None:
 
 
 def test_a_statement_needs_its_claim() -> None:
-    assert Statement(says="x", claim=Claim.VAULT).shown_by == ()
-    text = '[[section]]\ntitle = "x"\n[[section.statement]]\nsays = "x"\n[themes]\n[claims]\n'
+    assert Statement(says="x", says_de="y", claim=Claim.VAULT).shown_by == ()
+    text = '[[section]]\ntitle = "x"\n[[section.statement]]\nsays = "x"\n[themes]\n[claims]\n[claims_de]\n'
     with pytest.raises(ShapeError, match=r"section\[0\].statement\[0\].claim: is missing"):
         load(text)

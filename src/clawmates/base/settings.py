@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from clawmates.base.paths import DEFAULT_RUN, Run, State
 from clawmates.base.shape import ShapeError, decode
+
+_CONTACT = re.compile(r"mailto:[^\s@]+@[^\s@]+|https://\S+|tel:\+?[0-9][0-9()./-]*")
+"""A URI that RFC 9116, section 2.5.3, lets stand as a contact."""
 
 
 class SettingsError(Exception):
@@ -152,6 +156,18 @@ class Control:
     """Its key, PEM, of control's own user, 0600."""
     lease_seconds: int = 3600
     """How long a node may run a bot without a word from the vault; so long a lost node's bots wait to be moved."""
+    controller: str = ""
+    """Who operates the platform, as it stands under an agreement and in the record: name, address, e-mail."""
+    representative: str = ""
+    """Their representative or data protection officer, and how to reach them; empty where they need none."""
+    hosting: str = ""
+    """Who rents out the machines, and where these stand."""
+    security_contact: str = ""
+    """Whom to tell of a weakness: ``mailto:…``, ``https://…`` or ``tel:…``; it stands in ``security.txt``."""
+
+    def __post_init__(self) -> None:
+        if self.security_contact and not _CONTACT.fullmatch(self.security_contact):
+            raise ValueError("security_contact is mailto:NAME@HOST, https://HOST/… or tel:+NUMBER")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ def hosted() -> None:
 @hosted.command("init")
 @place_options
 @click.option("--region", default=Platform().region, show_default=True, help="What this region is called.")
-@click.option("--web", default=Control().listen, show_default=True, help="Where browsers arrive.")
+@click.option("--web", "listen", default=Control().listen, show_default=True, help="Where browsers arrive.")
 @click.option("--nodes", default=Control().nodes, show_default=True, help="Where nodes arrive.")
 @click.option("--origin", default=Control().origin, show_default=True, help="The address that people know it by.")
 @click.option(
@@ -31,29 +31,32 @@ def hosted() -> None:
     default="",
     help="One public port for browsers and for callers of bots, as 0.0.0.0:443; browsers are passed on to --web.",
 )
+@click.option("--controller", default="", help="Who operates it, as agreements name them: name, address, e-mail.")
+@click.option("--hosting", default="", help="Who rents out the machines, and where they stand.")
+@click.option("--security-contact", default="", help="Whom to tell of a weakness, as mailto:security@example.org.")
 @json_option
 @answered
 def init(
     *,
     place: Place,
     region: str,
-    web: str,
-    nodes: str,
-    origin: str,
     ingress: str,
     as_json: bool,
+    **control: str,
 ) -> None:
     """Make a hosted platform: folders, certificates, configuration, no bots.
 
     Browsers are shown a certificate of the platform's own authority until [control] certificate and key name another.
+    What --controller, --hosting and --security-contact say goes into [control] and can be changed there; without it
+    nobody can make a data processing agreement, the record of processing has gaps, and there is no security.txt.
     Without [control.smtp] sign-in links appear in the terminal of `clawmates up`, and nowhere else.
     """
     need_root()
-    public = behind_the_gateway(ingress, web, origin) if ingress else {}
+    public = behind_the_gateway(ingress, control["listen"], control["origin"]) if ingress else {}
     plan = place.plan(
         platform={"mode": Mode.HOSTED.value, "region": region} | public.get("platform", {}),
         gateway=public.get("gateway", {}),
-        control={"listen": web, "nodes": nodes, "origin": origin} | public.get("control", {}),
+        control={name: said for name, said in control.items() if said} | public.get("control", {}),
     )
     settings = make_hosted(plan, datetime.now(UTC))
     succeed(

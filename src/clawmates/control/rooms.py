@@ -10,10 +10,11 @@ from clawmates.control.bots import rooms as bots
 from clawmates.control.cancelling import pages as cancelling
 from clawmates.control.erasure import pages as erasure
 from clawmates.control.privacy import pages as privacy
+from clawmates.control.promises import pages as promises
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
 ROOMS: tuple[APIRouter, ...] = (
-    *(bots.room, activity.router, cancelling.room, privacy.router, accounts.router, erasure.router),
+    *(bots.room, activity.router, cancelling.room, privacy.router, promises.router, accounts.router, erasure.router),
 )

@@ -7,80 +7,17 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
-from clawmates.base.shape import decode
+from clawmates.inventory.claims import Claim, Statement, Table, load
 from clawmates.proofs.prove import TRIALS
-from clawmates.proofs.result import Claim
 
 PAGE = Path("docs/mission.txt")
 TABLE = Path("docs/claims.toml")
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\bYes\.)(?<!\bNo\.)\s+(?=[A-Z])")
 _PROVE = re.compile(r"clawmates prove --claim ([a-z0-9-]+)")
 _MAKE = re.compile(r"make ([a-z]+)")
-
-
-class What(StrEnum):
-    """What a line is that promises nothing."""
-
-    HEADING = "heading"
-    QUESTION = "question"
-    LABEL = "label"
-    LINK = "link"
-    SLOGAN = "slogan"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
-    """A sentence that promises something; the fields are explained at the top of ``docs/claims.toml``."""
-
-    says: str
-    claim: Claim
-    shown_by: tuple[str, ...] = ()
-    not_yet: int | None = None
-    honestly: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Other:
-    """A line that promises nothing."""
-
-    says: str
-    what: What
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """A part of the page."""
-
-    title: str
-    statement: tuple[Statement, ...] = ()
-    other: tuple[Other, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """The whole of ``docs/claims.toml``."""
-
-    themes: Mapping[str, str]
-    claims: Mapping[Claim, str]
-    section: tuple[Section, ...]
-
-    @property
-    def statements(self) -> Iterator[Statement]:
-        """All of them, in the page's order."""
-        return (statement for section in self.section for statement in section.statement)
-
-    @property
-    def says(self) -> tuple[str, ...]:
-        """Every sentence that the table knows."""
-        others = (other.says for section in self.section for other in section.other)
-        return (*(statement.says for statement in self.statements), *others)
 
 
 def sentences(page: str) -> tuple[str, ...]:
@@ -93,11 +30,6 @@ def sentences(page: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def load(text: str) -> Table:
-    """Raises ``tomllib.TOMLDecodeError`` or :class:`~clawmates.base.shape.ShapeError`."""
-    return decode(Table, tomllib.loads(text))
-
-
 def problems(page: str, table: Table, root: Path) -> list[str]:
     """What is wrong between page, table and repository; empty when all is well."""
     wanted, known = sentences(page), Counter(table.says)
@@ -105,11 +37,15 @@ def problems(page: str, table: Table, root: Path) -> list[str]:
     found += [f"no longer on the page: {sentence}" for sentence in known if sentence not in wanted]
     found += [f"twice in {TABLE}: {sentence}" for sentence, times in known.items() if times > 1]
     found += [f"claim without a meaning: {claim}" for claim in Claim if claim not in table.claims]
+    found += [f"claim without a meaning in German: {claim}" for claim in Claim if claim not in table.claims_de]
+    found += [f"no German: {one.title}" for one in table.section if one.statement and not one.title_de]
     for statement in table.statements:
         if not statement.shown_by and statement.not_yet is None:
             found.append(f"neither shown nor said to be missing: {statement.says}")
         if statement.not_yet is not None and str(statement.not_yet) not in table.themes:
             found.append(f"there is no theme {statement.not_yet}: {statement.says}")
+        if not statement.says_de or bool(statement.honestly) != bool(statement.honestly_de):
+            found.append(f"no German: {statement.says}")
         found += [f"no such check: {check}" for check in statement.shown_by if not exists(check, root)]
     return found
 

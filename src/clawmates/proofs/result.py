@@ -6,19 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from clawmates.inventory.claims import Claim
 
-class Claim(StrEnum):
-    """The claims of the mission page, as the design names them."""
-
-    NO_STORAGE = "no-storage"
-    TLS13 = "tls13"
-    ISOLATION = "isolation"
-    VAULT = "vault"
-    REGION = "region"
-    SOC2_CONTROLS = "soc2-controls"
-    INVENTORY = "inventory"
-    RETENTION = "retention"
-    SELF_HOST = "self-host"
+__all__ = ("Claim", "Evidence", "Report", "Result", "Status", "Table", "repeat")
 
 
 class Status(StrEnum):

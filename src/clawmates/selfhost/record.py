@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from clawmates.inventory.datum import Datum
     from clawmates.wire.release import Release
 
-FILL_IN = "to be filled in by the operator"
+FILL_IN = "to be filled in: [control] {} in clawmates.toml"
 MEASURES = (
     "Conversations are processed in the memory of a bot's own container alone, and are written to no disk.",
     "Tokens, API keys, prompts and lists of people are encrypted before they leave the browser or the command line.",
@@ -63,7 +63,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """The whole of it. What no program can know is :data:`FILL_IN`."""
+    """The whole of it. What the configuration does not say is :data:`FILL_IN`."""
 
     controller: str
     representative: str
@@ -80,9 +80,9 @@ class Record:
 def record(settings: Settings, release: Release | None) -> Record:
     """Of what is about somebody; ``release`` is ``None`` where none can be believed."""
     return Record(
-        controller=FILL_IN,
-        representative=FILL_IN,
-        hosting=FILL_IN,
+        controller=settings.control.controller or FILL_IN.format("controller"),
+        representative=settings.control.representative or FILL_IN.format("representative"),
+        hosting=settings.control.hosting or FILL_IN.format("hosting"),
         mode=settings.platform.mode.value,
         region=settings.platform.region,
         domain=settings.platform.domain,

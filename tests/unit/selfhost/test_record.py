@@ -9,7 +9,7 @@ from tests.support.catalogue import RELEASE
 from clawmates.base.settings import Control, Mode, Platform, Settings, Smtp
 from clawmates.base.shape import encode
 from clawmates.inventory.whole import INVENTORY
-from clawmates.selfhost.record import FILL_IN, markdown, record
+from clawmates.selfhost.record import markdown, record
 
 HOSTED = Settings(
     platform=Platform(mode=Mode.HOSTED, region="eu-central-1", domain="bots.example"),
@@ -28,7 +28,7 @@ def test_everything_about_somebody_and_everybody_who_gets_anything_is_in_it() ->
     assert {"2001:db8::1", "db.example", "api.openai.com", "api.telegram.org"} <= hosts
     assert "ollama" not in hosts
     text = markdown(found)
-    assert text.count(FILL_IN) == 3
+    assert text.count("to be filled in: [control]") == 3
     assert text.count("\n| ") == len(found.activities) + len(found.recipients) + 2
     assert json.loads(json.dumps(encode(found)))["region"] == "eu-central-1"
 

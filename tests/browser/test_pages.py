@@ -22,6 +22,7 @@ from tests.support.vault import furnished, running
 from clawmates.base.shape import encode_json
 from clawmates.control.accounts import changes, sessions
 from clawmates.control.accounts.tables import Account, Passkey
+from clawmates.control.agreement.tables import Agreement
 from clawmates.control.audit import chain
 from clawmates.control.bots.tables import Bot, BotDay, BotItem, BotReceipt, BotState
 from clawmates.control.errors import Problem
@@ -146,11 +147,18 @@ async def test_pages_of_the_account(browser: Browser, language: str, tmp_path: P
                         )
                     )
                 await changes.begin(database, account, "ada@example.com", now)
+                made = {"digest": "0123456789abcdef" * 4, "version": "1, clawmates 0.1.0", "language": "de"}
+                database.add(Agreement(account_id=account, made_at=now, **made))
                 await busy(place, database, account)
             await look(page, place, language, {"account-full": "/account", "activity": "/activity"})
             await look(page, place, language, {"activity-empty": "/activity?until=2020-01-01T00:00:00.000Z"})
             async with place.database.writing() as database:
                 (await database.get_one(Account, account)).cancelled_at = now
+            await look(page, place, language, {"agreement": "/account/agreement"})
+            await page.evaluate("document.forms[0].noValidate = true")
+            await page.locator("main form .primary").click()
+            await page.wait_for_selector("[aria-invalid]")
+            assert not await inspect(page, PICTURES / f"agreement-wrong-{language}", language)
             left = {"account-cancelled": "/account", "cancelled": "/account/cancel", "bots-cancelled": "/bots"}
             await look(page, place, language, left | {"new-cancelled": "/bots/new"})
             place.clock.forward(minutes=11)

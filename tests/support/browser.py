@@ -101,7 +101,11 @@ async def served(
     listening = socket.create_server(("127.0.0.1", 0))
     settings = Settings(
         platform=Platform(mode=Mode.HOSTED, region="eu-test"),
-        control=Control(origin=f"https://localhost:{listening.getsockname()[1]}"),
+        control=Control(
+            origin=f"https://localhost:{listening.getsockname()[1]}",
+            controller="Example Ltd, 1 Example Street, Example Town",
+            hosting="Example Hosting, Frankfurt am Main",
+        ),
     )
     async with a_place(folder / "state", *rooms, settings=settings, release=release, vault=vault) as place:
         server = Quiet(

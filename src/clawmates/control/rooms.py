@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clawmates.control.accounts import pages as accounts
+from clawmates.control.agreement import pages as agreement
 from clawmates.control.audit import pages as activity
 from clawmates.control.bots import rooms as bots
 from clawmates.control.cancelling import pages as cancelling
@@ -16,5 +17,14 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
 
 ROOMS: tuple[APIRouter, ...] = (
-    *(bots.room, activity.router, cancelling.room, privacy.router, promises.router, accounts.router, erasure.router),
+    *(
+        bots.room,
+        activity.router,
+        cancelling.room,
+        privacy.router,
+        promises.router,
+        agreement.router,
+        accounts.router,
+        erasure.router,
+    ),
 )

@@ -83,6 +83,28 @@ ACCOUNTS: tuple[Datum, ...] = (
         exported=True,
     ),
     Datum(
+        id="agreement",
+        what=Said(
+            "that you made a data processing agreement: when, which version and language, a hash of the file",
+            "dass du einen Vertrag zur Auftragsverarbeitung erstellt hast: wann, Fassung, Sprache, ein Hash der Datei",
+        ),
+        why=Said(
+            "so that both sides can show which file it is; what it says is not kept",
+            "damit beide Seiten zeigen können, welche Datei es ist; was darin steht, wird nicht aufgehoben",
+        ),
+        until=Until.ACCOUNT_DELETED,
+        basis=Basis.LEGAL_OBLIGATION,
+        columns=(
+            "control.agreements.account_id",
+            "control.agreements.digest",
+            "control.agreements.version",
+            "control.agreements.language",
+            "control.agreements.made_at",
+        ),
+        seen_by=(Viewer.OWNER,),
+        exported=True,
+    ),
+    Datum(
         id="email-change",
         what=Said("a new address that waits to be confirmed", "eine neue Adresse, die auf Bestätigung wartet"),
         why=Said(

@@ -34,6 +34,8 @@ class Deed(StrEnum):
     PASSKEY_REMOVED = "control.passkey.removed"
     ADDRESS_CHANGED = "control.address.changed"
     EXPORTED = "control.account.exported"
+    AGREED = "control.agreement.made"
+    """A data processing agreement; its hash is kept with the account, and not here, where it would stay."""
     BOT_CREATED = "control.bot.created"
     BOT_EDITED = "control.bot.edited"
     BOT_SEALED = "control.bot.sealed"
@@ -180,6 +182,7 @@ DETAILS: dict[Deed, type[Detail]] = {
     Deed.PASSKEY_REMOVED: Plain,
     Deed.ADDRESS_CHANGED: Plain,
     Deed.EXPORTED: Plain,
+    Deed.AGREED: Plain,
     Deed.BOT_CREATED: OfBot,
     Deed.BOT_EDITED: OfBot,
     Deed.BOT_SEALED: Sealed,

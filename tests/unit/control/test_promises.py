@@ -18,6 +18,7 @@ from clawmates.control.texts.catalogue import words
 from clawmates.inventory.claims import Claim, known
 from clawmates.proofs.mission import exists
 
+pytestmark = pytest.mark.no_database
 ROOT = Path(__file__).resolve().parents[3]
 LANGUAGES = pytest.mark.parametrize("language", ["en", "de"])
 

@@ -16,6 +16,7 @@ from clawmates.base.shape import ShapeError, decode
 from clawmates.control.promises.security_txt import security_txt
 from clawmates.control.rooms import ROOMS
 
+pytestmark = pytest.mark.no_database
 SETTINGS = Settings(
     platform=Platform(mode=Mode.HOSTED, region="eu-test"),
     control=Control(origin="https://bots.example.org", security_contact="mailto:security@example.org"),

@@ -41,6 +41,7 @@ CODE_NETWORK = Limit("code-network", 30, timedelta(minutes=15))
 PASSKEY_NETWORK = Limit("passkey-network", 120, timedelta(minutes=15))
 CHANGE_ACCOUNT = Limit("change-account", 5, timedelta(days=1))
 EXPORT_ACCOUNT = Limit("export-account", 10, timedelta(hours=1))
+AGREEMENT_ACCOUNT = Limit("agreement-account", 10, timedelta(hours=1))
 SHARED = 20
 """Behind a relay that does not say who its callers are, everybody comes from this machine: then a network's limits are
 so many times as high, and brake all together."""
@@ -83,7 +84,8 @@ async def take(context: Context, limit: Limit, subject: str) -> None:
 
 async def forget(database: AsyncSession, context: Context, addresses: Iterable[str], account: str) -> int:
     """Takes away what was counted of a person; returns how many rows that were."""
-    subjects = [(CHANGE_ACCOUNT, account), *((MAIL_ADDRESS, one) for one in addresses)]
+    own = ((limit, account) for limit in (CHANGE_ACCOUNT, EXPORT_ACCOUNT, AGREEMENT_ACCOUNT))
+    subjects = [*own, *((MAIL_ADDRESS, one) for one in addresses)]
     hashes = [_who(context, limit, subject) for limit, subject in subjects]
     gone = await database.execute(delete(Attempt).where(Attempt.who.in_(hashes)).returning(Attempt.who))
     return len(gone.all())

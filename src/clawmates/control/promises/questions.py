@@ -44,7 +44,7 @@ QUESTIONS = (
     Question("owner", "delete", ("clawmates receipt verify", "pytest tests/unit/control/test_erasure_bytes.py")),
     Question("owner", "take", ("pytest tests/unit/control/test_privacy.py",), "/account/data"),
     Question("owner", "self-host", _prove("self-host")),
-    Question("officer", "processor"),
+    Question("officer", "processor", ("pytest tests/unit/control/test_agreement.py",), "/account/agreement"),
     Question("officer", "gdpr"),
     Question("officer", "inventory", ("pytest tests/unit/inventory/test_declared.py",), "/privacy/stored"),
     Question("officer", "subprocessors", ("pytest tests/unit/control/test_privacy.py",), "/privacy/subprocessors"),

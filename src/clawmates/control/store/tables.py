@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clawmates.control.accounts import tables as accounts
+from clawmates.control.agreement import tables as agreement
 from clawmates.control.audit import tables as audit
 from clawmates.control.bots import tables as bots
 from clawmates.control.erasure import tables as erasure
@@ -12,4 +13,4 @@ from clawmates.control.retention import tables as retention
 from clawmates.control.store.base import Base
 
 METADATA = Base.metadata
-__all__ = ["METADATA", "accounts", "audit", "bots", "erasure", "nodes", "outbox", "retention"]
+__all__ = ["METADATA", "accounts", "agreement", "audit", "bots", "erasure", "nodes", "outbox", "retention"]

@@ -158,6 +158,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_retention_runs_job"), ["job"], unique=False)
 
     op.create_table(
+        "agreements",
+        sa.Column("account_id", sa.String(length=40), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.String(length=40), nullable=False),
+        sa.Column("language", sa.String(length=2), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_agreements_account_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("account_id", "digest", name=op.f("pk_agreements")),
+    )
+    op.create_table(
         "bot_receipts",
         sa.Column("bot_id", sa.String(length=40), nullable=False),
         sa.Column("account_id", sa.String(length=40), nullable=False),
@@ -418,6 +430,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_bot_receipts_account_id"))
 
     op.drop_table("bot_receipts")
+    op.drop_table("agreements")
     with op.batch_alter_table("retention_runs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_retention_runs_job"))
         batch_op.drop_index(batch_op.f("ix_retention_runs_began_at"))

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clawmates.inventory.claims import load
 from clawmates.proofs.circumstances import Circumstances
 from clawmates.proofs.meanings import MEANINGS
-from clawmates.proofs.mission import TABLE, load
+from clawmates.proofs.mission import TABLE
 from clawmates.proofs.page import html
 from clawmates.proofs.result import Claim, Evidence, Report, Result, Status, Table
 

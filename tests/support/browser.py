@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -17,9 +18,9 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from fastapi import APIRouter
 from playwright.async_api import Browser, Page, Route, async_playwright
 from starlette.types import ASGIApp, Receive, Scope, Send
-from tests.support.control import Place, a_place
+from tests.support.control import OPERATED, Place, a_place
 
-from clawmates.base.settings import Control, Mode, Platform, Settings
+from clawmates.base.settings import Mode, Platform, Settings
 from clawmates.base.x509 import Authority, Names
 from clawmates.control.static import files
 from clawmates.control.web import build_web
@@ -101,11 +102,7 @@ async def served(
     listening = socket.create_server(("127.0.0.1", 0))
     settings = Settings(
         platform=Platform(mode=Mode.HOSTED, region="eu-test"),
-        control=Control(
-            origin=f"https://localhost:{listening.getsockname()[1]}",
-            controller="Example Ltd, 1 Example Street, Example Town",
-            hosting="Example Hosting, Frankfurt am Main",
-        ),
+        control=replace(OPERATED, origin=f"https://localhost:{listening.getsockname()[1]}"),
     )
     async with a_place(folder / "state", *rooms, settings=settings, release=release, vault=vault) as place:
         server = Quiet(

@@ -33,6 +33,10 @@ from clawmates.wire.release import Release
 from clawmates.wire.vault_client import VaultClient
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+OPERATED = Control(
+    controller="Example Ltd, 1 Example Street, Example Town", hosting="Example Hosting, Frankfurt am Main"
+)
+"""By somebody who has said who they are."""
 
 
 @dataclass
@@ -115,7 +119,7 @@ async def a_place(
 
     Without ``vault`` (one that :mod:`tests.support.vault` runs, say) there is none that answers.
     """
-    wanted = settings or Settings(platform=Platform(mode=Mode.HOSTED, region="eu-test"))
+    wanted = settings or Settings(platform=Platform(mode=Mode.HOSTED, region="eu-test"), control=OPERATED)
     clock = StandingClock()
     if not wanted.control.database:
         if elsewhere is not None:

@@ -29,9 +29,11 @@ SHOWN_AGAIN = frozenset(
     {
         *("temperature", "max_output_tokens"),
         *("messages_per_day", "messages_per_month", "tokens_per_day", "tokens_per_month"),
+        *("company", "address", "signer"),
     }
 )
-"""Numbers: what is none comes back into the same form once, with the sentence that says so, and is kept nowhere."""
+"""Numbers, and who makes an agreement: what does not fit comes back into the same form once, with the sentence that
+says so, and is kept nowhere."""
 STRAY = "stray"
 """A field that no form of ours has."""
 

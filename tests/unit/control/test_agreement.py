@@ -171,7 +171,8 @@ async def test_what_is_wrong_is_said_beside_its_field_and_what_was_typed_stays(l
 
 @pytest.mark.no_database
 async def test_an_operator_who_has_not_said_who_they_are_is_told_the_remedy(tmp_path: Path) -> None:
-    async with a_place(tmp_path, *ROOMS) as place, place.browser() as ada:
+    silent = replace(NAMED, control=Control(origin=NAMED.control.origin))
+    async with a_place(tmp_path, *ROOMS, settings=silent) as place, place.browser() as ada:
         await signed_in(place, ada)
         for answer in (await ada.get("/account/agreement"), await ada.post("/account/agreement", data=FORM)):
             assert "fill in controller, hosting below [control] in clawmates.toml" in answer.text

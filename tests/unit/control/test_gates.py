@@ -17,7 +17,7 @@ BOT = "b-adas"
 FOR_EVERYBODY = frozenset(
     {
         *("/", "/language", "/sign-in", "/enter", "/receipt", "/sign-out", "/static/{mark}/{name}"),
-        *("/privacy/stored", "/privacy/subprocessors"),
+        *("/privacy", "/privacy/stored", "/privacy/subprocessors", "/faq", "/.well-known/security.txt"),
         *("/call/passkeys/sign-in/begin", "/call/passkeys/sign-in/finish"),
     }
 )

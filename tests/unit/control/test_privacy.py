@@ -26,6 +26,7 @@ from clawmates.base.settings import Control, Mode, Platform, Settings, Smtp
 from clawmates.control.accounts import changes
 from clawmates.control.accounts.person import Person
 from clawmates.control.accounts.tables import Passkey
+from clawmates.control.agreement.tables import Agreement
 from clawmates.control.bots.tables import BotDay, BotError, BotItem, BotPairing, BotReceipt, BotState
 from clawmates.control.privacy import owned
 from clawmates.control.privacy.export import by_browser, from_rows, shapes
@@ -89,6 +90,7 @@ async def fill(place: Place, session: AsyncSession, account: str, mark: str) -> 
         used_at=None,
     )
     session.add(key)
+    session.add(Agreement(account_id=account, digest=64 * "d", version=f"1-{mark}", language="en", made_at=now))
     await changes.begin(session, account, f"new-{mark}@example.org", now)
 
 

@@ -7,6 +7,7 @@ first, and at another the last, time that it reaches a line; then this process o
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -14,14 +15,15 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
+from tests.support import releases
 from tests.support.vault import SECRETS, Running, furnished, refusal, running
 from tests.unit.vault.conftest import FakeClock, House, catalogue_in, masters_in
 from tests.unit.vault.test_destruction import Loot
@@ -29,6 +31,7 @@ from tests.unit.vault.test_destruction import Loot
 from clawmates import vault
 from clawmates.trials import disk
 from clawmates.vault import rotation
+from clawmates.vault.catalogue import Catalogue
 from clawmates.vault.closing import write_down
 from clawmates.vault.masters import Masters
 from clawmates.vault.store import open_store
@@ -52,9 +55,9 @@ BOTS = {"b1": "acme", "b2": "acme", "b3": "other"}
 def open_house(root: Path) -> House:
     clock = FakeClock()
     copy = str(root / "away" / "keys.db")
-    store = open_store(
-        masters_in(root / "vault"), region="local", catalogue=catalogue_in(root), now=clock.now(), keys_copy=copy
-    )
+    signed = root / "release"
+    catalogue = Catalogue(signed, releases.PUBLIC) if signed.exists() else catalogue_in(root)
+    store = open_store(masters_in(root / "vault"), region="local", catalogue=catalogue, now=clock.now(), keys_copy=copy)
     return House(root / "vault", store, clock, keys_copy=copy)
 
 
@@ -105,9 +108,12 @@ def lines_of(root: Path, work: Work) -> list[Line]:
 
 def killed_at(root: Path, work: Work, step: int) -> None:
     """Does the work in a child that dies by SIGKILL at the ``step``-th line."""
+    # What the parent holds the child neither looks through nor, by looking, copies.
+    gc.freeze()
     child = os.fork()
     if child == 0:
         try:
+            gc.disable()
             left = step
 
             def look(frame: FrameType, event: str, _argument: Any) -> Any:
@@ -126,6 +132,7 @@ def killed_at(root: Path, work: Work, step: int) -> None:
         finally:
             os._exit(0)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    gc.unfreeze()
 
 
 def steps_of(lines: list[Line]) -> list[int]:
@@ -155,27 +162,33 @@ class After:
 def each_kill(
     template: Path, folder: Path, work: Work, *, within: tuple[str, ...] = ("",)
 ) -> Iterator[Iterator[After]]:
-    """``within`` are the modules whose lines count as steps; all of ours by default."""
+    """``within`` are the modules whose lines count as steps; all of ours by default.
+
+    Who looks for what a seeded defect does may stop where it shows.
+    """
     measured = folder / "measured"
     shutil.copytree(template, measured)
     lines = lines_of(measured, work)
     steps = [step for step in steps_of(lines) if lines[step][0].endswith(within)]
     assert len(steps) > 40, "the steps were not seen"
 
-    def run() -> Iterator[After]:
+    def run() -> Generator[After]:
         for step in steps:
             root = folder / "run"
             shutil.copytree(template, root)
             killed_at(root, work, step)
             files = {path.name: path.read_bytes() for path in (root / "vault").iterdir()}
             house = open_house(root)
-            house.store.settle()
-            house.work()
-            yield After(root, house, files)
-            house.store.close()
-            shutil.rmtree(root)
+            try:
+                house.store.settle()
+                house.work()
+                yield After(root, house, files)
+            finally:
+                house.store.close()
+                shutil.rmtree(root)
 
-    yield run()
+    with closing(run()) as kills:
+        yield kills
 
 
 def names_in(folder: Path) -> set[str]:
@@ -265,12 +278,11 @@ def test_a_vault_that_forgets_what_it_began_would_be_half_done(
     def work(house: House) -> None:
         house.store.destroy("b1", house.clock.now())
 
-    half_done = 0
     with each_kill(template, folder, work) as kills:
-        for after in kills:
-            no_keys = not after.house.store.keys.items_of("b1")
-            half_done += no_keys and after.house.store.records.bot("b1") is not None
-    assert half_done > 0
+        assert any(
+            not after.house.store.keys.items_of("b1") and after.house.store.records.bot("b1") is not None
+            for after in kills
+        )
 
 
 def destroyed(house: House) -> Counter[str]:
@@ -324,8 +336,7 @@ def test_a_vault_that_does_not_look_would_leave_none_or_two(
 
     monkeypatch.setattr(seam, forgetful)
     with each_kill(template, folder, work, within=AROUND_THE_END) as kills:
-        gone = [destroyed(after.house) for after in kills if after.house.store.records.bot("b1") is None]
-    assert wrong in gone
+        assert any(destroyed(after.house) == wrong for after in kills if after.house.store.records.bot("b1") is None)
 
 
 async def test_a_killed_process_writes_the_entry_at_its_next_start() -> None:

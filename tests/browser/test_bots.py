@@ -15,6 +15,7 @@ from tests.browser.test_pages import enter
 from tests.support.launching import Bench, a_bench
 from tests.support.netlog import NetLog
 from tests.support.schemas import check
+from tests.support.vault import Running, running
 
 from clawmates.base.secret import Secret
 from clawmates.control.accounts import sessions
@@ -228,7 +229,7 @@ async def test_a_browser_that_cannot_seal_is_told_so_and_sends_nothing(browser: 
 
 
 async def test_the_vaults_silence_costs_nobody_what_they_typed(browser: Browser, tmp_path: Path) -> None:
-    async with a_bench(tmp_path, tls=True) as bench, person(browser, bench) as page:
+    async with a_bench(tmp_path, tls=True, vault_of=running) as bench, person(browser, bench) as page:
         bot = await up_to_secrets(bench, page)
         await page.get_by_label("Bot token").fill(TOKEN)
         await page.get_by_label("API key of openai").fill(KEY)
@@ -237,6 +238,7 @@ async def test_the_vaults_silence_costs_nobody_what_they_typed(browser: Browser,
         await expect(page.get_by_role("alert").filter(has_text="We cannot be reached")).to_be_visible()
         await expect(page.get_by_label("Bot token")).to_have_value(TOKEN)
         await page.context.set_offline(False)
+        assert isinstance(bench.vault, Running)
         await bench.vault.stop()
         await page.get_by_role("button", name="Seal and launch").click()
         await page.wait_for_url(f"**/bots/{bot}")

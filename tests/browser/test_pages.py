@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support import catalogue
 from tests.support.browser import inspect, served
 from tests.support.control import NOON, Place, a_bot, a_node, signed_in
-from tests.support.vault import furnished, running
+from tests.support.vault import furnished, within
 
 from clawmates.base.shape import encode_json
 from clawmates.control.accounts import changes, sessions
@@ -249,11 +249,11 @@ async def furnish(place: Place, account: str) -> None:
 
 @asynccontextmanager
 async def bots_at(folder: Path) -> AsyncIterator[Place]:
-    """With a vault that really runs."""
+    """With a vault that really serves."""
     with furnished() as house:
         house.configure(region="eu-test")
         async with (
-            running(house) as vault,
+            within(house) as vault,
             served(folder, *ROOMS, release=RELEASE, vault=lambda: vault.client("eu-test/control/control")) as place,
         ):
             yield place

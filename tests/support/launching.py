@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import httpx2
 from tests.support import releases
 from tests.support.browser import served
 from tests.support.control import NOON, Counted, Place, a_node, a_place, signed_in
-from tests.support.vault import VAULT_NAMES, House, Running, furnished, running
+from tests.support.vault import VAULT_NAMES, House, Serving, furnished, within
 
 from clawmates.base.secret import Secret
 from clawmates.base.x509 import Names
@@ -40,11 +40,11 @@ SECRETS = {
 
 @dataclass
 class Bench:
-    """A control with a node's row and a vault that really runs."""
+    """A control with a node's row and a vault that really serves."""
 
     place: Place
     house: House
-    vault: Running
+    vault: Serving
 
     @property
     def worker(self) -> Worker:
@@ -55,12 +55,14 @@ class Bench:
 
 
 @asynccontextmanager
-async def a_bench(folder: Path, *, tls: bool = False) -> AsyncIterator[Bench]:
+async def a_bench(
+    folder: Path, *, tls: bool = False, vault_of: Callable[[House], AbstractAsyncContextManager[Serving]] = within
+) -> AsyncIterator[Bench]:
     """``tls``: its pages are really served, for a browser with a screen."""
     with furnished() as house:
         house.configure(region=REGION)
         house.certify("vault", Names(dns=VAULT_NAMES.dns, uri=(f"clawmates://{REGION}/vault/vault",)))
-        async with running(house) as vault:
+        async with vault_of(house) as vault:
             make = served if tls else a_place
 
             def connect() -> VaultClient:

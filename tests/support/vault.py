@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 from tests.support import releases
@@ -22,8 +23,11 @@ from tests.support import releases
 from clawmates.base.http.client import Connection
 from clawmates.base.paths import State
 from clawmates.base.secret import Secret
+from clawmates.base.settings import load
 from clawmates.base.tls import client_context
 from clawmates.base.x509 import Authority, Names
+from clawmates.vault import __main__ as program
+from clawmates.vault.confine import Confinement
 from clawmates.wire.names import ItemName
 from clawmates.wire.sealing import seal
 from clawmates.wire.vault import Assignment, Binding, Redemption, TicketRequest, VaultRefusal
@@ -68,11 +72,10 @@ class House:
 
 
 @dataclass
-class Running:
-    """A vault that said it is ready."""
+class Serving:
+    """A vault that serves."""
 
     house: House
-    process: asyncio.subprocess.Process
     port: int
 
     def client(self, name: str = "", folder: str = "") -> VaultClient:
@@ -111,6 +114,13 @@ class Running:
     async def take(self, bot: str = "b1") -> Redemption:
         request = TicketRequest(bot=bot, generation=1, items=dict.fromkeys(SECRETS, 1))
         return Redemption(bot=bot, ticket=(await self.node.ticket(request)).ticket)
+
+
+@dataclass
+class Running(Serving):
+    """A process that said it is ready."""
+
+    process: asyncio.subprocess.Process
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         self.process.send_signal(number)
@@ -178,7 +188,7 @@ async def running(
         try:
             told = await first_word(notify, process)
             assert told.startswith("READY=1\nSTATUS=127.0.0.1:"), told
-            yield Running(house, process, int(told.rpartition(":")[2]))
+            yield Running(house, int(told.rpartition(":")[2]), process)
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
                 assert await finish(process) == (0, "")
@@ -186,6 +196,39 @@ async def running(
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+
+@asynccontextmanager
+async def within(house: House) -> AsyncIterator[Serving]:
+    """The same vault in this very process, over TLS as ever: for tests of those who call it, for it starts at once.
+
+    Left out is what belongs to a process of its own: signals, confinement, the loop's silence.
+    """
+    ready = asyncio.get_running_loop().create_future()
+
+    @contextmanager
+    def no_signals(stop: asyncio.Event, _reload: object) -> Iterator[None]:
+        ready.set_result(stop)
+        yield
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    with patch.multiple(
+        program,
+        signals=no_signals,
+        inherited_sockets=lambda: [listening],
+        confine=lambda _reach: Confinement.UNAVAILABLE,
+        quiet_loop=lambda _loop: None,
+    ):
+        serving = asyncio.create_task(program._serve(load(house.state.config), house.state, memory_locked=False))
+        await asyncio.wait((ready, serving), return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        await serving
+    try:
+        yield Serving(house, port)
+    finally:
+        ready.result().set()
+        await serving
 
 
 async def first_word(notify: socket.socket, process: asyncio.subprocess.Process, seconds: float = 60) -> str:

@@ -59,12 +59,16 @@ class Canaries:
             yield b64encode(3 * canary.mark.encode()).decode()
 
 
-patterns = cache(Patterns.of)
+@cache
+def patterns(*canaries: Canary) -> Patterns:
+    """Of all of them, so that what is packed is unpacked once."""
+    each = [Patterns.of(one) for one in canaries]
+    return Patterns(tuple(needle for one in each for needle in one.needles), max(one.reach for one in each))
 
 
-def found(raw: bytes, canary: Canary) -> list[str]:
-    """In which encodings the canary stands there, also within what is packed."""
-    return [one.encoding for one in search(Piece(raw), patterns(canary)) if isinstance(one, Found)]
+def found(raw: bytes, *canaries: Canary) -> list[str]:
+    """In which encodings any of the canaries stands there, also within what is packed."""
+    return [one.encoding for one in search(Piece(raw), patterns(*canaries)) if isinstance(one, Found)]
 
 
 def whole(answer: httpx2.Response) -> bytes:

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from tests.support.control import NOON, Place, a_place, signed_in
 from tests.support.launching import a_bench, draft, launch, press
+from tests.support.vault import Running, running
 
 from clawmates.base.shape import encode_json
 from clawmates.control.audit import chain, pages
@@ -105,7 +106,12 @@ def sentences(page: httpx2.Response) -> list[str]:
 
 
 async def test_a_bots_life_is_told_from_both_chains_and_to_its_owner_alone(tmp_path: Path) -> None:
-    async with a_bench(tmp_path) as bench, bench.place.browser() as browser, bench.place.browser() as other:
+    async with (
+        a_bench(tmp_path, vault_of=running) as bench,
+        bench.place.browser() as browser,
+        bench.place.browser() as other,
+    ):
+        assert isinstance(bench.vault, Running)
         await signed_in(bench.place, browser)
         bot = await draft(browser)
         await launch(browser, bot)

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.catalogue import RELEASE
 from tests.support.control import NOON, Place, a_bot, a_node, a_place, deeds, signed_in
 from tests.support.schemas import check
-from tests.support.vault import furnished, running
+from tests.support.vault import furnished, within
 
 from clawmates.base.settings import Control, Mode, Platform, Settings, Smtp
 from clawmates.control.accounts import changes
@@ -49,7 +49,7 @@ async def a_house(folder: Path) -> AsyncIterator[tuple[Place, httpx2.AsyncClient
     """Two people with something of everything, a vault that really runs, and Ada's browser."""
     with furnished() as house:
         house.configure(region="eu-test")
-        async with running(house) as vault:
+        async with within(house) as vault:
 
             def line() -> Any:
                 return vault.client("eu-test/control/control")

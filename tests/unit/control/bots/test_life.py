@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.control import NOON, database_bytes, signed_in
 from tests.support.launching import KEY, PROMPT, SECRETS, TOKEN, Bench, a_bench, about, draft, launch, press, sealed
-from tests.support.vault import refusal, running
+from tests.support.vault import Running, refusal, running
 
 from clawmates.control.bots import queries
 from clawmates.control.bots.tables import Bot, BotItem, BotPairing, BotState
@@ -94,11 +94,12 @@ async def test_a_bot_lives_and_its_receipt_stays(tmp_path: Path) -> None:
 
 
 async def test_a_launch_survives_the_vaults_absence_and_says_so(tmp_path: Path) -> None:
-    async with a_bench(tmp_path) as bench, bench.place.browser() as browser:
+    async with a_bench(tmp_path, vault_of=running) as bench, bench.place.browser() as browser:
         await signed_in(bench.place, browser)
         bot = await draft(browser)
         told = about(await browser.get(f"/bots/{bot}/seal"))
         port = bench.vault.port
+        assert isinstance(bench.vault, Running)
         await bench.vault.stop()
         bench.place.context.vault._until = 0.0
         away = await browser.get(f"/bots/{bot}/seal")

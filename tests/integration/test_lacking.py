@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,9 @@ from clawmates.node.engines.podman_files import PodmanFiles
 from clawmates.selfhost import layout
 from clawmates.trials.throwaway import RELEASE
 from clawmates.wire.codes import REMEDY, Trouble
+from clawmates.wire.node_client import NodeClient, NodeUnreachableError
 from clawmates.wire.releases import load as load_release
+from clawmates.wire.status import BotState, NodeStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -73,18 +75,21 @@ class Home:
         code, _, said = await self.command("selfhost", "init", *bot, *model, *where, given=json.dumps(SECRETS))
         assert code == 0, said
 
-    async def until(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    async def until(self, condition: Callable[[NodeStatus], bool]) -> NodeStatus:
+        """Asked without a process for every look."""
         async with asyncio.timeout(60):
             while True:
-                code, out, _ = await self.command("status", "--json")
-                now: dict[str, Any] = json.loads(out)["data"] if code == 0 else {}
-                if now and condition(now):
-                    return now
+                with suppress(NodeUnreachableError):
+                    now = await NodeClient(Run(self.run).node).status()
+                    if condition(now):
+                        return now
+                await asyncio.sleep(0.05)
 
     async def until_told(self, trouble: Trouble) -> None:
         """Until a person who asks reads the code and the remedy; while a try is under way a bot is *starting*."""
         async with asyncio.timeout(60):
             while True:
+                await self.until(lambda now: trouble in {now.trouble, *(bot.code for bot in now.bots)})
                 code, out, _ = await self.command("status")
                 if code == 0 and trouble in out and REMEDY[trouble] in out:
                     return
@@ -139,7 +144,7 @@ async def test_a_machine_without_the_engine(home: Home) -> None:
     await home.init()
     hide = ("unshare", "--mount", "sh", "-c", WITHOUT_PODMAN.replace("$SEARCH", os.environ["PATH"]), "sh")
     async with up(home, *hide):
-        assert (await home.until(lambda now: now["trouble"]))["trouble"] == Trouble.ENGINE_MISSING
+        assert (await home.until(lambda now: bool(now.trouble))).trouble == Trouble.ENGINE_MISSING
         await home.until_told(Trouble.ENGINE_MISSING)
         await stays_cool(home)
 
@@ -174,9 +179,9 @@ async def _load(home: Home) -> None:
     engine.close()
 
 
-def _decided(now: dict[str, Any]) -> bool:
+def _decided(now: NodeStatus) -> bool:
     """Whether node has looked at the bot and made up its mind."""
-    return bool(now["bots"]) and all(bot["state"] != "starting" for bot in now["bots"])
+    return bool(now.bots) and all(bot.state is not BotState.STARTING for bot in now.bots)
 
 
 async def test_a_machine_without_user_namespaces(home: Home) -> None:
@@ -184,7 +189,7 @@ async def test_a_machine_without_user_namespaces(home: Home) -> None:
     await _load(home)
     async with up_with_user_namespaces(home, 0):
         tried = await home.until(_decided)
-        assert [bot["code"] for bot in tried["bots"]] == [Trouble.NO_USER_NAMESPACES]
+        assert [bot.code for bot in tried.bots] == [Trouble.NO_USER_NAMESPACES]
         await home.until_told(Trouble.NO_USER_NAMESPACES)
         await stays_cool(home)
 
@@ -195,7 +200,7 @@ async def test_where_there_are_user_namespaces_the_code_is_another(home: Home) -
     await _load(home)
     async with up_with_user_namespaces(home, 1000):
         tried = await home.until(_decided)
-        assert [bot["code"] for bot in tried["bots"]] != [Trouble.NO_USER_NAMESPACES]
+        assert [bot.code for bot in tried.bots] != [Trouble.NO_USER_NAMESPACES]
 
 
 async def test_a_machine_where_nothing_can_be_mounted_in_ram(home: Home) -> None:

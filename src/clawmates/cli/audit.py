@@ -61,7 +61,7 @@ async def verify_chain(state: State, as_json: bool) -> None:  # noqa: FBT001 - c
     need_root()
     settings = settings_of(state)
     now = datetime.now(UTC) + timedelta(seconds=settings.platform.unsafe_clock_offset)
-    judged = [judge(one, now) for one in await _evidence(state, settings)]
+    judged = [judge(one, now) for one in await evidence_of(state, settings)]
     first = judged[0]
     shown = {
         "holds": all(one.holds for one in judged),
@@ -103,7 +103,7 @@ async def resume(
     need_root()
     settings = settings_of(state)
     now = datetime.now(UTC) + timedelta(seconds=settings.platform.unsafe_clock_offset)
-    order = order_of(await _evidence(state, settings, nodes), now)
+    order = order_of(await evidence_of(state, settings, nodes), now)
     if order is None:
         raise CommandError("the chains hold: there is nothing to begin anew.", code="chains-hold")
     who = ", ".join([one.node for one in order.by_nodes] + (["control"] if order.control is not None else []))
@@ -119,7 +119,8 @@ async def resume(
     )
 
 
-async def _evidence(state: State, settings: Settings, nodes: tuple[tuple[str, Path], ...] = ()) -> list[Evidence]:
+async def evidence_of(state: State, settings: Settings, nodes: tuple[tuple[str, Path], ...] = ()) -> list[Evidence]:
+    """What every chain of this host says, and who has countersigned it. Raises the clients' errors."""
     async with vault_of(state, settings) as client:
         others = [await gather(state, settings, client, node, heads) for node, heads in nodes]
         if not settings.hosted:

@@ -261,14 +261,30 @@ def test_a_bot_moves_with_an_export_and_without_a_key(home: Home, tmp_path: Path
         assert (came["id"], came["model"], came["access"]) == ("home", MODEL, "paired")
         assert other.json("bot", "prompt", "home")["prompt"] == SECRETS["prompt"]
         assert other.json("bot", "people", "home")["people"] == ["730001957"]
-        _comes_from_openclaw(other, tmp_path / "theirs.zip")
+        _goes_to_openclaw_and_back(other, tmp_path / "theirs.zip", json.dumps({"home": keys}))
+        _comes_from_openclaw(other)
 
 
-def _comes_from_openclaw(home: Home, out: Path) -> None:
-    """All or none; what lies there in the clear is sealed, and stands nowhere else on the host."""
+def _goes_to_openclaw_and_back(home: Home, out: Path, secrets: str) -> None:
+    """It comes as it went, paused as it was, and only to where there is none of its name."""
+    home.json("bot", "pause", "home")
+    before = home.json("bot", "list")["bots"][0]
     went = home.json("export", "--format", "openclaw", "--out", str(out))
     assert home.json("import", str(out), "--check")["bots"] == went["bots"] == ["home"]
     assert home.json("import", str(out), code=2)["code"] == "exists"
+    home.json("bot", "rm", "home", "--yes")
+    assert "token" in home.json("import", str(out), "--stdin", given="{}", code=2)["message"]
+    assert home.json("import", str(out), "--stdin", given=secrets)["lost"] == []
+    after = home.json("bot", "list")["bots"][0]
+    kept = ("id", "channel", "provider", "model", "access", "paused")
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert after["paused"] is True
+    assert home.json("bot", "prompt", "home")["prompt"] == SECRETS["prompt"]
+    assert home.json("bot", "people", "home")["people"] == ["730001957"]
+
+
+def _comes_from_openclaw(home: Home) -> None:
+    """All or none; what lies there in the clear is sealed, and stands nowhere else on the host."""
     words, spare = ["import", str(THEIRS), "--bot", "marvin", "--seal", "--stdin"], {"fallback-key": "AIza" + "k" * 35}
     missing = home.json(*words, given="{}", code=2)
     assert "fallback-key" in missing["message"]

@@ -21,7 +21,7 @@ from clawmates.selfhost.draft import (
     provider_of,
 )
 from clawmates.selfhost.wish import Wish, fill
-from clawmates.wire.desired import Access, BotSpec
+from clawmates.wire.desired import Access, BotSpec, Fallback
 from clawmates.wire.names import ChannelKind, ItemName
 from clawmates.wire.release import Release
 from clawmates.wire.templates import templates
@@ -82,6 +82,7 @@ class Interview:
             self.model_maker,
             self.model,
             self.key,
+            self.spare_key,
             self.prompt,
             self.people,
             self.agree,
@@ -179,6 +180,26 @@ class Interview:
         self.dialogue.note("It is not shown. It will be sealed to the vault at once, for this provider's hosts only.")
         whose = self.provider.id
         return self._secret(ItemName.PROVIDER_KEY, lambda key: check_key(key, whose), same=self.wish.provider)
+
+    def spare_key(self) -> bool:
+        """The key of a fallback that is another provider; only where one was named beforehand."""
+        spare = self.wish.fallback
+        if not isinstance(spare, Fallback) or spare.provider == self.wish.provider:
+            return False
+        provider = provider_of(self.facts.release, spare.provider)
+        if not needs_key(provider) or ItemName.FALLBACK_KEY in self.said.secrets:
+            return False
+        self.dialogue.title(f"Your API key of {provider.name}, for when the bot's own model cannot answer")
+        self.dialogue.note(
+            "It is not shown, and sealed as the other. To do without: Ctrl-C, `clawmates bot add --fallback none`."
+        )
+        before = self.before if self.before is not None and ItemName.FALLBACK_KEY in self.before.items else None
+        there = before is not None and before.fallback is not None and before.fallback.provider == spare.provider
+        kept = there or ItemName.FALLBACK_KEY in self.wish.secrets
+        given = self.dialogue.secret(lambda key: check_key(key, provider.id), kept=kept)
+        if given is not None:
+            self._keep(ItemName.FALLBACK_KEY, given)
+        return True
 
     def prompt(self) -> bool:
         """Who the assistant is."""

@@ -13,7 +13,7 @@ from clawmates.cli.dialogue import Dialogue
 from clawmates.cli.interview import PEOPLE, Facts, Interview
 from clawmates.selfhost.draft import BotError
 from clawmates.selfhost.wish import Wish
-from clawmates.wire.desired import Access, BotSpec
+from clawmates.wire.desired import Access, BotSpec, Fallback
 from clawmates.wire.names import ChannelKind, ItemName
 from clawmates.wire.templates import templates
 
@@ -122,6 +122,16 @@ def test_another_provider_forgets_the_key_of_the_first() -> None:
     wish, _ = hold(["", "2", "1", "", KEY, "7", "<", "<", "<", "<", "2", "", "sk-ant-0123456", "", "y"])
     assert (wish.provider, wish.model) == ("anthropic", "c1")
     assert wish.secrets[ItemName.PROVIDER_KEY].reveal() == "sk-ant-0123456"
+
+
+def test_a_fallback_that_was_named_beforehand_is_asked_for_its_key() -> None:
+    said = Wish(
+        channel=ChannelKind.TERMINAL, provider="openai", model="m1", fallback=Fallback(provider="anthropic", model="c1")
+    )
+    wish, script = hold([KEY, "sk-proj-0123456789", "sk-ant-0123456", "", "y"], said, named=True)
+    assert wish.secrets[ItemName.FALLBACK_KEY].reveal() == "sk-ant-0123456"
+    assert "Your API key of Anthropic, for when" in script.text
+    assert hold([KEY, "", "y"], replace(said, fallback=Fallback(provider="ollama", model="l1")), named=True)
 
 
 def test_a_key_of_another_provider_is_not_sent_to_this_one() -> None:

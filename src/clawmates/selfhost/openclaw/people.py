@@ -23,7 +23,7 @@ def whom(account: Account, lost: list[Lost]) -> tuple[Access, People]:
     persons = tuple(dict.fromkeys(one for one in entries if PERSON.fullmatch(one)))[:MOST_PEOPLE]
     others = sum(one != EVERYBODY and one not in persons for one in entries)
     if others:
-        sentence = f"{others} entries that are no numbers of people; `clawmates bot people NAME --admit` takes numbers."
+        sentence = f"{others} of its entries, no numbers of people; `clawmates bot people NAME --admit` takes numbers."
         lost.append(Lost(holder.at("allowFrom"), sentence))
     bounds = account.channel.listed("allowFrom")
     wide = EVERYBODY in entries and (bounds is None or EVERYBODY in (str(one) for one in bounds))

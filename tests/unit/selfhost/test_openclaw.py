@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clawmates.base.secret import Secret
@@ -34,6 +34,9 @@ WORDS = (
     *("defaults", "models", "alias", "channels", "telegram", "accounts", "default", "allowFrom", "dmPolicy"),
     *("bindings", "match", "channel", "accountId", "agentId", "env", "vars", "providers", "workspace", "groups"),
 )
+
+# On a machine that measures something, drawing names and zipping them takes what time it takes.
+PATIENT = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 persons = st.lists(st.from_regex(PERSON, fullmatch=True), unique=True, max_size=4).map(tuple)
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -67,7 +70,7 @@ def wishes(draw: st.DrawFn) -> Wish:
     )
 
 
-@settings(max_examples=40)
+@PATIENT
 @given(st.lists(wishes(), min_size=1, max_size=4, unique_by=lambda bot: bot.name))
 def test_what_both_can_say_comes_back_as_it_went(bots: list[Wish]) -> None:
     arrived = arriving.unpack(BytesIO(going.pack(bots, NOW)))
@@ -228,6 +231,7 @@ def test_one_without_bots_says_so(config: Any, tmp_path: Path) -> None:
         read(tmp_path, config)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from clawmates.control.store.tables import METADATA
 from clawmates.wire import backups as wire
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from sqlalchemy import Table
@@ -33,7 +34,7 @@ Opener = Callable[[str], Secret[bytes] | None]
 """A tenant's private backup key; ``None`` where it was destroyed."""
 NUMBERED = frozenset({"bot_errors", "errands", "retention_runs"})
 """Their numbers are the database's to give, in the order of the rows."""
-AT_ONCE = 500
+AT_ONCE = 1000
 
 
 class PutError(Exception):
@@ -54,7 +55,8 @@ class Put:
 class _Part:
     head: wire.Head
     shared: tuple[wire.Table, ...]
-    owned: tuple[wire.Table, ...]
+    owned: Mapping[str, Sequence[wire.Table]]
+    """By table, parents first: one of each account that has rows there."""
     accounts: int
     gone: int
 
@@ -66,8 +68,10 @@ async def put_back(database: Database, part: bytes, region: str, opener: Opener,
         await migrate(database)
         async with database.writing() as session:
             await _require(session, opened.head)
-            for one in (*opened.shared, *opened.owned):
-                await _insert(session, one)
+            for one in opened.shared:
+                await _insert(session, one.table, [one])
+            for name, some in opened.owned.items():
+                await _insert(session, name, some)
             for account in opened.head.leaving:
                 body = encode_json(OfTenant(tenant=account)).decode()
                 await add(session, f"erase/{account}", AGAIN, body, now=now)
@@ -106,7 +110,7 @@ def open_part(part: bytes, region: str, opener: Opener) -> _Part:
         raise PutError("control's part of the backup is damaged") from None
     if accounts + gone != head.accounts:
         raise PutError("control's part of the backup is not whole")
-    return _Part(head, tuple(shared), tuple(one for some in owned.values() for one in some), accounts, gone)
+    return _Part(head, tuple(shared), owned, accounts, gone)
 
 
 def _head(line: bytes, region: str) -> wire.Head:
@@ -145,10 +149,10 @@ async def _require(session: AsyncSession, head: wire.Head) -> None:
             )
 
 
-async def _insert(session: AsyncSession, found: wire.Table) -> None:
-    table = METADATA.tables[found.table]
+async def _insert(session: AsyncSession, name: str, found: Iterable[wire.Table]) -> None:
+    table = METADATA.tables[name]
     try:
-        rows = [_row(table, found.columns, cells) for cells in found.rows]
+        rows = [_row(table, one.columns, cells) for one in found for cells in one.rows]
     except (ValueError, KeyError):
         raise PutError("control's part of the backup is damaged") from None
     for start in range(0, len(rows), AT_ONCE):

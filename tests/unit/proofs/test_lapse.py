@@ -9,6 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from tests.support.controlprocess import configure
 from tests.support.vault import furnished, running
 
@@ -44,7 +45,8 @@ async def a_region(bench: Bench) -> AsyncIterator[Region]:
             settings = load(house.state.config)
             read_pepper(house.state.control, bench.entropy)
             database = open_database(settings.control, house.state)
-            yield Region(house.root, house.state, settings, database, VaultCalls.of(house.state, settings, {}))
+            calls = VaultCalls.of(house.state, settings, {})
+            yield Region(house.root, house.state, settings, database, calls, X25519PrivateKey.generate())
             await database.close()
 
 

@@ -13,7 +13,9 @@ from clawmates.base.shape import ShapeError, decode_json
 from clawmates.proofs.errors import BlindError, ProofError
 from clawmates.proofs.kept.look import CONTROL_DB
 from clawmates.proofs.kept.schemas import beside
+from clawmates.proofs.lapse.backups import Backup
 from clawmates.proofs.lapse.person import Person, boxes, entrust, furnish
+from clawmates.proofs.lapse.retained import wrapped_key
 from clawmates.proofs.part import Part
 from clawmates.proofs.result import Table
 from clawmates.wire.erasure import ErasureReceipt, Log, check
@@ -21,8 +23,6 @@ from clawmates.wire.operator_client import ControlNotRunningError, OperatorClien
 from clawmates.wire.receipt import MAX_RECEIPT, ReceiptError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from clawmates.proofs.lapse.region import Region
     from clawmates.proofs.trial import Bench
 
@@ -43,14 +43,16 @@ class Bytes:
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, root: Path) -> Bytes:
+    def of(cls, region: Region) -> Bytes:
         """Free pages, write-ahead logs, journals and backups are files too, or parts of them. Raises ``OSError``."""
+        root = region.state.root
         found = cls()
         for path in sorted(root.rglob("*")):
             name = path.relative_to(root)
             if path.is_file() and not path.is_symlink() and name.parts[0] not in NOT_KEPT:
                 with suppress(FileNotFoundError):  # another process has just put one in another's place
                     found.files[str(name)] = path.read_bytes()
+        found.files["vault/(separate copy)/keys.db"] = region.copy.read_bytes()
         return found
 
     def places(self) -> dict[str, list[str]]:
@@ -75,11 +77,13 @@ async def erased(region: Region, bench: Bench) -> Part:
     for one in (ada, eve):
         await entrust(region.calls, one.account, one.bot, region.settings.node.name)
         one.marks |= boxes(region, one.bot)
-    before = Bytes.of(region.state.root)
+    backup = await Backup.made(region, bench, (ada, eve))
+    ada.marks["vault: backup key"] = wrapped_key(backup.stolen, ada.account)
+    before = Bytes.of(region)
     _must_be_there(ada, before, "before the deletion")
     number, receipt = await _deleted(region, ada)
     # At once: it says that it is true now.
-    after = Bytes.of(region.state.root)
+    after = Bytes.of(region)
     bench.progress("bytes of files", sum(map(len, after.files.values())))
     _must_be_there(eve, after, "after somebody else's deletion")
     found = [f"after the deletion {name} holds: {', '.join(left)}" for name, left in sorted(after.left(ada).items())]
@@ -87,6 +91,7 @@ async def erased(region: Region, bench: Bench) -> Part:
         found.append(f"the receipt holds: {', '.join(left)}")
     found += _against_receipt(receipt, ada, number)
     found += _against_tombstone(region, ada, eve)
+    found += backup.against(region, ada, eve)
     return Part(
         table=Table(title="a deletion", rows=(HEAD, *_rows(after, ada))),
         figures={
@@ -94,11 +99,16 @@ async def erased(region: Region, bench: Bench) -> Part:
             "deleted_left": sum(len(left) for left in after.left(ada).values()),
             "bytes_searched": sum(map(len, after.files.values())),
             "files_searched": len(after.files),
+            "backup_values": len(backup.shown),
         },
         controls=(
             (
                 f"the same search before the deletion: all {len(ada.marks)} values found; and after it all"
                 f" {len(eve.marks)} of somebody else's, who was not deleted ({len(others)} more people lay around them)"
+            ),
+            (
+                f"a backup of before, opened with the keys of then: {len(backup.shown)} values found, and with a stolen"
+                " copy of those keys they still are; somebody else's are found in it with the keys of now"
             ),
         ),
         found=tuple(found),

@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from base64 import b64encode
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from clawmates.base.files import write_atomic
 from clawmates.base.paths import State
@@ -29,10 +32,16 @@ from clawmates.control.store.database import Database, open_database
 from clawmates.control.vault import vault_line
 from clawmates.proofs.errors import ProofError
 from clawmates.proofs.vaultcalls import VaultCalls
-from clawmates.selfhost import layout, services
+from clawmates.selfhost import daily, layout, services
+from clawmates.selfhost.accounts import account_of
+from clawmates.selfhost.backup import BackupError
 from clawmates.selfhost.install import InstallError, Plan, install
 from clawmates.selfhost.prepare import prepare
+from clawmates.selfhost.sealedfile import SealedFileError
 from clawmates.selfhost.supervisor import Phase, Supervisor
+from clawmates.wire.operator_client import ControlNotRunningError
+from clawmates.wire.releases import ReleaseError
+from clawmates.wire.vault_client import VaultCallError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,6 +63,20 @@ class Region:
     database: Database
     """Control's own, opened a second time."""
     calls: VaultCalls
+    operator: X25519PrivateKey
+    """What its backups are sealed to."""
+
+    @property
+    def copy(self) -> Path:
+        """The one separate copy of ``keys.db``."""
+        return Path(self.settings.vault.keys_copy)
+
+    async def backup(self) -> Path:
+        """Makes one, as it is made every day. Raises :class:`ProofError`."""
+        try:
+            return Path((await daily.make(self.state, self.settings, self.settings.backup.recipient)).file)
+        except (BackupError, SealedFileError, ReleaseError, ControlNotRunningError, VaultCallError, OSError):
+            raise ProofError("the trial's region can make no backup of itself") from None
 
     @property
     def pepper(self) -> bytes:
@@ -100,10 +123,14 @@ async def region(platform: Platform) -> AsyncIterator[Region]:
 async def _started(stack: AsyncExitStack, platform: Platform) -> Region:
     root = Path(tempfile.mkdtemp(prefix="clawmates-prove-", dir=WHERE))
     stack.callback(shutil.rmtree, root, ignore_errors=True)
-    state = State(root / "state")
+    state, operator = State(root / "state"), X25519PrivateKey.generate()
+    copies = root / "copies"
+    copies.mkdir(mode=0o700)
+    os.chown(copies, *account_of("vault").owner)
     sections: dict[str, dict[str, object]] = {
         "platform": {"mode": "hosted", "run": f"/run/{root.name}", "region": platform.settings.platform.region},
-        "vault": {"listen": ANY},
+        "vault": {"listen": ANY, "keys_copy": str(copies / "keys.db")},
+        "backup": {"recipient": b64encode(operator.public_key().public_bytes_raw()).decode()},
         "control": {"listen": ANY, "nodes": ANY},
     }
     stack.callback(layout.unmount_below, root)
@@ -124,4 +151,4 @@ async def _started(stack: AsyncExitStack, platform: Platform) -> Region:
         raise ProofError("the trial's vault and control do not start: their own sentences stand above")
     database = open_database(settings.control, state)
     stack.push_async_callback(database.close)
-    return Region(root, state, settings, database, VaultCalls.of(state, settings, {}))
+    return Region(root, state, settings, database, VaultCalls.of(state, settings, {}), operator)

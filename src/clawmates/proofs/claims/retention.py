@@ -23,6 +23,7 @@ ALWAYS = (
         "a database on PostgreSQL in its raw bytes: what its server has unlinked is the server's and its disk's; a"
         " receipt says whether its log was emptied, and tests/unit/control/test_erasure_bytes.py reads its files"
     ),
+    "copies of keys.db that somebody took by root's hand before a deletion: with one of them an old backup opens",
     "blocks that a file system has freed: a file that is written anew leaves its old blocks to the disk",
     "this platform's own people: none was touched, the deleted one was made up in a region made for this trial",
 )

@@ -6,12 +6,15 @@ import asyncio
 import os
 import re
 import socket
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawmates.base.http.client import Connection
 from clawmates.base.tls import client_context
 from clawmates.proofs.result import Claim
+from clawmates.trials.measure import NoFigureError
+from clawmates.trials.postgresql import postgresql
 from clawmates.trials.throwaway import Throwaway, TrialError, throwaway
 
 if TYPE_CHECKING:
@@ -46,10 +49,25 @@ def hosted(port: int) -> dict[str, dict[str, object]]:
 
 
 @asynccontextmanager
-async def a_hosted_one() -> AsyncIterator[Throwaway]:
-    """A hosted platform without a bot and without a mail server, for :data:`CLAIMS`. Raises :class:`TrialError`."""
-    async with throwaway(settings=hosted(free_port())) as trial:
-        yield trial
+async def a_hosted_one(*, on_postgresql: bool = False) -> AsyncIterator[Throwaway]:
+    """A hosted platform without a bot and without a mail server, for :data:`CLAIMS`.
+
+    Raises :class:`TrialError`, also where a PostgreSQL is wanted that is not installed.
+    """
+    settings = hosted(free_port())
+    with ExitStack() as stack:
+        if on_postgresql:
+            try:
+                cluster = stack.enter_context(postgresql())
+            except NoFigureError as problem:
+                raise TrialError(str(problem)) from None
+            cluster.tell("CREATE DATABASE trial")
+            there = cluster.settings("trial")
+            # Control has a user of its own, and may read it as anybody may.
+            Path(there.database_authority).chmod(0o644)  # noqa: ASYNC240 - one call, before anything else runs
+            settings["control"] |= {"database": there.database, "database_authority": there.database_authority}
+        async with throwaway(settings=settings) as trial:
+            yield trial
 
 
 @contextmanager

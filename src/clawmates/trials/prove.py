@@ -26,7 +26,14 @@ UNHURRIED = {"gateway": {"limits": {"turns_per_minute": 6000}}}
 
 
 async def main(
-    claims: list[str], options: Options, there: tuple[Cable, Apart], *, as_json: bool, page: str, few: bool
+    claims: list[str],
+    options: Options,
+    there: tuple[Cable, Apart],
+    *,
+    as_json: bool,
+    page: str,
+    few: bool,
+    on_postgresql: bool,
 ) -> int:
     """Starts the platforms that the claims are about, one after the other, and tries them; the exit code."""
     watch = Watch(SystemClock())
@@ -36,7 +43,7 @@ async def main(
     if at_home := [one.value for one in wanted if one not in CLAIMS]:
         parts.append(await _at_home(at_home, options, there, watch, few=few))
     if among_others := [one.value for one in wanted if one in CLAIMS]:
-        async with a_hosted_one() as trial:
+        async with a_hosted_one(on_postgresql=on_postgresql) as trial:
             parts.append(await _tried(trial, among_others, options, watch))
     order = list(Claim)
     tried = sorted((one for part in parts for one in part[0].claims), key=lambda one: order.index(one.id))
@@ -92,6 +99,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--few", action="store_true", help="one bot for each provider, the channels in turn")
+    parser.add_argument("--postgresql", action="store_true", help="the hosted platform's database is a PostgreSQL")
     parser.add_argument("--json", dest="as_json", action="store_true")
     parser.add_argument("--html", default="", metavar="PATH", help="write the report as one page to show to others")
     return parser.parse_args()
@@ -109,4 +117,5 @@ if __name__ == "__main__":
     except (NoCableError, NoDiskError) as problem:
         sys.stderr.write(f"error: {problem}\n")
         sys.exit(MISSING)
-    sys.exit(run_trial(main(wanted.claim, options, there, as_json=wanted.as_json, page=page, few=wanted.few)))
+    told = {"as_json": wanted.as_json, "page": page, "few": wanted.few, "on_postgresql": wanted.postgresql}
+    sys.exit(run_trial(main(wanted.claim, options, there, **told)))

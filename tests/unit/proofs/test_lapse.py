@@ -88,10 +88,15 @@ async def test_a_log_that_stays_is_found_out(tmp_path: Path, monkeypatch: pytest
 
 def test_a_search_that_misses_what_is_there_is_called_blind(tmp_path: Path) -> None:
     (tmp_path / "release").mkdir()
-    for name in ("a", "release/b"):
+    for name in ("a", "release/b", "release/c"):
         (tmp_path / name).write_bytes(b"mark-1")
-    files, one = Bytes.of(tmp_path), Person("e", "b", marks={"accounts.email": b"mark-1", "bots.name": b"mark-2"})
-    assert files.left(one) == {"a": ["accounts.email"]}
+    files, one = (
+        Bytes.of(tmp_path, tmp_path / "release/c"),
+        Person("e", "b", marks={"accounts.email": b"mark-1", "bots.name": b"mark-2"}),
+    )
+    found = files.left(one)
+    assert found.keys() == {"a", "vault/(separate copy)/keys.db"}
+    assert all(left == ["accounts.email"] for left in found.values())
     with pytest.raises(BlindError, match=r"bots\.name"):
         _must_be_there(one, files, "before")
 

@@ -23,6 +23,8 @@ from clawmates.wire.operator_client import ControlNotRunningError, OperatorClien
 from clawmates.wire.receipt import MAX_RECEIPT, ReceiptError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from clawmates.proofs.lapse.region import Region
     from clawmates.proofs.trial import Bench
 
@@ -43,16 +45,18 @@ class Bytes:
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, region: Region) -> Bytes:
-        """Free pages, write-ahead logs, journals and backups are files too, or parts of them. Raises ``OSError``."""
-        root = region.state.root
+    def of(cls, root: Path, copy: Path) -> Bytes:
+        """Free pages, write-ahead logs, journals and backups are files too, or parts of them. Raises ``OSError``.
+
+        ``copy`` is the vault's separate copy of its keys.
+        """
         found = cls()
         for path in sorted(root.rglob("*")):
             name = path.relative_to(root)
             if path.is_file() and not path.is_symlink() and name.parts[0] not in NOT_KEPT:
                 with suppress(FileNotFoundError):  # another process has just put one in another's place
                     found.files[str(name)] = path.read_bytes()
-        found.files["vault/(separate copy)/keys.db"] = region.copy.read_bytes()
+        found.files["vault/(separate copy)/keys.db"] = copy.read_bytes()
         return found
 
     def places(self) -> dict[str, list[str]]:
@@ -79,11 +83,11 @@ async def erased(region: Region, bench: Bench) -> Part:
         one.marks |= boxes(region, one.bot)
     backup = await Backup.made(region, bench, (ada, eve))
     ada.marks["vault: backup key"] = wrapped_key(backup.stolen, ada.account)
-    before = Bytes.of(region)
+    before = Bytes.of(region.state.root, region.copy)
     _must_be_there(ada, before, "before the deletion")
     number, receipt = await _deleted(region, ada)
     # At once: it says that it is true now.
-    after = Bytes.of(region)
+    after = Bytes.of(region.state.root, region.copy)
     bench.progress("bytes of files", sum(map(len, after.files.values())))
     _must_be_there(eve, after, "after somebody else's deletion")
     found = [f"after the deletion {name} holds: {', '.join(left)}" for name, left in sorted(after.left(ada).items())]

@@ -23,7 +23,7 @@ def hosted() -> None:
 @hosted.command("init")
 @place_options
 @click.option("--region", default=Platform().region, show_default=True, help="What this region is called.")
-@click.option("--web", "listen", default=Control().listen, show_default=True, help="Where browsers arrive.")
+@click.option("--web", default=Control().listen, show_default=True, help="Where browsers arrive.")
 @click.option("--nodes", default=Control().nodes, show_default=True, help="Where nodes arrive.")
 @click.option("--origin", default=Control().origin, show_default=True, help="The address that people know it by.")
 @click.option(
@@ -40,6 +40,7 @@ def init(
     *,
     place: Place,
     region: str,
+    web: str,
     ingress: str,
     as_json: bool,
     **control: str,
@@ -52,11 +53,12 @@ def init(
     Without [control.smtp] sign-in links appear in the terminal of `clawmates up`, and nowhere else.
     """
     need_root()
-    public = behind_the_gateway(ingress, control["listen"], control["origin"]) if ingress else {}
+    public = behind_the_gateway(ingress, web, control["origin"]) if ingress else {}
     plan = place.plan(
         platform={"mode": Mode.HOSTED.value, "region": region} | public.get("platform", {}),
         gateway=public.get("gateway", {}),
-        control={name: said for name, said in control.items() if said} | public.get("control", {}),
+        # --listen is the vault's.
+        control={"listen": web} | {name: said for name, said in control.items() if said} | public.get("control", {}),
     )
     settings = make_hosted(plan, datetime.now(UTC))
     succeed(

@@ -50,7 +50,8 @@ print(json.dumps(got))
 class Impostor:
     """Says to node whatever it likes; each time it is another revision."""
 
-    revision: int = 0
+    revision: int = 1000
+    """From there on: above what the true one may have said before it was taken over."""
     document: bytes = b""
     over: bool = False
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 TRIAL = """
-import asyncio, pathlib, sys
+import asyncio, pathlib, signal, sys
 from clawmates.trials.running import run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 place = pathlib.Path(sys.argv[1])
 async def trial():
     place.mkdir()

@@ -44,7 +44,7 @@ from clawmates.wire.desired import DesiredState
 from clawmates.wire.names import ChannelKind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 COLD_STARTS = 10
 START_SECONDS = 30.0
@@ -123,20 +123,22 @@ ALONE: dict[str, tuple[str, Callable[[], Awaitable[dict[str, float]]]]] = {
 """They need no platform, or one of their own kind."""
 
 
-async def bench(wanted: Sequence[str] = (*PARTS, *ALONE)) -> dict[str, float]:
-    """The figures of some parts, by flat keys; units stand in the names."""
-    figures: dict[str, float] = {}
+async def bench(wanted: Sequence[str] = (*PARTS, *ALONE)) -> AsyncIterator[dict[str, float]]:
+    """The figures of some parts, part by part, by flat keys; units stand in the names."""
     if set(wanted) & set(PARTS):
         async with throwaway() as trial:
             for name, (title, measure) in PARTS.items():
                 if name in wanted:
                     say(title)
-                    figures |= await measure(trial)
+                    yield _rounded(await measure(trial))
                     await _no_bots(trial)
     for name, (title, measure_alone) in ALONE.items():
         if name in wanted:
             say(title)
-            figures |= await measure_alone()
+            yield _rounded(await measure_alone())
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 3) for name, value in figures.items()}
 
 
@@ -150,11 +152,14 @@ def main() -> int:
 
 
 async def _measure(path: Path | None, parts: Sequence[str]) -> int:
-    figures = await bench(parts)
+    figures: dict[str, float] = {}
+    described = await machine.describe()
+    async for measured in bench(parts):
+        figures |= measured
+        if path is not None:
+            # After each part: what was measured in half an hour is not lost by the part that fails.
+            path.write_text(json.dumps(figures | described, indent=2, sort_keys=True) + "\n")  # noqa: ASYNC240 - between parts
     sys.stdout.write(table(figures) + "\n")
-    if path is not None:
-        document = figures | await machine.describe()
-        path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")  # noqa: ASYNC240 - at the very end
     return 0
 
 

@@ -9,6 +9,7 @@ SEED ?=
 REMOVE ?=
 PART ?=
 DEFECT ?=
+JOBS ?=
 WRITE ?=
 # Bash counts in a variable of this name; only what stands on make's command line is meant.
 FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
@@ -61,8 +62,8 @@ soak: image ## a thousand messages while mate and gateway are killed at random; 
 egress: setup ## every way out that must be closed, counted by a resolver of ours and a packet capture (JSON=path)
 	@$(ROOT) $(PYTHON) -I -m clawmates.trials.egress $(if $(JSON),--json $(JSON))
 
-mutate: setup image ## seed defects one by one and see that exactly the right claim turns red (JSON=path, DEFECT="a b")
-	@$(ROOT) $(PYTHON) -I -m clawmates.trials.mutate $(if $(JSON),--json $(JSON)) $(DEFECT:%=--only %)
+mutate: setup image ## seed defects one by one and see that exactly the right claim turns red (JSON=path, DEFECT="a b", JOBS=n)
+	@$(ROOT) $(PYTHON) -I -m clawmates.trials.mutate $(if $(JSON),--json $(JSON)) $(DEFECT:%=--only %) $(JOBS:%=--jobs %)
 
 interop: ready ## OpenClaw itself validates what we export for it, and we read what it writes (WRITE=1: its schema anew)
 	@scripts/interop $(if $(WRITE),--write)

@@ -1,4 +1,4 @@
-"""``make mutate``: defects are seeded one by one into a copy of this checkout, and the right claim must see each.
+"""``make mutate``: defects are seeded, one at a time, into copies of this checkout, and the right claim must see each.
 
 A claim that stays green while the thing it claims is broken proves nothing; one that turns red for something else
 sends people the wrong way. Before the first of all defects the copy is tried unbroken: every claim must hold. What was
@@ -10,10 +10,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from clawmates.base.files import write_atomic
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 PLACE = CHECKOUT / "build" / "mutate"
+MOST_JOBS = 16
 CONTROL = "no-defect"
 """The report of the copy as it is."""
 
@@ -44,22 +48,43 @@ class Plan:
     narrow: bool = False
     control: bool = False
     """Whether the copy is tried unbroken first."""
+    jobs: int = 1
+    """How many are tried at a time, each in a copy of its own: a trial mostly waits."""
 
 
 def mutate(plan: Plan, tell: Callable[[str], None] = lambda _line: None, place: Path = PLACE) -> Iterator[Verdict]:
-    """Tries every mutation of the plan, one by one.
+    """Tries every mutation of the plan; verdicts come as they are found.
 
     Raises :class:`TrialError` when the unbroken copy does not hold its claims, or when somebody else is at ``place``.
     """
-    with copied(CHECKOUT, place) as tree:
+    with copied(CHECKOUT, place, plan.jobs) as trees:
         if plan.control:
             tell("the copy without a defect")
-            tell(f"  {_unbroken(tree)}")
-        for number, mutation in enumerate(plan.mutations, 1):
-            tell(f"{number:>3}/{len(plan.mutations)} {mutation.id}: {mutation.what}")
-            verdict = _try(tree, mutation, plan)
-            tell(f"  {verdict.outcome}, {verdict.seconds:.0f} s: {verdict.why}")
+            tell(f"  {_unbroken(trees[0])}")
+        yield from _tried(trees, plan, tell)
+
+
+def _tried(trees: Sequence[Tree], plan: Plan, tell: Callable[[str], None]) -> Iterator[Verdict]:
+    free: SimpleQueue[Tree] = SimpleQueue()
+    for tree in trees:
+        free.put(tree)
+
+    def attempt(number: int, mutation: Mutation) -> Verdict:
+        tree = free.get()
+        tell(f"{number:>3}/{len(plan.mutations)} {mutation.id}: {mutation.what}")
+        try:
+            return _try(tree, mutation, plan)
+        finally:
+            free.put(tree)
+
+    threads = ThreadPoolExecutor(max_workers=len(trees))
+    try:
+        for done in as_completed([threads.submit(attempt, *one) for one in enumerate(plan.mutations, 1)]):
+            verdict = done.result()
+            tell(f"  {verdict.mutation}: {verdict.outcome}, {verdict.seconds:.0f} s: {verdict.why}")
             yield verdict
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def _unbroken(tree: Tree) -> str:
@@ -149,12 +174,20 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="the few that `make test` tries, each with its claim alone"
     )
+    parser.add_argument("--jobs", type=_jobs, default=os.cpu_count() or 1, metavar="N", help="so many at a time")
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
     chosen = tuple(
         one for one in MUTATIONS if (not wanted.only or one.id in wanted.only) and (one.quick or not wanted.quick)
     )
-    return run_trial(_run(Plan(chosen, narrow=wanted.quick, control=chosen == MUTATIONS), wanted.json))
+    plan = Plan(chosen, narrow=wanted.quick, control=chosen == MUTATIONS, jobs=wanted.jobs)
+    return run_trial(_run(plan, wanted.json))
+
+
+def _jobs(text: str) -> int:
+    if text.isdecimal() and 0 < int(text) <= MOST_JOBS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"so many at a time: a number from 1 to {MOST_JOBS}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -141,14 +141,14 @@ class Tree:
 
 
 @contextmanager
-def copied(checkout: Path, place: Path) -> Iterator[Tree]:
-    """A copy of ``checkout`` below ``place``, removed afterwards. ``place`` is on the same file system: it is linked.
+def copied(checkout: Path, place: Path, copies: int = 1) -> Iterator[tuple[Tree, ...]]:
+    """Copies of ``checkout`` below ``place``, removed afterwards. ``place`` is on the same file system: it is linked.
 
     Raises ``OSError``, and :class:`TrialError` when somebody else is at ``place``.
     """
     place.mkdir(parents=True, exist_ok=True)
-    with _alone(place):
-        yield from _copied(checkout, place / "checkout")
+    with _alone(place), ExitStack() as stack:
+        yield tuple(stack.enter_context(_copied(checkout, place / f"checkout-{one}")) for one in range(1, copies + 1))
 
 
 @contextmanager
@@ -164,6 +164,7 @@ def _alone(place: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
 def _copied(checkout: Path, root: Path) -> Iterator[Tree]:
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()

@@ -14,7 +14,7 @@ import pytest
 
 from clawmates.proofs.prove import TRIALS
 from clawmates.proofs.result import Claim, Status
-from clawmates.trials.mutate import Plan, _try, good, text, write
+from clawmates.trials.mutate import Plan, _tried, _try, good, text, write
 from clawmates.trials.mutate_tree import Tree, _alone, copied
 from clawmates.trials.mutate_verdict import Outcome, Seen, Verdict, by_claim, keys
 from clawmates.trials.mutation import Change, Mutation, StaleError
@@ -123,8 +123,29 @@ def test_a_test_must_pass_without_the_defect_and_fail_with_it(tree: Tree, test: 
     assert _try(tree, mutation, Plan((mutation,))).outcome is outcome
 
 
+def test_each_copy_has_one_defect_at_a_time(tmp_path: Path) -> None:
+    """Two copies, four defects; a test that sees two of them in its copy would pass, as if nothing were wrong."""
+    trees = tuple(Tree(tmp_path / name) for name in ("one", "other"))
+    for one in trees:
+        one.root.mkdir()
+        (one.root / ".venv").symlink_to(sys.prefix)
+        (one.root / "a.py").write_text("x = 0\ny = 0\n")
+        (one.root / "test_a.py").write_text("def test_a():\n    assert open('a.py').read().count('1') != 1\n")
+    defects = tuple(
+        Mutation(id=f"{name}-{again}", what="", changes=(change,), test="test_a.py::test_a")
+        for again in range(2)
+        for name in "xy"
+        for change in (Change(file="a.py", old=f"{name} = 0", new=f"{name} = 1"),)
+    )
+    said: list[str] = []
+    verdicts = list(_tried(trees, Plan(defects, jobs=2), said.append))
+    assert {(one.mutation, one.outcome) for one in verdicts} == {(one.id, Outcome.CAUGHT) for one in defects}
+    assert len(said) == 2 * len(defects)
+    assert {(one.root / "a.py").read_text() for one in trees} == {"x = 0\ny = 0\n"}
+
+
 def test_two_do_not_seed_defects_in_one_place(tmp_path: Path) -> None:
-    (tmp_path / "place" / "checkout").mkdir(parents=True)
+    (tmp_path / "place" / "checkout-1").mkdir(parents=True)
     empty = copied(tmp_path, tmp_path / "place")
     with pytest.raises(FileNotFoundError), empty:
         raise AssertionError

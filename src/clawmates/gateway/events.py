@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from clawmates.base.clock import stamp
 from clawmates.gateway.bell import Bell
+from clawmates.wire.codes import Code
 from clawmates.wire.gatewayctl import EVENTS_WAIT_SECONDS, BotEvent, Events
 
 if TYPE_CHECKING:
@@ -18,6 +20,19 @@ if TYPE_CHECKING:
 RING = 4096
 AT_ONCE = 500
 """Events in one answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """What the log keeps of an event for 30 days.
+
+    Not the bot's name at the messenger, which everybody can look up there: with it, whoever has the log could tell for
+    whom the audit chains' entries about a bot were made, also when its owner had everything deleted meanwhile.
+    """
+
+    code: Code
+    number: int
+    life: int
 
 
 class EventRing:
@@ -35,7 +50,7 @@ class EventRing:
         """One event of one bot."""
         self._number += 1
         self._ring.append(BotEvent(number=self._number, at=stamp(self._clock.now()), bot=bot, event=event))
-        self._log.write(event, bot=bot)
+        self._log.write(Logged(code=event.code, number=event.number, life=event.life), bot=bot)
         self._bell.ring()
 
     def after(self, number: int) -> tuple[BotEvent, ...]:

@@ -25,6 +25,10 @@ CONTROL: tuple[Datum, ...] = (
         ),
         until=Until.USED,
         span=ERRANDS,
+        ends=Said(
+            f"Until it is done; what is sealed, and mails: at most {ERRANDS.days} day",
+            f"Bis es erledigt ist; Versiegeltes und E-Mails: höchstens {ERRANDS.days} Tag",
+        ),
         basis=Basis.CONTRACT,
         columns=(
             "control.errands.number",

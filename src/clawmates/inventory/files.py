@@ -33,12 +33,12 @@ FILES: tuple[Datum, ...] = (
         id="event-log",
         what=Said(
             (
-                "lines of the processes: that something started, stopped or failed, when, with which bot, as a code; "
-                "for a new bot its own name at the messenger"
+                "lines of the processes: that something started, stopped or failed, when, with which bot by its "
+                "number, as a code"
             ),
             (
-                "Zeilen der Prozesse: dass etwas begann, endete oder misslang, wann, bei welchem Bot, als Code; bei "
-                "einem neuen Bot sein eigener Name beim Messenger"
+                "Zeilen der Prozesse: dass etwas begann, endete oder misslang, wann, bei welchem Bot nach seiner "
+                "Nummer, als Code"
             ),
         ),
         why=Said("to find out what is wrong with the platform", "um herauszufinden, was der Plattform fehlt"),
@@ -52,7 +52,6 @@ FILES: tuple[Datum, ...] = (
             "log.gateway.process",
             "log.gateway.code",
             "log.gateway.number",
-            "log.gateway.username",
             "log.gateway.life",
             "log.node.at",
             "log.node.bot",
@@ -85,12 +84,13 @@ FILES: tuple[Datum, ...] = (
         what=Said(
             (
                 "sealed copies of the databases, which only the operator's own key opens; what is about you only with a"
-                " key of yours, too, that is destroyed with your account; no keys are in them"
+                " key of yours, too, that is destroyed with your account; neither of these is in them, nor a key of "
+                "your bots, but the platform's own for certificates and hashes are"
             ),
             (
                 "versiegelte Abschriften der Datenbanken, die nur der eigene Schlüssel des Betreibers öffnet; was von "
-                "dir ist, nur zusammen mit einem Schlüssel von dir, der mit deinem Konto vernichtet wird; Schlüssel "
-                "sind nie darin"
+                "dir ist, nur zusammen mit einem Schlüssel von dir, der mit deinem Konto vernichtet wird; keiner von "
+                "beiden ist darin, auch keiner deiner Bots, wohl aber die der Plattform für Zertifikate und Hashes"
             ),
         ),
         why=Said("to bring everything back after a loss", "um nach einem Verlust alles wiederherzustellen"),

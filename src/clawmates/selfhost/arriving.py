@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     from typing import IO
 
 MOST_BYTES = 16 << 20
-"""Of one file of the export, unpacked."""
+"""Of what is read of an export, unpacked."""
+PLAIN = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""Of every other packing :mod:`zipfile` unpacks 4 KiB at a time to whatever they come to, also when less was asked for:
+of bzip2 gigabytes."""
+BOTS, MINDS, ROWS = "selfhost-bots.json", "model-preference.json", "bot.json"
+PROMPTS, LISTS = "system-prompt.json", "people.json"
+READ = frozenset({ABOUT_FILE, BOTS, MINDS, ROWS, PROMPTS, LISTS})
 NO_EXPORT = (
     "that is no export of ClawMates: give the zip that `clawmates export` or the page *What we hold on you* made."
 )
@@ -67,9 +73,11 @@ def unpack(stream: IO[bytes]) -> Arrived:
     """The bots of a zip. Raises :class:`BotError`."""
     try:
         with zipfile.ZipFile(stream) as package:
+            if not {one.compress_type for one in package.infolist()} <= PLAIN:
+                raise BotError(NO_EXPORT)
             if CONFIG in package.namelist():
                 return source.unpack(package)
-            files = {name: _file(package, name) for name in package.namelist() if name.endswith(".json")}
+            files = _files(package)
         if files[ABOUT_FILE]["format"] != FORMAT:
             raise BotError("that export was made by another version of ClawMates: use that one to move.")
         bots = tuple(_bots(files))
@@ -112,22 +120,27 @@ def on_top(said: Wish, arrived: Wish) -> Wish:
     )
 
 
-def _file(package: zipfile.ZipFile, name: str) -> Any:
-    with package.open(name) as stream:
-        raw = stream.read(MOST_BYTES + 1)
-    if len(raw) > MOST_BYTES:
-        raise ValueError
-    return json.loads(raw)
+def _files(package: zipfile.ZipFile) -> dict[str, Any]:
+    """Those that are asked for, and no other: together they are bounded, whatever else lies there."""
+    found, left = {}, MOST_BYTES
+    for name in sorted(READ.intersection(package.namelist())):
+        with package.open(name) as stream:
+            raw = stream.read(left + 1)
+        left -= len(raw)
+        if left < 0:
+            raise ValueError
+        found[name] = json.loads(raw)
+    return found
 
 
 def _bots(files: Mapping[str, Any]) -> Iterator[_Bot]:
     try:
-        if "selfhost-bots.json" in files:
-            for one in files["selfhost-bots.json"]["bots"]:
+        if BOTS in files:
+            for one in files[BOTS]["bots"]:
                 yield decode(_Bot, _known(one))
             return
-        minds = {one["id"]: one for one in files["model-preference.json"]["bots"]}
-        for one in files["bot.json"]["bots"]:
+        minds = {one["id"]: one for one in files[MINDS]["bots"]}
+        for one in files[ROWS]["bots"]:
             yield decode(_Bot, _known(_hosted({**one, **minds[one["id"]]})))
     except ShapeError:
         raise ValueError from None
@@ -159,7 +172,7 @@ def _wish(bot: _Bot, name: str, files: Mapping[str, Any]) -> Wish:
         limits={name: value for name, value in limits.items() if value is not None},
         secrets={
             item: Secret(text)
-            for item, file in ((ItemName.PROMPT, "system-prompt.json"), (ItemName.PEOPLE, "people.json"))
+            for item, file in ((ItemName.PROMPT, PROMPTS), (ItemName.PEOPLE, LISTS))
             if (text := _document(bot, files, file))
             and (item is ItemName.PROMPT or bot.channel is ChannelKind.TELEGRAM)
         },

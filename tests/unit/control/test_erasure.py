@@ -24,7 +24,7 @@ from tests.support.launching import draft, launch
 from clawmates.base.paths import State
 from clawmates.base.shape import decode_json
 from clawmates.cli.keys import receipt as receipt_command
-from clawmates.control.accounts import links
+from clawmates.control.accounts import familiar, links, sessions
 from clawmates.control.accounts.links import Purpose
 from clawmates.control.accounts.tables import Account, Session
 from clawmates.control.admin import door
@@ -89,6 +89,8 @@ async def test_on_the_page_with_a_fresh_proof_and_the_typed_address(tmp_path: Pa
         assert await count(stage, Erasure) == 0
         done = await browser.post("/account/delete", data={"email": " Ada@Example.org "})
         assert done.status_code == 200
+        dropped = [line for line in done.headers.get_list("set-cookie") if "Max-Age=0" in line]
+        assert {line.partition("=")[0] for line in dropped} == {sessions.COOKIE, familiar.COOKIE}
         assert await count(stage, Session) == 0
         for one in (browser, other):
             assert (await one.get("/account")).headers["location"] == "/sign-in"

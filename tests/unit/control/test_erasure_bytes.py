@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text, update
 from tests.support import control
 from tests.support.erasing import Furnished, Stage, a_stage, counted, database_bytes, furnish
 from tests.support.postgresql import Server
 
+from clawmates.control.accounts.links import Purpose
 from clawmates.control.erasure import rows
+from clawmates.control.mail.errands import KIND as MAIL
+from clawmates.control.mail.errands import Wanted, ask
+from clawmates.control.mail.notices import KIND as NOTICE
+from clawmates.control.mail.notices import Notice, Told, tell
+from clawmates.control.outbox.tables import Errand
 from clawmates.control.store import scrub
 from clawmates.control.store.database import Database
 from clawmates.control.store.tables import METADATA
@@ -51,6 +58,39 @@ async def leave(stage: Stage, ada: Furnished) -> None:
     await stage.work()
     assert set((await counted(stage.place, ada.account)).values()) == {0}
     assert (await stage.erasure()).receipt
+
+
+OLD, NEVER = "ada-before@example.net", "ada-mistyped@example.net"
+
+
+async def waiting_mails(stage: Stage, account: str) -> None:
+    """To an address that was the account's before, and to one that never became it: a mail server has been away."""
+    context = stage.place.context
+    later = timedelta(hours=12)
+    async with stage.place.database.writing() as session:
+        await tell(session, context, Told(notice=Notice.ADDRESS_CHANGED, email=OLD, language="en", account_id=account))
+        wanted = Wanted(purpose=Purpose.CHANGE_NEW, email=NEVER, language="en", account_id=account)
+        await ask(session, context, wanted)
+        mails = update(Errand).where(Errand.lane.startswith("mail/"))
+        await session.execute(mails.values(due_at=stage.place.clock.now() + later))
+
+
+async def test_no_mail_waits_for_them_under_another_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_stage(tmp_path) as stage:
+        ada, eve = await furnish(stage.place, node=None), await furnish(stage.place, node=None)
+        for one in (ada, eve):
+            await waiting_mails(stage, one.account)
+        await leave(stage, ada)
+        async with stage.place.database.reading() as session:
+            left = list(await session.scalars(select(Errand.body).where(Errand.kind.in_([NOTICE, MAIL]))))
+        assert (len(left), [one for one in left if eve.account not in one]) == (2, [])
+    async with a_stage(tmp_path / "weakened") as stage:
+        monkeypatch.setattr(rows, "_mails", nothing)
+        ada = await furnish(stage.place, node=None)
+        await waiting_mails(stage, ada.account)
+        await leave(stage, ada)
+        left_over = database_bytes(tmp_path / "weakened")
+        assert [one for one in (OLD, NEVER) if one.encode() in left_over] == [OLD, NEVER]
 
 
 async def test_no_byte_of_them_is_left(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,10 +7,13 @@ from html import unescape
 from pathlib import Path
 
 import click
+import httpx2
 import pytest
-from tests.support.control import a_place
+from tests.support.control import Place, a_place
 
 from clawmates.cli.main import clawmates
+from clawmates.control.accounts import familiar, links, sessions, way
+from clawmates.control.pages.render import LANGUAGE_COOKIE
 from clawmates.control.promises.questions import QUESTIONS
 from clawmates.control.promises.telling import promises
 from clawmates.control.rooms import ROOMS
@@ -20,6 +23,7 @@ from clawmates.proofs.mission import exists
 
 pytestmark = pytest.mark.no_database
 ROOT = Path(__file__).resolve().parents[3]
+CONTROL = ROOT / "src/clawmates/control"
 LANGUAGES = pytest.mark.parametrize("language", ["en", "de"])
 
 
@@ -69,6 +73,51 @@ async def test_every_question_stands_on_the_page_with_its_answer(language: str, 
         assert texts(f"faq.ask.{one.key}.question") in text
         assert texts(f"faq.ask.{one.key}.answer") in text
         assert all(f">{check}</code>" in text for check in one.checks)
+
+
+async def test_the_answer_about_cookies_counts_all_that_there_are(tmp_path: Path) -> None:
+    """Each is set somewhere in control's source under a name; the answer has each with its age, in both languages."""
+    found = {
+        (path.stem, name)
+        for path in CONTROL.rglob("*.py")
+        for name in re.findall(r"\.set_cookie\(\s*([A-Z_]+),", path.read_text())
+    }
+    own, languages = ("sessions", "way", "familiar"), ("language", "settings", "entry")
+    known_places = {(one, "COOKIE") for one in own} | {(one, "LANGUAGE_COOKIE") for one in languages}
+    assert found == known_places
+    ages = {
+        sessions.COOKIE: ("30 days", "30 Tage"),
+        way.COOKIE: ("15 minutes", "15 Minuten"),
+        familiar.COOKIE: ("a year", "ein Jahr"),
+        LANGUAGE_COOKIE: ("a year", "ein Jahr"),
+    }
+    async with a_place(tmp_path, *ROOMS) as place, place.browser() as browser:
+        seen = {}
+        for answer in (
+            await browser.get("/account"),
+            await browser.post("/language", data={"language": "en", "back": "/"}),
+            await entered(place, browser),
+        ):
+            for line in answer.headers.get_list("set-cookie"):
+                if age := re.search(r"Max-Age=([1-9]\d*)", line):
+                    seen[line.partition("=")[0]] = int(age[1])
+    assert seen == {
+        sessions.COOKIE: 30 * 86_400,
+        way.COOKIE: 15 * 60,
+        familiar.COOKIE: 365 * 86_400,
+        LANGUAGE_COOKIE: 365 * 86_400,
+    }
+    for number, (language, many) in enumerate((("en", "Four cookies"), ("de", "Vier Cookies"))):
+        told = words(language)("faq.ask.cookies.answer")
+        assert told.startswith(many)
+        expected = sorted(one[number] for one in ages.values())
+        assert sorted(re.findall("|".join(sorted(set(expected))), told)) == expected
+
+
+async def entered(place: Place, browser: httpx2.AsyncClient) -> httpx2.Response:
+    async with place.database.writing() as session:
+        code = await links.make(session, place.context, links.Purpose.SIGN_IN, "ada@example.org")
+    return await browser.post("/enter", data={"code": code})
 
 
 def test_every_check_that_a_page_names_is_there() -> None:

@@ -258,8 +258,7 @@ class TestEvents:
             "code": "live",
             "life": 7,
             "number": 0,
-            "username": "my_bot",
-        }
+        }, "its name at the messenger leads to it long after its owner is gone, and is for node alone"
 
     async def test_poll_waits_for_the_next(self, house: House) -> None:
         await house.client.put(house.spec())

@@ -20,6 +20,7 @@ from clawmates.base.eventlog import KEPT_DAYS, EventLog
 from clawmates.base.paths import Run, State
 from clawmates.control.store import migrations
 from clawmates.control.store.upgrade import configuration
+from clawmates.gateway.events import Logged
 from clawmates.inventory import files, vault
 from clawmates.inventory.datum import Basis, Datum, Said, Store, Until, Viewer
 from clawmates.inventory.page import PAGE
@@ -32,7 +33,7 @@ from clawmates.vault import chores, keys, records
 from clawmates.vault.database import Schema, create_database
 from clawmates.vault.service import Happening as VaultHappening
 from clawmates.vault.service import VaultEvent
-from clawmates.wire.codes import Code, Event
+from clawmates.wire.codes import Code
 from clawmates.wire.names import ItemName
 
 MISSION = Path(__file__).parents[3] / "docs/mission.txt"
@@ -134,7 +135,7 @@ def test_every_kind_of_item_is_declared_by_itself() -> None:
 @pytest.mark.parametrize(
     ("process", "events"),
     [
-        ("gateway", [Event(code=Code.LIVE, number=1, username="marvin_bot", life=2)]),
+        ("gateway", [Logged(code=Code.LIVE, number=1, life=2)]),
         ("node", [NodeEvent(code=Happening.STARTED, number=1, milliseconds=3)]),
         ("vault", [VaultEvent(code=VaultHappening.STARTED)]),
     ],

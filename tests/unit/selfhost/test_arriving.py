@@ -13,6 +13,7 @@ from clawmates.inventory.packing import ABOUT_FILE
 from clawmates.selfhost import arriving
 from clawmates.selfhost.draft import BotError
 from clawmates.selfhost.leaving import BOT
+from clawmates.selfhost.openclaw.words import CONFIG
 from clawmates.selfhost.wish import Wish
 from clawmates.wire.desired import Access, BotSpec, Fallback
 from clawmates.wire.names import ChannelKind, ItemName
@@ -125,3 +126,31 @@ def test_a_huge_file_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_schema_of_a_bot_has_its_fields() -> None:
     assert BOT.keys() == BotSpec.__dataclass_fields__.keys()
     assert ABOUT_FILE == "about.json"
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_packing_that_gives_out_more_than_was_asked_for_is_not_unpacked(method: int, tmp_path: Path) -> None:
+    """Of bzip2 and LZMA :mod:`zipfile` unpacks 4 KiB at a time, to whatever that comes to: gigabytes."""
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w", method) as package:
+        package.writestr(ABOUT_FILE, json.dumps(ABOUT))
+        package.writestr("bot.json", json.dumps(hosted("b-1", "x")))
+        package.writestr("model-preference.json", json.dumps(mind("b-1")))
+    with pytest.raises(BotError, match="no export of ClawMates"):
+        arriving.read(path)
+    with zipfile.ZipFile(path, "w", method) as package:
+        package.writestr(CONFIG, '{"agents": {"list": [{"id": "main"}]}}')
+    with pytest.raises(BotError, match="no export of ClawMates"):
+        arriving.read(path)
+
+
+def test_what_no_export_has_is_not_unpacked_and_all_of_it_together_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = export(tmp_path, bot=hosted("b-1", "x"), model_preference=mind("b-1"), more={"x": "no JSON of ours"})
+    with zipfile.ZipFile(path, "a") as package:
+        package.writestr("other.json", "[" * 100_000)
+    assert arriving.read(path).bots, "a stranger's file is not even parsed"
+    monkeypatch.setattr(arriving, "MOST_BYTES", 300)
+    with pytest.raises(BotError, match="no export of ClawMates"):
+        arriving.read(export(tmp_path, bot=hosted("b-1", "x"), model_preference=mind("b-1")))

@@ -90,7 +90,8 @@ async def use(request: Request, form: Form, person: Visitor) -> Response:
                 state = await changes.confirm(database, now, mine.account_id, spent)
                 if state is changes.State.DONE:
                     note(database, now, Deed.ADDRESS_CHANGED, Plain(), mine.subject)
-                    gone = Told(notice=Notice.ADDRESS_CHANGED, email=mine.email, language=mine.language)
+                    what, who = Notice.ADDRESS_CHANGED, mine.account_id
+                    gone = Told(notice=what, email=mine.email, language=mine.language, account_id=who)
                     await tell(database, context, gone)
                 answer = page(request, "accounts/changed.html", state=state)
             case _:
@@ -157,7 +158,13 @@ async def admit(
         note(database, now, Deed.SIGNED_OUT, Plain(), person.subject)
     browser = browser_of(request.headers.get("user-agent", ""))
     if not new and not familiar.knows(request, context, account.id):
-        what = Told(notice=Notice.NEW_BROWSER, email=account.email, language=account.language, browser=browser)
+        what = Told(
+            notice=Notice.NEW_BROWSER,
+            email=account.email,
+            language=account.language,
+            account_id=account.id,
+            browser=browser,
+        )
         await tell(database, context, what)
     token = await sessions.start(database, context.random, account.id, browser, now)
     note(database, now, Deed.SIGNED_IN, SignedInBy(way=by), pseudonym(account.id, account.pseudonym_key))

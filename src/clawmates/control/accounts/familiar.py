@@ -34,5 +34,10 @@ def remember(response: Response, context: Context, account_id: str) -> None:
     response.set_cookie(COOKIE, value, max_age=_YEAR, path="/", secure=True, httponly=True, samesite="lax")
 
 
+def forget(response: Response) -> None:
+    """The account is gone: nothing is left to be recognised."""
+    response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
+
+
 def _proof(context: Context, account_id: str, nonce: str) -> str:
     return hmac.new(context.pepper.reveal(), f"familiar\0{account_id}\0{nonce}".encode(), "sha256").hexdigest()

@@ -106,7 +106,13 @@ async def add(context: Context, person: Person, name: str, credential: dict[str,
             )
         )
         note(database, context.clock.now(), Deed.PASSKEY_ADDED, Plain(), person.subject)
-        what = Told(notice=Notice.PASSKEY_ADDED, email=person.email, language=person.language, browser=browser)
+        what = Told(
+            notice=Notice.PASSKEY_ADDED,
+            email=person.email,
+            language=person.language,
+            account_id=account_id,
+            browser=browser,
+        )
         await tell(database, context, what)
 
 

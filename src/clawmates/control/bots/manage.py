@@ -21,7 +21,7 @@ from clawmates.control.bots.minds import minds_of
 from clawmates.control.bots.offers import offer
 from clawmates.control.bots.standing import remedy, sentence
 from clawmates.control.bots.tables import Bot, BotReceipt
-from clawmates.control.errors import Changed, NotFound
+from clawmates.control.errors import Changed, NotFound, ProofWanted
 from clawmates.control.frame import Form, Writing, context_of
 from clawmates.control.hub import account_topic, node_topic
 from clawmates.control.nodes.revisions import touch
@@ -112,6 +112,8 @@ async def edit(
     manner = read_manner(form, release_of(request), found.provider)
     if isinstance(manner, Errors):
         return manner_page(request, "bots/edit.html", found, form, manner)
+    if manner.access.value != found.access and not person.proved(context_of(request).clock.now()):
+        raise ProofWanted  # who may talk at the owner's expense: as a pairing code, it asks who wants that
     apply(found, manner)
     _note(context_of(request), session, person, Deed.BOT_EDITED, found)
     return await _saved(context_of(request), session, found, later)

@@ -60,7 +60,7 @@ async def cancel(session: AsyncSession, context: Context, account_id: str, now: 
             await revoke(session, bot, now)
     await _look_again(session, context, account_id, bots)
     note(session, now, Deed.ACCOUNT_CANCELLED, Plain(), pseudonym(account.id, account.pseudonym_key))
-    await tell(session, context, Told(notice=Notice.CANCELLED, email=account.email, language=account.language))
+    await tell(session, context, _told(Notice.CANCELLED, account))
 
 
 async def resume(session: AsyncSession, context: Context, account_id: str, now: datetime) -> None:
@@ -76,7 +76,7 @@ async def resume(session: AsyncSession, context: Context, account_id: str, now: 
             await errands.assign(session, bot.id, now)  # its lease has ended, or soon will
     await _look_again(session, context, account_id, bots)
     note(session, now, Deed.ACCOUNT_RESUMED, Plain(), pseudonym(account.id, account.pseudonym_key))
-    await tell(session, context, Told(notice=Notice.RESUMED, email=account.email, language=account.language))
+    await tell(session, context, _told(Notice.RESUMED, account))
 
 
 async def destroy(session: AsyncSession, context: Context, account_id: str, now: datetime) -> int:
@@ -108,6 +108,10 @@ async def _end(session: AsyncSession, context: Context, wanted: Select[str, str]
         _announce(session, context, bot.account_id, bot.node)
         await end(session, bot, now)
     return len(found)
+
+
+def _told(notice: Notice, account: Account) -> Told:
+    return Told(notice=notice, email=account.email, language=account.language, account_id=account.id)
 
 
 async def _locked(session: AsyncSession, account_id: str) -> Account | None:

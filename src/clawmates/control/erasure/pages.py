@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from sqlalchemy import or_, select
 
 from clawmates.base.shape import decode_json
-from clawmates.control.accounts import addresses, attempts, links, sessions
+from clawmates.control.accounts import addresses, attempts, familiar, links, sessions
 from clawmates.control.accounts.person import Proved, SignedIn, Visitor  # noqa: TC001 - FastAPI reads them
 from clawmates.control.accounts.settings import shown
 from clawmates.control.bots.tables import Bot
@@ -64,6 +64,7 @@ async def delete(request: Request, form: Form, person: Proved, session: Writing)
         link=codes.address(context, begun.code) if begun.code else "",
     )
     sessions.drop_cookie(answer)
+    familiar.forget(answer)
     return answer
 
 

@@ -1,6 +1,7 @@
 """Which rows are a person's, and taking them away: derived from foreign keys, so a new table is among them by itself.
 
-What no foreign key leads to is named here: links by their address, errands by their lane, tries by their keyed hash.
+What no foreign key leads to is named here: links by their address, errands by their lane, mails also by whom they are
+about (an address may have been theirs before, or never have become theirs), tries by their keyed hash.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from sqlalchemy import CursorResult, delete, or_, select
 from clawmates.control.accounts import attempts
 from clawmates.control.accounts.tables import Account, EmailChange, Link
 from clawmates.control.bots.tables import Bot, BotReceipt
-from clawmates.control.mail.errands import lane_of
+from clawmates.control.mail.errands import MAILS, lane_of
 from clawmates.control.outbox.tables import Errand
 from clawmates.control.store.tables import METADATA
 from clawmates.inventory.datum import Store
@@ -59,6 +60,8 @@ async def take_away(session: AsyncSession, context: Context, account: str) -> Co
     lanes = await _lanes(session, account) + [lane_of(context, one) for one in addresses]
     for start in range(0, len(lanes), AT_ONCE):
         await run(delete(Errand).where(Errand.lane.in_(lanes[start : start + AT_ONCE])))
+    for number in await _mails(session, account):
+        await run(delete(Errand).where(Errand.number == number))
     await run(delete(Link).where(Link.email.in_(addresses)))
     gone["attempts"] += await attempts.forget(session, context, addresses, account)
     for table, mine in reversed(owned(account).items()):
@@ -70,6 +73,12 @@ async def _addresses(session: AsyncSession, account: str) -> list[str]:
     own = await session.scalars(select(Account.email).where(Account.id == account))
     wanted = await session.scalars(select(EmailChange.email).where(EmailChange.account_id == account))
     return sorted({*own, *wanted})
+
+
+async def _mails(session: AsyncSession, account: str) -> list[int]:
+    # A drawn id: it stands in no body but those that name it, and there is nothing in it that LIKE would read.
+    about = Errand.lane.startswith(MAILS) & Errand.body.contains(account)
+    return list(await session.scalars(select(Errand.number).where(about)))
 
 
 async def _lanes(session: AsyncSession, account: str) -> list[str]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from clawmates.control.store.look import Look
 
 KIND = "mail"
+MAILS = "mail/"
+"""How the lanes of addresses begin."""
 _HELD_UP = Question(
     select(Errand.number).where(Errand.kind == KIND, or_(*(Errand.trouble == one for one in sorted(OURS)))).limit(1),
     int,
@@ -47,7 +49,7 @@ class Wanted:
 
 def lane_of(context: Context, email: str) -> str:
     """An address' own: one that cannot be reached holds up nobody else."""
-    return "mail/" + hmac.new(context.pepper.reveal(), f"lane\0{email}".encode(), "sha256").hexdigest()[:32]
+    return MAILS + hmac.new(context.pepper.reveal(), f"lane\0{email}".encode(), "sha256").hexdigest()[:32]
 
 
 async def ask(database: AsyncSession, context: Context, wanted: Wanted) -> None:

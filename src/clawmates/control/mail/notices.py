@@ -42,6 +42,8 @@ class Told:
     notice: Notice
     email: str
     language: str
+    account_id: str
+    """Whom it is about: the address may not be theirs any more when they go, and the mail goes with them."""
     browser: str = ""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -78,11 +78,12 @@ class Worker:
 
     async def _take(self, lane: str = "") -> list[Task]:
         now = self.clock.now()
+        perishing = [kind for kind, handler in self.handlers.items() if handler.perishes]
         async with self.database.reading() as session:
-            if await session.scalar(_due(now, lane).with_only_columns(Errand.number).limit(1)) is None:
+            if await session.scalar(_due(now, lane, perishing).with_only_columns(Errand.number).limit(1)) is None:
                 return []  # so that an idle replica never writes
         async with self.database.writing() as session:
-            wanted = _due(now, lane).order_by(Errand.due_at).limit(MOST_AT_ONCE)
+            wanted = _due(now, lane, perishing).order_by(Errand.due_at).limit(MOST_AT_ONCE)
             found = (await session.scalars(wanted.with_for_update(skip_locked=True))).all()
             for errand in found:
                 errand.due_at = now + HOLD
@@ -123,9 +124,13 @@ class Worker:
         return True
 
 
-def _due(now: datetime, lane: str) -> Select[Errand]:
-    """The first errand of each lane, where it is due."""
+def _due(now: datetime, lane: str, perishing: Collection[str]) -> Select[Errand]:
+    """The first errand of each lane, where it is due; and what has perished behind one that may wait for long.
+
+    Those are ciphertexts and addresses: that they are kept for a day at most is promised, whatever stands before them.
+    """
     earlier = aliased(Errand)
     first = ~exists().where(earlier.lane == Errand.lane, earlier.number < Errand.number)
-    wanted = select(Errand).where(Errand.due_at <= now, first)
+    perished = Errand.kind.in_(perishing) & (Errand.made_at <= now - PERISHES)
+    wanted = select(Errand).where(Errand.due_at <= now, first | perished)
     return wanted.where(Errand.lane == lane) if lane else wanted

@@ -221,6 +221,23 @@ async def test_nobody_elses_bot_is_there_and_secrets_want_a_fresh_proof(tmp_path
         assert refused.json() == {"error": {"code": "proof-wanted"}}
 
 
+async def test_who_may_talk_to_a_bot_is_changed_after_a_fresh_proof_alone(tmp_path: Path) -> None:
+    """It is the owner's money; whoever has a stolen session cannot have a pairing code either."""
+    async with a_bench(tmp_path) as bench, bench.place.browser() as browser:
+        await signed_in(bench.place, browser)
+        bot = await draft(browser)
+        await launch(browser, bot)
+        bench.place.clock.forward(minutes=11)
+        page = await browser.get(f"/bots/{bot}/edit")
+        version = re.search(r'name="version" value="(\d+)"', page.text)
+        assert version is not None
+        form = {"name": "One", "model": "gpt-5.4-mini", "access": "paired", "version": version[1]}
+        opened = await browser.post(f"/bots/{bot}/edit", data=form | {"access": "open"})
+        async with bench.place.database.reading() as session:
+            assert (opened.status_code, (await session.get_one(Bot, bot)).access) == (403, "paired")
+        assert (await browser.post(f"/bots/{bot}/edit", data=form)).status_code == 303, "all else can be changed"
+
+
 async def test_a_build_that_does_not_ask_whose_bot_it_is_is_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

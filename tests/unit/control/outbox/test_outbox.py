@@ -148,6 +148,24 @@ async def test_what_perishes_is_given_up_after_a_day(*, perishes: bool, tmp_path
         assert told.settled == [("1", Refused("expired") if perishes else Done())]
 
 
+async def test_what_perishes_is_given_up_in_time_also_behind_what_does_not(tmp_path: Path) -> None:
+    """A sealed token behind an assignment that waits for a host with room would be kept for as long as that waits."""
+    async with a_place(tmp_path) as place:
+        await put(place, "bot/a", "assign", kind="wait")
+        await put(place, "bot/a", "1", "2")
+        assign, told = Told(perishes=False, answers=[Later("no-node")] * 9), Told()
+        known = {"wait": assign, "tell": told}
+        worker = Worker(database=place.database, clock=place.clock, random=Counted(), handlers=known)
+        await worker.round()
+        place.clock.forward(seconds=PERISHES.total_seconds() - 1)
+        await worker.round()
+        assert (told.settled, await left(place)) == ([], 3)
+        place.clock.forward(seconds=1)
+        await worker.round()
+        assert sorted(told.settled) == [("1", Refused("expired")), ("2", Refused("expired"))]
+        assert (told.done, await left(place)) == ([], 1)
+
+
 async def test_a_defect_is_told_without_what_it_was_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with a_place(tmp_path) as place:
         await put(place, "bot/a", "canary-1")

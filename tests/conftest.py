@@ -6,6 +6,11 @@ import gc
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes on a busy machine says nothing about the code: timings are `make bench`'s.
+settings.register_profile("clawmates", deadline=None)
+settings.load_profile("clawmates")
 
 
 @pytest.hookimpl(wrapper=True)

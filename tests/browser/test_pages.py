@@ -29,10 +29,10 @@ from clawmates.control.errors import Problem
 from clawmates.control.outbox.tables import Errand
 from clawmates.control.promises.telling import STEPS
 from clawmates.control.rooms import ROOMS
-from clawmates.wire.audit import OfBot
 from clawmates.wire.deeds import Deed, Look, Looked, Moved, Sealed, SignedIn, Way
 from clawmates.wire.names import ItemName
 from clawmates.wire.receipt import DestroyedItem, KeysCopy, Receipt, SignedReceipt, Subject
+from clawmates.wire.vault_deeds import OfBot
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 CHECKOUT = Path(__file__).parents[2]

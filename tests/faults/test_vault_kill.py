@@ -36,12 +36,13 @@ from clawmates.vault.closing import write_down
 from clawmates.vault.masters import Masters
 from clawmates.vault.store import open_store
 from clawmates.wire import upkeep_calls
-from clawmates.wire.audit import Entries, KeyKind, Tag
+from clawmates.wire.audit import Entries
 from clawmates.wire.names import ItemName
 from clawmates.wire.receipt import KeysCopy, check
 from clawmates.wire.upkeep import KeysStatus, RotationRequest, Trouble
 from clawmates.wire.vault import Redemption, TicketRequest, VaultRefusal
 from clawmates.wire.vault_client import VaultClient, VaultUnreachableError
+from clawmates.wire.vault_deeds import KeyKind, Tag
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -22,12 +22,12 @@ from tests.support.vault import PROMPT, SECRETS, House, Running, finish, furnish
 
 from clawmates.base.secret import Secret
 from clawmates.wire import upkeep_calls
-from clawmates.wire.audit import KeyKind
 from clawmates.wire.receipt import check
 from clawmates.wire.sealing import seal
 from clawmates.wire.upkeep import KeysStatus, RotationRequest
 from clawmates.wire.vault import Binding, Redemption, TicketRequest, VaultRefusal
 from clawmates.wire.vault_client import VaultClient
+from clawmates.wire.vault_deeds import KeyKind
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -16,13 +16,13 @@ from clawmates.base.x509 import Authority, Names
 from clawmates.proofs.canary import Canary
 from clawmates.proofs.search import Found, Patterns, search
 from clawmates.proofs.sources import Piece
-from clawmates.wire.audit import Tag
 from clawmates.wire.names import ItemName
 from clawmates.wire.reading import Reader
 from clawmates.wire.sealing import seal
 from clawmates.wire.vault import Assignment, Binding, Redemption, SealedItem, TicketRequest
 from clawmates.wire.vault_calls import audit_entries, image, read_back
 from clawmates.wire.vault_client import VaultClient, VaultError, VaultUnreachableError
+from clawmates.wire.vault_deeds import Tag
 
 NAME = "control-1"
 OWNER, MALLORY = "ada", "mallory"

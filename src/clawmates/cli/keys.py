@@ -15,12 +15,12 @@ from clawmates.cli.erased import erasure_of, erasure_text, verified
 from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.selfhost.install import vault_of
 from clawmates.wire import upkeep_calls
-from clawmates.wire.audit import KeyKind
 from clawmates.wire.names import check_bot_id
 from clawmates.wire.receipt import MAX_RECEIPT, Receipt, ReceiptError, SignedReceipt, check
 from clawmates.wire.upkeep import REMEDY, RotationRequest
 from clawmates.wire.vault import VaultRefusal
 from clawmates.wire.vault_client import VaultError
+from clawmates.wire.vault_deeds import KeyKind
 
 if TYPE_CHECKING:
     from clawmates.base.paths import State

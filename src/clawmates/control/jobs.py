@@ -11,8 +11,8 @@ from clawmates.control.bots import errands as bots
 from clawmates.control.cancelling import subscription
 from clawmates.control.erasure import steps as erasure
 from clawmates.control.mail import notices
+from clawmates.control.mail.choosing import post_of
 from clawmates.control.mail.errands import KIND, MailHandler
-from clawmates.control.mail.post import post_of
 from clawmates.control.nodes import errands as nodes
 from clawmates.control.retention import backups
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from clawmates.control.context import Context
     from clawmates.control.outbox.outbox import Handler
     from clawmates.control.retention.keeper import Taker
-    from clawmates.wire.audit import Resumed
     from clawmates.wire.notary import Notary
+    from clawmates.wire.vault_deeds import Resumed
 
 CANCELLED = "bot-cancelled"
 """The job of bots whose account was cancelled, as the inventory calls it."""

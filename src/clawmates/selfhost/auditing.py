@@ -18,19 +18,17 @@ from clawmates.wire.audit import (
     Entry,
     Head,
     Line,
-    Resumed,
-    Tag,
     Witness,
     canonical,
     chained,
     chained_line,
-    detail_of,
     head_bytes,
     witness_bytes,
 )
 from clawmates.wire.deeds import Deed
 from clawmates.wire.names import Role, ServiceName
 from clawmates.wire.signatures import SignatureError, signer
+from clawmates.wire.vault_deeds import Resumed, Tag, detail_of
 
 GRACE = timedelta(seconds=30)
 """A meeting takes its time, and a busy machine too: an unsigned tail this much older than a minute is a fault."""

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clawmates.selfhost.auditing import Fault, verify
-from clawmates.wire.audit import EMPTY, Head, Resumed, SeenBy
+from clawmates.wire.audit import EMPTY, Head
 from clawmates.wire.names import Role
+from clawmates.wire.vault_deeds import Resumed, SeenBy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from clawmates.base.clock import Clock
     from clawmates.vault.ledger import Ledger
-    from clawmates.wire.audit import About, Detail, Line, Resumed, SignedHead, Tag, Witness, Witnesses
+    from clawmates.wire.audit import About, Line, SignedHead, Witness, Witnesses
     from clawmates.wire.names import ServiceName
     from clawmates.wire.notary import Notary
+    from clawmates.wire.vault_deeds import Detail, Resumed, Tag
 
 T = TypeVar("T")
 COUNTERPARTS = (Role.NODE, Role.CONTROL)

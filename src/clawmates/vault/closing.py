@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from clawmates.vault import destruction as destructions
 from clawmates.vault.ledger import Note
-from clawmates.wire.audit import Destroyed, Tag, TenantDestroyed
 from clawmates.wire.receipt import Subject
+from clawmates.wire.vault_deeds import Destroyed, Tag, TenantDestroyed
 
 if TYPE_CHECKING:
     from datetime import datetime

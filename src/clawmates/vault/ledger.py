@@ -19,22 +19,22 @@ from clawmates.wire.audit import (
     GENESIS,
     KEPT_WORDS,
     PAGE,
-    Detail,
     Entry,
     Head,
     Line,
-    Tag,
     Witness,
     Witnesses,
     chained,
     chained_line,
 )
+from clawmates.wire.vault_deeds import Detail, Tag
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from clawmates.wire.audit import About, Resumed, SignedHead
+    from clawmates.wire.audit import About, SignedHead
+    from clawmates.wire.vault_deeds import Resumed
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS audit (

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from clawmates.base.clock import Clock
-    from clawmates.wire.audit import Detail, Tag
+    from clawmates.wire.vault_deeds import Detail, Tag
 
 
 class Recorder:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from clawmates.vault.envelope import Layer, context, lock, unlock
 from clawmates.vault.keys import drop_idle
-from clawmates.wire.audit import KeyKind
 from clawmates.wire.upkeep import Rotation
+from clawmates.wire.vault_deeds import KeyKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable

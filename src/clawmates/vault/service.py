@@ -24,7 +24,13 @@ from clawmates.vault.sessions import SessionBook
 from clawmates.vault.store import RefusedError
 from clawmates.vault.tickets import Grant, TicketBook
 from clawmates.vault.upkeep import Upkeep
-from clawmates.wire.audit import (
+from clawmates.wire.documents import SealedDocument, reading_info
+from clawmates.wire.leases import Leases
+from clawmates.wire.reading import seal_for_reader
+from clawmates.wire.receipt import SignedReceipt, Subject
+from clawmates.wire.upkeep import Trouble
+from clawmates.wire.vault import MAX_IMAGE_BYTES, TICKET_SECONDS, IntakeKey, Release, Ticket, VaultRefusal
+from clawmates.wire.vault_deeds import (
     Assigned,
     Copied,
     DocumentRead,
@@ -37,12 +43,6 @@ from clawmates.wire.audit import (
     Started,
     Tag,
 )
-from clawmates.wire.documents import SealedDocument, reading_info
-from clawmates.wire.leases import Leases
-from clawmates.wire.reading import seal_for_reader
-from clawmates.wire.receipt import SignedReceipt, Subject
-from clawmates.wire.upkeep import Trouble
-from clawmates.wire.vault import MAX_IMAGE_BYTES, TICKET_SECONDS, IntakeKey, Release, Ticket, VaultRefusal
 from clawmates.wire.vault_status import VaultStatus
 
 if TYPE_CHECKING:

@@ -29,12 +29,12 @@ from clawmates.vault.master import MasterUnavailableError
 from clawmates.vault.masters import Masters, NoNewMasterError
 from clawmates.vault.records import KEPT_VERSIONS, SCHEMA, Bot, Record, RecordStore
 from clawmates.vault.tickets import Grant
-from clawmates.wire.audit import KeyKind
 from clawmates.wire.backups import BackupKeys
 from clawmates.wire.leases import Lease
 from clawmates.wire.names import ItemName
 from clawmates.wire.receipt import DestroyedItem, KeysCopy, SignedReceipt, Subject
 from clawmates.wire.vault import MAX_ITEM_BYTES, Binding, OpenItem, VaultRefusal
+from clawmates.wire.vault_deeds import KeyKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

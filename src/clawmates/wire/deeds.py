@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clawmates.wire.audit import OfBot, Resumed, canonical
+from clawmates.wire.audit import canonical
 from clawmates.wire.names import ItemName, check_bot_id
+from clawmates.wire.vault_deeds import OfBot, Resumed
 
 SUBJECT = re.compile(r"(?:[0-9a-f]{32})?")
 

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from clawmates.base.shape import ShapeError, decode_json
-from clawmates.wire.audit import Resumed
+from clawmates.wire.vault_deeds import Resumed
 
 if TYPE_CHECKING:
     from pathlib import Path

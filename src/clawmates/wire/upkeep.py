@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from clawmates.wire.audit import KeyKind
 from clawmates.wire.names import check_bot_id
+from clawmates.wire.vault_deeds import KeyKind
 
 
 class Trouble(StrEnum):

@@ -21,11 +21,12 @@ from clawmates.control.audit.chain import note
 from clawmates.control.audit.telling import UNREADABLE, gathered, tell
 from clawmates.control.rooms import ROOMS
 from clawmates.control.texts.catalogue import LANGUAGES, words
-from clawmates.wire import audit, deeds
-from clawmates.wire.audit import Entry, KeyKind, Origin, Tag
+from clawmates.wire import deeds, vault_deeds
+from clawmates.wire.audit import EMPTY, Entry
 from clawmates.wire.deeds import Deed, Look, Looked, Plain, Way, Wish
 from clawmates.wire.names import NOBODY, ItemName
 from clawmates.wire.vault import Redemption, TicketRequest
+from clawmates.wire.vault_deeds import KeyKind, Origin, Tag
 
 VALUES = {
     "bot": "b-1",
@@ -44,22 +45,22 @@ VALUES = {
     "wish": Wish.OWNER,
     "kind": KeyKind.MASTER,
     "by_nodes": (),
-    **dict.fromkeys(("vault", "control", "by_control", "by_vault"), audit.EMPTY),
+    **dict.fromkeys(("vault", "control", "by_control", "by_vault"), EMPTY),
 }
 
 
 def an_entry(tag: str, kind: type, **changes: object) -> Entry:
     known = {one.name: VALUES.get(one.name, MISSING) for one in fields(kind)}
-    known |= {"origin": Origin.CONTROL} if kind is audit.Kept else {}
+    known |= {"origin": Origin.CONTROL} if kind is vault_deeds.Kept else {}
     known |= {"what": Look.BOTS} if kind is Looked else {}
     detail = encode_json(kind(**(known | changes))).decode()
     return Entry(number=1, at="2026-11-30T12:00:00.000Z", tag=tag, detail=detail, hash="")
 
 
 CONCERN = [
-    *(an_entry(tag, kind) for tag, kind in audit.DETAILS.items() if "bot" in kind.__dataclass_fields__),
-    an_entry(Tag.BOT_ASSIGNED, audit.Assigned, node=NOBODY),
-    an_entry(Tag.ITEM_KEPT, audit.Kept, origin=Origin.MATE),
+    *(an_entry(tag, kind) for tag, kind in vault_deeds.DETAILS.items() if "bot" in kind.__dataclass_fields__),
+    an_entry(Tag.BOT_ASSIGNED, vault_deeds.Assigned, node=NOBODY),
+    an_entry(Tag.ITEM_KEPT, vault_deeds.Kept, origin=Origin.MATE),
     *(an_entry(deed, kind) for deed, kind in deeds.DETAILS.items()),
 ]
 

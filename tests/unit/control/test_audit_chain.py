@@ -17,8 +17,9 @@ from clawmates.control.audit import chain
 from clawmates.control.audit.chain import note, pseudonym, pseudonym_of
 from clawmates.control.audit.tables import AuditEntry, AuditWitness
 from clawmates.control.store.database import open_database
-from clawmates.wire.audit import EMPTY, GENESIS, KEPT_WORDS, Entry, OfBot, chained
+from clawmates.wire.audit import EMPTY, GENESIS, KEPT_WORDS, Entry, chained
 from clawmates.wire.deeds import DETAILS, Deed, Look, Looked, OfNode, Plain, Revoked, detail_of
+from clawmates.wire.vault_deeds import OfBot
 
 WHO = "0123456789abcdef" * 2
 

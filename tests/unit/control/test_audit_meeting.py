@@ -32,13 +32,14 @@ from clawmates.selfhost import auditing
 from clawmates.selfhost.auditing import Evidence, Fault, verify
 from clawmates.selfhost.evidence import gather_hosted
 from clawmates.selfhost.resuming import order_of
-from clawmates.wire.audit import EMPTY, GENESIS, Entry, Head, OfBot, chained
+from clawmates.wire.audit import EMPTY, GENESIS, Entry, Head, chained
 from clawmates.wire.deeds import Deed
 from clawmates.wire.names import Role
 from clawmates.wire.notary import Notary
 from clawmates.wire.operator_client import OperatorClient
 from clawmates.wire.resumption import read_resumed
 from clawmates.wire.vault import Assignment
+from clawmates.wire.vault_deeds import OfBot
 
 WHO = "ab" * 16
 

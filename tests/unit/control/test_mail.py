@@ -16,9 +16,10 @@ from tests.support.mail import CODE, Box, Broken, Server, Trust, smtp, worker
 from clawmates.base.settings import Control, Settings, Smtp
 from clawmates.control.accounts.links import Purpose, address, read, shown
 from clawmates.control.accounts.tables import Link
+from clawmates.control.mail.choosing import post_of
 from clawmates.control.mail.errands import Wanted, ask
 from clawmates.control.mail.letters import Letter, letter
-from clawmates.control.mail.post import Post, PostError, Terminal, post_of
+from clawmates.control.mail.post import Post, PostError, Terminal
 from clawmates.control.outbox.tables import Errand
 from clawmates.control.texts.catalogue import LANGUAGES, words
 

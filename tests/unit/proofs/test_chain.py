@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from clawmates.base.shape import encode_json
 from clawmates.proofs.claims.chain import GENESIS, forged, head_of, mutations
 from clawmates.selfhost.auditing import Evidence
-from clawmates.wire.audit import Entry, OfBot, chained
+from clawmates.wire.audit import Entry, chained
+from clawmates.wire.vault_deeds import OfBot
 
 
 def entries(count: int = 5) -> list[Entry]:

@@ -36,7 +36,7 @@ WORDS = (
 )
 
 # On a machine that measures something, drawing names and zipping them takes what time it takes.
-PATIENT = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PATIENT = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 persons = st.lists(st.from_regex(PERSON, fullmatch=True), unique=True, max_size=4).map(tuple)
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -231,7 +231,7 @@ def test_one_without_bots_says_so(config: Any, tmp_path: Path) -> None:
         read(tmp_path, config)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

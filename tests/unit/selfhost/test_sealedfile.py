@@ -93,7 +93,7 @@ def test_a_head_of_another_file_does_not_fit() -> None:
         opened(first[: body(first)] + second[body(second) :])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_no_changed_bit_goes_unseen(data: st.DataObject) -> None:
     raw = bytearray(WHOLE)

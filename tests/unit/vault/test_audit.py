@@ -40,26 +40,17 @@ from clawmates.vault.recorder import Recorder
 from clawmates.vault.service import Vault
 from clawmates.vault.store import RefusedError
 from clawmates.wire.audit import (
-    DETAILS,
     EMPTY,
     GENESIS,
     About,
-    Assigned,
     Entry,
     Head,
-    KeyKind,
     Line,
-    OfBot,
-    Resumed,
-    Rotated,
-    SeenBy,
     SignedHead,
-    Tag,
     Witness,
     Witnesses,
     chained,
     chained_line,
-    detail_of,
     head_bytes,
 )
 from clawmates.wire.leases import LeaseRenewal, Leases
@@ -69,6 +60,7 @@ from clawmates.wire.resumption import read_resumed
 from clawmates.wire.signatures import SignatureError, sign, signer
 from clawmates.wire.vault import Assignment, VaultRefusal
 from clawmates.wire.vault_client import VaultCallError, VaultError, VaultUnreachableError
+from clawmates.wire.vault_deeds import DETAILS, Assigned, KeyKind, OfBot, Resumed, Rotated, SeenBy, Tag, detail_of
 
 NODE = ServiceName("local", Role.NODE, "node-1")
 CONTROL = ServiceName("local", Role.CONTROL, "control-1")

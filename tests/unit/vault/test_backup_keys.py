@@ -10,10 +10,10 @@ from tests.unit.vault.conftest import House
 
 from clawmates.vault import backupkeys
 from clawmates.vault.keycopy import CopyError
-from clawmates.wire.audit import KeyKind
 from clawmates.wire.backups import BackupKeysRequest, RowsError, Sealed, open_rows, seal_rows
 from clawmates.wire.receipt import KeysCopy
 from clawmates.wire.upkeep import RotationRequest
+from clawmates.wire.vault_deeds import KeyKind
 
 
 def asked(house: House, *tenants: str, make: bool = True) -> dict[str, str]:

@@ -23,11 +23,11 @@ from clawmates.vault.chores import Step
 from clawmates.vault.keycopy import CopyError, KeyCopy
 from clawmates.vault.records import RecordStore
 from clawmates.vault.store import RefusedError
-from clawmates.wire.audit import KeyKind
 from clawmates.wire.names import ItemName
 from clawmates.wire.receipt import KeysCopy, ReceiptError, SignedReceipt, Subject, check
 from clawmates.wire.upkeep import RotationRequest
 from clawmates.wire.vault import VaultRefusal
+from clawmates.wire.vault_deeds import KeyKind
 
 KEY, PROMPT, PEOPLE = ItemName.PROVIDER_KEY, ItemName.PROMPT, ItemName.PEOPLE
 SECRETS = {"b1": "sk-canary-one", "b2": "sk-canary-two", "b3": "sk-canary-three"}

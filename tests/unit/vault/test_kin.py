@@ -12,10 +12,10 @@ from clawmates.base.secret import Secret
 from clawmates.base.shape import encode_json
 from clawmates.vault.envelope import kin_of
 from clawmates.vault.tickets import Grant
-from clawmates.wire.audit import KeyKind
 from clawmates.wire.names import ItemName
 from clawmates.wire.upkeep import RotationRequest
 from clawmates.wire.vault import Redemption, Release, TicketRequest
+from clawmates.wire.vault_deeds import KeyKind
 
 if TYPE_CHECKING:
     from tests.unit.vault.conftest import Events, House

@@ -16,10 +16,10 @@ from clawmates.vault.chores import Step
 from clawmates.vault.keys import HONOURED
 from clawmates.vault.masters import MasterSettings
 from clawmates.vault.store import RefusedError
-from clawmates.wire.audit import KeyKind
 from clawmates.wire.names import ItemName
 from clawmates.wire.upkeep import RotationRequest
 from clawmates.wire.vault import VaultRefusal
+from clawmates.wire.vault_deeds import KeyKind
 
 KEY, PROMPT = ItemName.PROVIDER_KEY, ItemName.PROMPT
 MASTER = RotationRequest(kind=KeyKind.MASTER)

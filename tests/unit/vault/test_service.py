@@ -15,9 +15,9 @@ from clawmates.vault.checks import StartError
 from clawmates.vault.confine import Confinement
 from clawmates.vault.service import Condition, Vault
 from clawmates.vault.store import RefusedError, Store
-from clawmates.wire.audit import Copied, ItemDestroyed, Tag, detail_of
 from clawmates.wire.names import ItemName
 from clawmates.wire.vault import TICKET_SECONDS, Assignment, Redemption, Release, TicketRequest, VaultRefusal
+from clawmates.wire.vault_deeds import Copied, ItemDestroyed, Tag, detail_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

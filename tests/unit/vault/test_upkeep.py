@@ -20,11 +20,11 @@ from clawmates.vault.ledger import Ledger
 from clawmates.vault.master import FileMaster, MasterUnavailableError
 from clawmates.vault.service import Vault
 from clawmates.vault.store import RefusedError
-from clawmates.wire.audit import KeyKind, Tag
 from clawmates.wire.names import ItemName
 from clawmates.wire.receipt import check
 from clawmates.wire.upkeep import REMEDY, KeysStatus, RotationRequest, Trouble
 from clawmates.wire.vault import VaultRefusal
+from clawmates.wire.vault_deeds import KeyKind, Tag
 
 KEY = ItemName.PROVIDER_KEY
 MASTER, INTAKE = RotationRequest(kind=KeyKind.MASTER), RotationRequest(kind=KeyKind.INTAKE)

@@ -22,10 +22,10 @@ from clawmates.vault.ledger import Ledger
 from clawmates.vault.master import FileMaster, MasterUnavailableError
 from clawmates.vault.masters import Masters
 from clawmates.vault.store import RefusedError, Store
-from clawmates.wire.audit import KeyKind
 from clawmates.wire.names import ItemName
 from clawmates.wire.upkeep import RotationRequest
 from clawmates.wire.vault import MAX_ITEM_BYTES, Assignment, Redemption, TicketRequest, VaultRefusal
+from clawmates.wire.vault_deeds import KeyKind
 
 if TYPE_CHECKING:
     from pathlib import Path

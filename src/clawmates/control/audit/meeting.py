@@ -25,13 +25,14 @@ from clawmates.control.outbox.tables import Errand
 from clawmates.control.store.database import Database
 from clawmates.control.vault import VaultLine
 from clawmates.wire import vault_calls
-from clawmates.wire.audit import COUNTERSIGN_SECONDS, Head, Resumed, Tag
+from clawmates.wire.audit import COUNTERSIGN_SECONDS, Head
 from clawmates.wire.deeds import Deed
 from clawmates.wire.names import Role
 from clawmates.wire.notary import Notary
 from clawmates.wire.signatures import SignatureError
 from clawmates.wire.vault import VaultRefusal
 from clawmates.wire.vault_client import VaultCallError, VaultClient, VaultError
+from clawmates.wire.vault_deeds import Resumed, Tag
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from clawmates.wire import audit, deeds
-from clawmates.wire.audit import Assigned, Kept, Origin, Resumed
+from clawmates.wire import deeds, vault_deeds
 from clawmates.wire.deeds import Deed, Looked, Moved
 from clawmates.wire.names import NOBODY
+from clawmates.wire.vault_deeds import Assigned, Kept, Origin, Resumed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +44,7 @@ def tell(entry: Entry, names: Mapping[str, str]) -> Told:
     """``names`` are bots by id. Raises ``ValueError`` for a moment that is none."""
     at = datetime.fromisoformat(entry.at)
     by = entry.tag.partition(".")[0]
-    grammar = audit.detail_of if by == "vault" else deeds.detail_of
+    grammar = vault_deeds.detail_of if by == "vault" else deeds.detail_of
     try:
         detail = grammar(entry.tag, entry.detail)
     except ValueError:

@@ -20,10 +20,10 @@ from clawmates.control.bots.tables import Bot
 from clawmates.control.errors import Changed, NotFound, TooMany, Unavailable
 from clawmates.control.frame import Form, Writing, context_of
 from clawmates.control.pages.render import page
-from clawmates.wire.audit import OfBot
 from clawmates.wire.deeds import Deed
 from clawmates.wire.desired import Access, Limits
 from clawmates.wire.names import ChannelKind
+from clawmates.wire.vault_deeds import OfBot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -27,10 +27,10 @@ from clawmates.control.hub import account_topic, node_topic
 from clawmates.control.nodes.revisions import touch
 from clawmates.control.pages.render import language_of, page
 from clawmates.control.texts.catalogue import words
-from clawmates.wire.audit import OfBot
 from clawmates.wire.deeds import Deed
 from clawmates.wire.desired import Access
 from clawmates.wire.receipt import SignedReceipt
+from clawmates.wire.vault_deeds import OfBot
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession

@@ -32,7 +32,6 @@ from clawmates.control.errors import Changed, Malformed, NotFound, TooLarge, Una
 from clawmates.control.frame import Call, Form, Reading, Writing, context_of
 from clawmates.control.pages.render import language_of, page
 from clawmates.control.texts.catalogue import words
-from clawmates.wire.audit import OfBot
 from clawmates.wire.deeds import Deed
 from clawmates.wire.deeds import Sealed as SealedDeed
 from clawmates.wire.desired import Access
@@ -42,6 +41,7 @@ from clawmates.wire.templates import templates
 from clawmates.wire.vault import MAX_ITEM_BYTES, SealedItem, VaultRefusal
 from clawmates.wire.vault_calls import read_back
 from clawmates.wire.vault_client import VaultCallError, VaultError
+from clawmates.wire.vault_deeds import OfBot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

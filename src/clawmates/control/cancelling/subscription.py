@@ -23,9 +23,9 @@ from clawmates.control.mail.notices import Notice, Told, tell
 from clawmates.control.nodes.revisions import touch
 from clawmates.control.retention.taking import over
 from clawmates.control.store.database import after_commit
-from clawmates.wire.audit import OfBot
 from clawmates.wire.deeds import Deed, Plain
 from clawmates.wire.names import ChannelKind
+from clawmates.wire.vault_deeds import OfBot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

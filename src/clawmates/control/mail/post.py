@@ -1,17 +1,12 @@
-"""Where mails go: an SMTP server over TLS 1.3, or the terminal that started us. Never a log."""
+"""Who takes mails: an SMTP server over TLS 1.3 (:mod:`.smtp`), or the terminal that started us. Never a log."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from clawmates.base.clock import Clock
-    from clawmates.base.settings import Settings
     from clawmates.control.mail.letters import Letter
 
 OURS = frozenset(
@@ -54,14 +49,3 @@ class Terminal:
             os.write(self.descriptor, f"\n{letter.recipient}: {letter.subject}\n  {letter.link}\n".encode())
         except OSError:
             raise PostError("no-terminal", final=True) from None
-
-
-def post_of(settings: Settings, clock: Clock, random: Callable[[int], bytes], *, terminal: int = -1) -> Post:
-    """Where this platform's mails go. ``terminal`` is a descriptor that the supervisor has opened; -1 for none."""
-    smtp = settings.control.smtp
-    if not smtp.host:
-        return Terminal(terminal)
-    from clawmates.control.mail.smtp import Mailbox  # noqa: PLC0415 - without a server nobody waits for it to load
-
-    domain = urlsplit(settings.control.origin).hostname or "localhost"
-    return Mailbox(smtp=smtp, domain=domain, clock=clock, random=random)

@@ -125,4 +125,9 @@ def _text(found: Restored) -> str:
             "  or this copy of the keys is older than the backup: then restore again with the newest.",
             "  Once it runs: `clawmates audit verify`, and where that finds a contradiction `clawmates audit resume`.",
         ]
-    return "\n".join([*lines, "  Start it with `clawmates up`."])
+    lines += [f"  dangerous switch that is on in it: {one}" for one in found.unsafe]
+    lines += [
+        f"  It runs what is signed by {found.release_key or 'no key yet'}. Compare that with the release_key you know:",
+        "  whoever can put a file in the place of a backup can make one, too, for they are sealed to a public key.",
+    ]
+    return "\n".join([*lines, "  Then start it with `clawmates up`."])

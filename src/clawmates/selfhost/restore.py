@@ -65,6 +65,10 @@ class Restored:
     """Bots that were destroyed after that: they stay destroyed."""
     incomplete: Mapping[str, tuple[str, ...]]
     """Bots that run again once these items were given anew: they were replaced since."""
+    release_key: str = ""
+    """Whose programs will run. A backup says for whom it is, not from whom: whoever knows the public key makes one."""
+    unsafe: tuple[str, ...] = ()
+    """Dangerous switches that its configuration has on."""
     accounts: int = 0
     """Of a hosted platform."""
     gone: int = 0
@@ -84,6 +88,7 @@ def restore(manifest: Manifest, files: Mapping[str, bytes], keys: Keys, state: S
         store = _open(fresh, settings, manifest, now)
         try:
             desired, found = _judge(files, store, state, manifest)
+            found = replace(found, release_key=settings.node.release_key, unsafe=settings.unsafe)
             _void_old_certificates(fresh, settings)
             if ROWS in files:
                 _bring_erased(fresh, keys)

@@ -49,6 +49,18 @@ async def test_a_session_is_known_by_its_cookie_alone(tmp_path: Path) -> None:
         assert await signed_in(place, other, "bob@example.org") != mine
 
 
+async def test_a_session_of_a_clock_that_ran_ahead_is_none_once_it_is_right(tmp_path: Path) -> None:
+    """Neither its end nor its idleness would come for years, and no job would take it away."""
+    async with a_place(tmp_path, room) as place, place.browser() as browser:
+        right = place.clock.moment
+        for days, known in ((0.9, 200), (1.1, 303), (4000, 303)):
+            place.clock.forward(days=days)
+            await signed_in(place, browser)
+            assert (await browser.get("/who")).status_code == 200
+            place.clock.moment = right
+            assert (await browser.get("/who")).status_code == known, days
+
+
 @pytest.mark.parametrize("change", ["cut", "longer", "other-last", "upper", "hash", "like", "empty"])
 async def test_only_the_whole_cookie_counts(change: str, tmp_path: Path) -> None:
     async with a_place(tmp_path, room) as place, place.browser() as browser:

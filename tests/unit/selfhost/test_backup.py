@@ -17,6 +17,7 @@ from clawmates.base.paths import State
 from clawmates.base.secret import Secret
 from clawmates.base.shape import decode_json, encode_json
 from clawmates.base.x509 import uri_names_of
+from clawmates.cli.backup import _text as restored_text
 from clawmates.selfhost import backup as backups
 from clawmates.selfhost import pki
 from clawmates.selfhost.backup import AUTHORITY, AUTHORITY_KEY, CONFIG, DESIRED, RECORDS, BackupError, File, Manifest
@@ -152,6 +153,20 @@ def test_what_was_in_the_vault_is_in_the_vault_again(house: House, there: State)
     assert decode_json(DesiredState, there.desired.read_bytes()).revision == 8
     assert (there.vault / "keys.db").stat().st_mode & 0o777 == 0o600
     assert (there.pki / "authority.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_of_somebody_elses_making_shows_whose_programs_it_would_run(house: House, there: State) -> None:
+    """The seal is to a public key, so it names no sender: what would betray a forgery is said before anything runs."""
+    _, files = house.collected()
+    forged = "[node]\nrelease_key = 'c3RyYW5nZXI='\nunsafe_extra_ca = '/tmp/stranger.pem'\n"
+    files |= {CONFIG: files[CONFIG] + forged.encode()}
+    path = there.root.parent.parent / "forged.backup"
+    backups.write(path, PUBLIC, manifest_of(files), files)
+    found = back(house, there, *backups.open_backup(path, KEY))
+    assert (found.release_key, found.unsafe) == ("c3RyYW5nZXI=", ("node.unsafe_extra_ca",))
+    told = restored_text(found)
+    assert "signed by c3RyYW5nZXI=. Compare" in told
+    assert "node.unsafe_extra_ca" in told
 
 
 def opens_nothing(house: House, files: dict[str, bytes], bot: str) -> bool:

@@ -28,6 +28,8 @@ COOKIE = "__Host-session"
 LIFE = kept.SESSION
 IDLE = kept.IDLE
 SEEN_EVERY = timedelta(minutes=1)
+AHEAD = timedelta(days=1)
+"""Two replicas' clocks differ by less."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -72,9 +74,10 @@ class Living:
 
 _ALIVE = and_(
     Session.ends_at > bindparam("now", type_=Session.ends_at.type),
+    Session.ends_at < bindparam("latest", type_=Session.ends_at.type),
     Session.seen_at > bindparam("idle", type_=Session.seen_at.type),
 )
-"""Neither at its end nor idle for too long."""
+"""Neither at its end nor idle for too long; nor of a clock that ran ahead, which would never see either."""
 _LIVING = Question(
     select(Session.proof, Session.proved_at, Session.seen_at)
     .add_columns(Account.id, Account.email, Account.language, Account.cancelled_at, Account.pseudonym_key)
@@ -88,11 +91,15 @@ _OF_ACCOUNT = rows(
 )
 
 
+def _moments(now: datetime) -> dict[str, datetime]:
+    return {"now": now, "latest": now + LIFE + AHEAD, "idle": now - IDLE}
+
+
 async def find(look: Look, token: str, now: datetime) -> Living | None:
     """The living session of a cookie, and whose it is."""
     if not _TOKEN.fullmatch(token):
         return None
-    return await first(look, _LIVING, proof=proof_of(token), now=now, idle=now - IDLE)
+    return await first(look, _LIVING, proof=proof_of(token), **_moments(now))
 
 
 async def see(database: AsyncSession, proof: str, now: datetime) -> None:
@@ -109,7 +116,7 @@ async def prove(database: AsyncSession, proof: str, now: datetime) -> None:
 
 async def of_account(look: Look, account_id: str, now: datetime) -> list[Session]:
     """Where a person is signed in, the last used first."""
-    return await look.all(_OF_ACCOUNT, account=account_id, now=now, idle=now - IDLE)
+    return await look.all(_OF_ACCOUNT, account=account_id, **_moments(now))
 
 
 async def end(database: AsyncSession, account_id: str, proof: str) -> bool:

@@ -14,9 +14,11 @@ import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event
 from typing import TYPE_CHECKING
 
 from clawmates.base.files import write_atomic
@@ -32,7 +34,7 @@ from clawmates.trials.running import run as run_trial
 from clawmates.trials.throwaway import CHECKOUT, TrialError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
 PLACE = CHECKOUT / "build" / "mutate"
 MOST_JOBS = 16
@@ -52,12 +54,14 @@ class Plan:
     """How many are tried at a time, each in a copy of its own: a trial mostly waits."""
 
 
-def mutate(plan: Plan, tell: Callable[[str], None] = lambda _line: None, place: Path = PLACE) -> Iterator[Verdict]:
-    """Tries every mutation of the plan; verdicts come as they are found.
+def mutate(
+    plan: Plan, tell: Callable[[str], None] = lambda _line: None, place: Path = PLACE, stop: Event | None = None
+) -> Generator[Verdict]:
+    """Tries every mutation of the plan; verdicts come as they are found. ``stop``: whoever sets it ends what runs.
 
     Raises :class:`TrialError` when the unbroken copy does not hold its claims, or when somebody else is at ``place``.
     """
-    with copied(CHECKOUT, place, plan.jobs) as trees:
+    with copied(CHECKOUT, place, plan.jobs, stop or Event()) as trees:
         if plan.control:
             tell("the copy without a defect")
             tell(f"  {_unbroken(trees[0])}")
@@ -157,14 +161,26 @@ def write(verdicts: Sequence[Verdict], path: Path) -> None:
 
 async def _run(plan: Plan, path: Path | None) -> int:
     verdicts: list[Verdict] = []
-    for verdict in mutate(plan, lambda line: print(line, file=sys.stderr, flush=True)):  # noqa: T201 - how far it is
-        verdicts.append(verdict)
-        if path is not None:
-            write(verdicts, path)
-        # Here a Ctrl-C is heard.
-        await asyncio.sleep(0)
+    stop = Event()
+    found = mutate(plan, lambda line: print(line, file=sys.stderr, flush=True), stop=stop)  # noqa: T201 - how far it is
+    with closing(found):
+        while verdict := await _next(found, stop):
+            verdicts.append(verdict)
+            if path is not None:
+                write(verdicts, path)
     sys.stdout.write(text(verdicts) + "\n")
     return 0 if good(verdicts) else 1
+
+
+async def _next(found: Iterator[Verdict], stop: Event) -> Verdict | None:
+    """The next verdict, for which this waits beside the loop: a Ctrl-C or a SIGTERM is heard at once."""
+    waiting = asyncio.ensure_future(asyncio.to_thread(next, found, None))
+    try:
+        return await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([waiting])
+        raise
 
 
 def main() -> int:

@@ -12,11 +12,13 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from clawmates.trials.throwaway import TrialError
@@ -32,6 +34,8 @@ BUILT = ("cache/debs", "cache/wheels", "cache/built.json", "release/mate.oci.tar
 BUILD_SECONDS = 900
 PROVE_SECONDS = 2400
 """Five claims take two minutes on two idle processors, and twelve were seen where forty others wanted them."""
+LOOK_SECONDS = 0.5
+"""How often who waits looks whether it is to stop."""
 END_SECONDS = 60
 """What a trial takes to remove what it started."""
 TEST_SECONDS = 120
@@ -45,6 +49,8 @@ class Tree:
 
     root: Path
     ticks: Iterator[int] = field(default_factory=lambda: count(1))
+    stopped: Event = field(default_factory=Event)
+    """Whoever sets it, from any thread, ends what the copy runs and all that it would run."""
 
     @property
     def reports(self) -> Path:
@@ -113,6 +119,8 @@ class Tree:
         return done.returncode == _FAILED
 
     def _run(self, command: list[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
+        if self.stopped.is_set():
+            raise TrialError("stopped")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         with subprocess.Popen(  # noqa: S603 - our own programs
             command,
@@ -121,12 +129,19 @@ class Tree:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
+            # A Ctrl-C is ours to pass on: a second one would keep a trial from removing what it started.
+            start_new_session=True,
         ) as process:
-            try:
-                out, err = process.communicate(timeout=seconds)
-            except subprocess.TimeoutExpired:
+            until = time.monotonic() + seconds
+            while True:
+                try:
+                    out, err = process.communicate(timeout=LOOK_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:
+                    if not self.stopped.is_set() and time.monotonic() < until:
+                        continue
                 _end(process)
-                raise TrialError(f"no answer within {seconds:.0f} s") from None
+                raise TrialError("stopped" if self.stopped.is_set() else f"no answer within {seconds:.0f} s")
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def _write(self, name: str, text: str) -> None:
@@ -141,14 +156,15 @@ class Tree:
 
 
 @contextmanager
-def copied(checkout: Path, place: Path, copies: int = 1) -> Iterator[tuple[Tree, ...]]:
+def copied(checkout: Path, place: Path, copies: int, stop: Event) -> Iterator[tuple[Tree, ...]]:
     """Copies of ``checkout`` below ``place``, removed afterwards. ``place`` is on the same file system: it is linked.
 
     Raises ``OSError``, and :class:`TrialError` when somebody else is at ``place``.
     """
     place.mkdir(parents=True, exist_ok=True)
     with _alone(place), ExitStack() as stack:
-        yield tuple(stack.enter_context(_copied(checkout, place / f"checkout-{one}")) for one in range(1, copies + 1))
+        roots = [place / f"checkout-{one}" for one in range(1, copies + 1)]
+        yield tuple(stack.enter_context(_copied(checkout, root, stop)) for root in roots)
 
 
 @contextmanager
@@ -165,7 +181,7 @@ def _alone(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _copied(checkout: Path, root: Path) -> Iterator[Tree]:
+def _copied(checkout: Path, root: Path, stop: Event) -> Iterator[Tree]:
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
     try:
@@ -183,7 +199,7 @@ def _copied(checkout: Path, root: Path) -> Iterator[Tree]:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.link(source, target)
         _environment(checkout / ".venv", root)
-        yield Tree(root)
+        yield Tree(root, stopped=stop)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

@@ -7,8 +7,10 @@ import json
 import sys
 import tomllib
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -144,12 +146,37 @@ def test_each_copy_has_one_defect_at_a_time(tmp_path: Path) -> None:
     assert {(one.root / "a.py").read_text() for one in trees} == {"x = 0\ny = 0\n"}
 
 
+def test_what_runs_ends_when_it_is_stopped_and_nothing_else_begins(tmp_path: Path) -> None:
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "test_a.py").write_text(
+        "import pathlib, time\ndef test_a():\n    pathlib.Path('begun').touch()\n    time.sleep(600)\n"
+    )
+    tree = Tree(tmp_path)
+    mutation = Mutation(id="m", what="", changes=(Change(file="test_a.py", old="600", new="601"),), test="test_a.py")
+
+    def stop() -> None:
+        while not (tmp_path / "begun").exists():
+            pass
+        tree.stopped.set()
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(stop)
+        for _again in range(2):
+            verdict = _try(tree, mutation, Plan((mutation,)))
+            assert (verdict.outcome, verdict.why) == (Outcome.NOT_TRIED, "stopped")
+
+
 def test_two_do_not_seed_defects_in_one_place(tmp_path: Path) -> None:
     (tmp_path / "place" / "checkout-1").mkdir(parents=True)
-    empty = copied(tmp_path, tmp_path / "place")
+    place, stop = tmp_path / "place", Event()
+    empty = copied(tmp_path, place, 1, stop)
     with pytest.raises(FileNotFoundError), empty:
         raise AssertionError
-    with _alone(tmp_path / "place"), pytest.raises(TrialError, match="already"), copied(tmp_path, tmp_path / "place"):
+    with (
+        _alone(tmp_path / "place"),
+        pytest.raises(TrialError, match="already"),
+        copied(tmp_path, tmp_path / "place", 1, Event()),
+    ):
         raise AssertionError
 
 

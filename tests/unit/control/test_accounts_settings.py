@@ -105,6 +105,22 @@ async def test_a_change_can_be_replaced_cancelled_and_grows_old(tmp_path: Path) 
         assert await emails(place) == {ADA}
 
 
+async def test_a_yes_to_one_change_is_none_to_the_next(tmp_path: Path) -> None:
+    """No mail says which address is wanted: whoever has the session could put theirs in the place of the owner's."""
+    async with a_place(tmp_path, pages.router) as place, place.browser() as browser:
+        await signed_in(place, browser, ADA)
+        mine = await change(place, browser)
+        await browser.post("/account/email", data={"email": "third@example.org"})  # whose mails wait a little
+        place.clock.forward(seconds=1)
+        theirs = await change(place, browser, "thief@example.org")
+        assert set(theirs) == {ADA, "thief@example.org"}, (
+            "a mail for a change that was replaced meanwhile does not leave"
+        )
+        assert (await enter(browser, mine[ADA])).status_code == 410
+        assert "One side has confirmed" in (await enter(browser, theirs["thief@example.org"])).text
+        assert await emails(place) == {ADA}
+
+
 async def test_another_address_asks_for_a_proof_and_for_an_address(tmp_path: Path) -> None:
     async with a_place(tmp_path, pages.router) as place, place.browser() as browser:
         await signed_in(place, browser, ADA)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, delete
 
 from clawmates.control.accounts import links, people
-from clawmates.control.accounts.tables import Account, EmailChange
+from clawmates.control.accounts.tables import Account, EmailChange, Link
 from clawmates.control.errors import LinkSpent
 from clawmates.control.store.look import first, rows
 from clawmates.inventory import spans as kept
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from clawmates.control.store.look import Look
 
 LIFE = kept.ADDRESS
+BOTH = (links.Purpose.CHANGE_OLD, links.Purpose.CHANGE_NEW)
 
 
 class State(StrEnum):
@@ -47,8 +48,15 @@ async def begin(database: AsyncSession, account_id: str, email: str, now: dateti
 
 
 async def cancel(database: AsyncSession, account_id: str) -> None:
-    """Wants none."""
+    """Wants none; links of before are good for no other change, because no mail says which address is wanted."""
     await database.execute(delete(EmailChange).where(EmailChange.account_id == account_id))
+    await database.execute(delete(Link).where(Link.account_id == account_id, Link.purpose.in_(BOTH)))
+
+
+async def stands(database: AsyncSession, account_id: str, made_at: datetime, now: datetime) -> bool:
+    """Whether a mail that was wanted then is about the change that waits now, and not one of before."""
+    change = await open_change(database, account_id, now)
+    return change is not None and change.ends_at - LIFE <= made_at
 
 
 _SEEN = rows(

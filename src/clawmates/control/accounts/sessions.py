@@ -102,6 +102,11 @@ async def find(look: Look, token: str, now: datetime) -> Living | None:
     return await first(look, _LIVING, proof=proof_of(token), **_moments(now))
 
 
+async def lives(look: Look, proof: str, now: datetime) -> bool:
+    """Whether a session that was found a while ago is still one, for what goes on after a request was let in."""
+    return await first(look, _LIVING, proof=proof, **_moments(now)) is not None
+
+
 async def see(database: AsyncSession, proof: str, now: datetime) -> None:
     """Notes that a session was used just now; at most once a minute."""
     await database.execute(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
+from clawmates.control.accounts import sessions
 from clawmates.control.accounts.person import Person, SignedIn  # noqa: TC001 - FastAPI reads it
 from clawmates.control.bots import queries
 from clawmates.control.bots.standing import remedy, sentence
@@ -71,9 +72,11 @@ async def _events(context: Context, person: Person, bot: str, texts: Words, firs
 
 
 async def snapshot(context: Context, person: Person, bot: str, texts: Words) -> str:
-    """What the page shows, in the reader's words; raises :class:`NotFound`."""
+    """What the page shows, in the reader's words; raises :class:`NotFound`, also where they are signed out by now."""
     now = context.clock.now()
     async with context.database.look() as look:
+        if not await sessions.lives(look, person.session, now):
+            raise NotFound
         found = await queries.seen(look, person, bot)
         known = await queries.known(look, found, now)
         counted = await queries.counts(look, found.id, now.date())

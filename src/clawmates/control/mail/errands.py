@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import or_, select
 
 from clawmates.base.shape import decode_json, encode_json
-from clawmates.control.accounts import links
+from clawmates.control.accounts import changes, links
 from clawmates.control.context import Context
 from clawmates.control.mail.letters import letter
 from clawmates.control.mail.post import OURS, Post, PostError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from clawmates.control.store.look import Look
 
 KIND = "mail"
+REPLACED = "replaced"
 MAILS = "mail/"
 """How the lanes of addresses begin."""
 _HELD_UP = Question(
@@ -80,8 +81,11 @@ class MailHandler:
         """Makes a link and sends it. Who has waited for fifteen minutes waits no more."""
         if self.context.clock.now() - task.made_at >= links.LIFE:
             return Refused(outbox.EXPIRED)
-        wanted = decode_json(Wanted, task.body.encode())
+        wanted, now = decode_json(Wanted, task.body.encode()), self.context.clock.now()
         async with self.context.database.writing() as database:
+            change = wanted.purpose in changes.BOTH
+            if change and not await changes.stands(database, wanted.account_id, task.made_at, now):
+                return Refused(REPLACED)
             code = await links.make(database, self.context, wanted.purpose, wanted.email, wanted.account_id or None)
         try:
             text = letter(words(wanted.language), wanted.purpose, wanted.email, self.context.origin, code)

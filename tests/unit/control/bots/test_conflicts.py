@@ -8,13 +8,16 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from sqlalchemy import update
 from tests.support import releases
 from tests.support.control import NOON, Place, a_bot, a_node, a_place, signed_in
 from tests.support.launching import draft, version
 
+from clawmates.control.accounts import sessions
 from clawmates.control.accounts.person import Person
+from clawmates.control.accounts.tables import Account
 from clawmates.control.bots import live, queries
 from clawmates.control.bots.tables import Bot, BotItem
 from clawmates.control.hub import Hub, account_topic
@@ -133,20 +136,46 @@ async def test_a_database_that_is_away_is_said_and_nothing_is_half_done(
         assert "Pirate" not in said
 
 
+async def watching(place: Place, browser: httpx2.AsyncClient) -> Person:
+    """Whoever has the page open."""
+    account = await signed_in(place, browser)
+    return Person(
+        account_id=account,
+        email="ada@example.org",
+        language="en",
+        cancelled_at=None,
+        proved_at=NOON,
+        session=sessions.proof_of(browser.cookies[sessions.COOKIE]),
+        subject="",
+    )
+
+
+@pytest.mark.parametrize("end", ["signed out", "deleted"])
+async def test_a_page_that_is_open_ends_with_the_session(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "LOOK_SECONDS", 0.0)
+    async with with_a_bot(tmp_path) as (place, account), place.browser() as browser:
+        person = await watching(place, browser)
+        texts = words("en")
+        first = await live.snapshot(place.context, person, "b-1", texts)
+        events: Any = live._events(place.context, person, "b-1", texts, first)
+        assert await anext(events) == f"data: {first}\n\n"
+        async with place.database.writing() as session:
+            if end == "signed out":
+                assert await sessions.end(session, account, person.session)
+            else:
+                await session.execute(update(Account).values(leaving_at=NOON))
+        assert await anext(events) == "event: gone\ndata: {}\n\n"
+        await events.aclose()
+
+
 @pytest.mark.sqlite_alone
 async def test_a_page_that_is_open_outlives_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(live, "BEAT", 1)
-    async with with_a_bot(tmp_path) as (place, account):
-        person = Person(
-            account_id=account,
-            email="ada@example.org",
-            language="en",
-            cancelled_at=None,
-            proved_at=NOON,
-            session="",
-            subject="",
-        )
+    async with with_a_bot(tmp_path) as (place, _account), place.browser() as browser:
+        person = await watching(place, browser)
         texts = words("en")
         first = await live.snapshot(place.context, person, "b-1", texts)
         events: Any = live._events(place.context, person, "b-1", texts, first)

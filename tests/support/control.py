@@ -44,15 +44,21 @@ class StandingClock:
     """Moves when it is told to."""
 
     moment: datetime = NOON
+    leapt: timedelta = timedelta()
+    """By how much it was put forward, or back: no time goes by with that."""
 
     def now(self) -> datetime:
         return self.moment
 
     def monotonic(self) -> float:
-        return (self.moment - NOON).total_seconds()
+        return (self.moment - NOON - self.leapt).total_seconds()
 
     def forward(self, **span: float) -> None:
         self.moment += timedelta(**span)
+
+    def leap(self, **span: float) -> None:
+        self.leapt += timedelta(**span)
+        self.forward(**span)
 
 
 @dataclass

@@ -142,7 +142,7 @@ async def furnish(place: Place, email: str = "", *, bots: int = 2, node: str | N
         lanes = [f"{kind}/{bot}" for bot in found.bots for kind in ("bot", "old")]
         for lane in (*lanes, lane_of(context, found.email)):
             mark = found.marks[f"errands.body {lane}"] = secrets.token_hex(8)
-            due_at = NOON + timedelta(days=99)
+            due_at = NOON + timedelta(hours=20)
             session.add(Errand(lane=lane, kind="other", body=mark, tries=0, trouble="", due_at=due_at, made_at=NOON))
     return found
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @json_option
 @answered
 def doctor(state: State, fix: bool, dry_run: bool, yes: bool, as_json: bool) -> None:  # noqa: FBT001 - click's way
-    """Say what this machine lacks. Exits 4 when something that is needed is missing.
+    """Say what this machine lacks. Exits 4 when something that is needed is missing; what is marked ! stops no bot.
 
     With --fix it adds missing service users, reserves the bots' user ids, mounts the runtime folder in RAM, and sets
     owner and mode of the platform's folders. It removes, replaces and restarts nothing, and installs no package.
@@ -52,7 +52,7 @@ def doctor(state: State, fix: bool, dry_run: bool, yes: bool, as_json: bool) -> 
     left = [check for check in found if not check.ok]
     if done and not as_json:
         click.echo("\n" + (checks_text(left) if left else "nothing is missing any more"))
-    if left:
+    if any(check.needed for check in left):
         raise SystemExit(int(Exit.MISSING))
 
 
@@ -60,7 +60,8 @@ def checks_text(found: Sequence[Check]) -> str:
     """A line each, and the remedy below what is wrong."""
     lines = []
     for check in found:
-        mark = click.style("✓", fg="green") if check.ok else click.style("✗", fg="red")
+        wrong = click.style("✗", fg="red") if check.needed else click.style("!", fg="yellow")
+        mark = click.style("✓", fg="green") if check.ok else wrong
         lines.append(f"{mark} {check.name}: {check.found}")
         if not check.ok:
             lines.append(f"    {check.remedy}")

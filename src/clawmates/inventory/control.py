@@ -72,7 +72,6 @@ CONTROL: tuple[Datum, ...] = (
             "control.bot_ends.reason",
             "control.bot_ends.node",
             "control.bot_ends.gone_after",
-            "control.bot_ends.free_at",
             "control.bot_ends.ended_by",
         ),
         seen_by=(Viewer.OWNER,),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from clawmates.base.clock import SystemClock
 from clawmates.base.files import write_atomic
+from clawmates.inventory.claims import known
 from clawmates.proofs import report
 from clawmates.proofs.circumstances import Circumstances, Watch
-from clawmates.proofs.meanings import MEANINGS
 from clawmates.proofs.page import html
 from clawmates.proofs.prove import prove
 from clawmates.proofs.result import Claim, Report
@@ -69,7 +69,7 @@ async def tell(platform: Platform, claims: Sequence[str], options: Options, *, a
 
 def leave(result: Report, circumstances: Circumstances, page: str) -> None:
     """Writes a report as one page of HTML. Raises ``OSError``."""
-    write_atomic(Path(page), html(result, circumstances, MEANINGS).encode(), mode=0o644)
+    write_atomic(Path(page), html(result, circumstances, known().claims).encode(), mode=0o644)
 
 
 def show(result: Report, *, as_json: bool) -> int:

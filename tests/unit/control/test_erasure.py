@@ -16,8 +16,8 @@ from typing import Any
 import httpx2
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import func, select
-from tests.support.control import NOON, a_bot, deeds, signed_in
+from sqlalchemy import func, select, update
+from tests.support.control import NOON, StandingClock, a_bot, deeds, signed_in
 from tests.support.erasing import Furnished, Stage, a_stage, counted, database_bytes, furnish
 from tests.support.launching import draft, launch
 
@@ -37,6 +37,7 @@ from clawmates.control.erasure.restored import bury
 from clawmates.control.erasure.tables import Erasure
 from clawmates.control.nodes.desired import desired_of
 from clawmates.control.outbox.tables import Errand
+from clawmates.control.outbox.worker import Worker
 from clawmates.control.store.database import FILE, open_database
 from clawmates.control.vault import VaultLine
 from clawmates.wire.deeds import Wish
@@ -56,8 +57,8 @@ async def sealed(stage: Stage, erasure: str = "") -> ErasureReceipt:
     return decode_json(ErasureReceipt, (await stage.erasure(erasure)).receipt.encode(), MAX_RECEIPT)
 
 
-async def rounds(stage: Stage, number: int = 6) -> None:
-    worker = stage.worker()
+async def rounds(stage: Stage, number: int = 6, worker: Worker | None = None) -> None:
+    worker = worker or stage.worker()
     for _ in range(number):
         await worker.round()
         stage.place.clock.forward(seconds=61)
@@ -165,13 +166,43 @@ async def test_while_a_bot_answers_there_is_no_receipt_before_its_node_has_spoke
 async def test_a_lost_node_holds_the_receipt_up_until_its_last_lease_has_ended(tmp_path: Path) -> None:
     async with a_stage(tmp_path) as stage:
         ada = await furnish(stage.place)
-        begun = await stage.ask(ada.account)
-        await rounds(stage, 30)
+        begun, worker = await stage.ask(ada.account), stage.worker()
+        await rounds(stage, 30, worker)
         assert await stage.waiting() == [("erase-seal", "still-running")]
-        await stage.work(stage.worker())
+        await stage.work(worker)
         said = await sealed(stage)
         assert [one.by for one in said.erasure.bots] == [Ended.LEASE, Ended.LEASE]
         assert said.erasure.issued > (begun.asked_at + timedelta(minutes=61)).isoformat()
+
+
+@pytest.mark.parametrize("defect", [False, True], ids=["", "leases end by the wall clock"])
+async def test_a_clock_that_jumps_years_neither_hurries_a_receipt_nor_keeps_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, defect: bool
+) -> None:
+    """Forward while a lost node is waited for, and back by as much; a replica that starts anew waits anew."""
+    if defect:  # the weakened build
+        monkeypatch.setattr(StandingClock, "monotonic", lambda self: (self.moment - NOON).total_seconds())
+    async with a_stage(tmp_path) as stage:
+        ada, clock = await furnish(stage.place), stage.place.clock
+        async with stage.place.database.writing() as session:
+            # Taken by a replica whose clock was years ahead; nothing waits for that moment.
+            taken = update(Errand).where(Errand.lane == f"bot/{ada.bots[0]}")
+            await session.execute(taken.values(tries=1, due_at=NOON + timedelta(days=1100)))
+        await stage.ask(ada.account)
+        await rounds(stage, 3)
+        worker = stage.worker()
+        await rounds(stage, 30, worker)
+        clock.leap(days=1100)
+        await rounds(stage, 3, worker)
+        assert ((await stage.erasure()).receipt != "") is defect, "on its host it may still run"
+        if defect:
+            return
+        assert await stage.waiting() == [("erase-seal", "still-running")]
+        clock.leap(days=-1100)
+        await rounds(stage, 26, worker)
+        assert await stage.waiting() == [("erase-seal", "still-running")], "an hour and a minute have not gone by"
+        await rounds(stage, 4, worker)
+        assert [one.by for one in (await sealed(stage)).erasure.bots] == [Ended.LEASE, Ended.LEASE]
 
 
 async def test_a_vault_that_is_away_is_waited_for_and_nothing_is_said_of_it(tmp_path: Path) -> None:

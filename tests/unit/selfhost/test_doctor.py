@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import unstyle
 
 from clawmates.base.paths import State
+from clawmates.cli.doctor import checks_text
 from clawmates.selfhost.accounts import own
 from clawmates.selfhost.doctor import examine
 from clawmates.selfhost.doctor.checks import checks, version
@@ -62,6 +64,8 @@ LACKS: dict[str, list[dict[str, Any]]] = {
     "configuration": [{"settings": "clawmates.toml: unknown key 'vautl'"}],
     "ports": [{"taken": ("127.0.0.1:7441",)}],
     "release": [{"release": "missing"}],
+    "operator": [{"unsaid": frozenset({"controller"})}, {"unsaid": frozenset({"hosting"})}],
+    "security contact": [{"unsaid": frozenset({"security_contact"})}],
 }
 
 
@@ -115,6 +119,22 @@ async def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path) -> N
     found = {check.name: check for check in await examine(State(tmp_path))}
     assert not found["configuration"].ok
     assert "vautl" in found["configuration"].found
+
+
+async def test_what_a_hosted_platforms_people_are_owed_is_asked_for_and_stops_nobody(tmp_path: Path) -> None:
+    owed = {"operator", "security contact"}
+    for mode, control, lacking in (
+        ("hosted", "", owed),
+        ("hosted", 'controller = "Example Ltd"\nhosting = "Example"\nsecurity_contact = "tel:+1"', set()),
+        ("hosted", 'controller = " "\nhosting = "Example"\nsecurity_contact = "tel:+1"', {"operator"}),
+        ("self-host", "", set()),
+    ):
+        (tmp_path / "clawmates.toml").write_text(f'[platform]\nmode = "{mode}"\n[control]\n{control}\n')
+        found = [check for check in await examine(State(tmp_path)) if check.name in owed]
+        assert {check.name for check in found if not check.ok} == lacking
+        assert not any(check.needed for check in found)
+        if "operator" in lacking:
+            assert "! operator: [control] controller" in unstyle(checks_text(found))
 
 
 NOTHING: tuple[Path, ...] = ()

@@ -18,6 +18,7 @@ from clawmates.control.erasure.tables import Erasure
 from clawmates.control.nodes import ending
 from clawmates.control.outbox.outbox import add
 from clawmates.control.outbox.tables import Errand
+from clawmates.control.outbox.worker import HOLD
 from clawmates.wire.deeds import Deed, Left, Wish
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ async def _end_bots(session: AsyncSession, account_id: str, erasure: str, now: d
         stopped = delete(Errand).where(Errand.lane.in_(some)).returning(Errand.due_at, Errand.tries)
         for due_at, tries in await session.execute(stopped):
             if tries:
-                wait = max(wait, due_at - now)
+                # A moment further ahead is from before a clock was put back.
+                wait = max(wait, min(due_at - now, HOLD))
     return wait
 
 

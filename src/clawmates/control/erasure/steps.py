@@ -6,7 +6,7 @@ exactly one step to be done, and another one does it. None gives up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -102,13 +102,11 @@ class Keys:
         return Done(encode_json(Vaults(receipt=signed, key=key.public)).decode())
 
     async def settle(self, session: AsyncSession, task: Task, outcome: Done | Refused) -> None:
-        """From now on the vault renews no lease of these bots."""
+        """From now on the vault renews no lease of these bots, which :class:`Seal` counts on."""
         found = await _row(session, task)
         if found is None or not isinstance(outcome, Done):
             return
         found.vault = outcome.note
-        now, lease = self.context.clock.now(), timedelta(seconds=self.context.settings.control.lease_seconds)
-        await ending.fenced(session, found.id, lease, now)
         await _next(session, self.context, found, ROWS)
 
 
@@ -169,6 +167,7 @@ class Seal:
     """The receipt: not before it is true of the bots, too."""
 
     context: Context
+    watch: ending.Watch = field(default_factory=ending.Watch)
     perishes: bool = False
 
     async def do(self, task: Task) -> Outcome:
@@ -178,7 +177,7 @@ class Seal:
         if found is None or found.account_id is None or found.erased_at is None or found.rewritten_at is None:
             return Done()
         async with context.database.reading() as session:
-            if await ending.still_running(session, found.id, now):
+            if await ending.unheard_of(session, found.id) and not self._lease_is_over(found.id):
                 return Later("still-running")
             bots = await ending.ended(session, found.id)
         vaults = decode_json(Vaults, found.vault.encode(), MAX_RECEIPT)
@@ -198,6 +197,10 @@ class Seal:
         signed = wire.sign(receipt_key(context.pepper), said, vaults.receipt, vaults.key)
         return Done(encode_json(signed).decode())
 
+    def _lease_is_over(self, erasure: str) -> bool:
+        lease = timedelta(seconds=self.context.settings.control.lease_seconds)
+        return self.watch.lease_is_over(erasure, lease, self.context.clock.monotonic())
+
     async def settle(self, session: AsyncSession, task: Task, outcome: Done | Refused) -> None:
         """Nothing but the receipt is left, for so long."""
         found = await _row(session, task)
@@ -206,6 +209,7 @@ class Seal:
         found.receipt, found.ends_at = outcome.note, self.context.clock.now() + RECEIPT
         found.account_id, found.vault, found.data = None, "", ""
         await ending.forget(session, found.id)
+        self.watch.forget(found.id)
 
 
 def _id(task: Task) -> str:

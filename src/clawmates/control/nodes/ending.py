@@ -2,22 +2,26 @@
 
 The node's own word counts, once it knows the revision in which it was told; where it is silent, the end of the last
 lease that it can have, which the vault renews no more. What waits is a row of ``bot_ends``, which outlives the bot's.
+
+A wall clock that jumps must not end a lease on paper that still runs on a host. So that end is not a moment in a row: it
+is time that really goes by while somebody watches (:class:`Watch`), and who starts anew watches anew.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, select
 
-from clawmates.control.nodes.moving import abandon, free_from
+from clawmates.control.nodes.moving import MARGIN, abandon
 from clawmates.control.nodes.revisions import touch
 from clawmates.control.nodes.tables import BotEnd, Node
 from clawmates.wire.erasure import Ended, EndedBot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -43,7 +47,6 @@ async def end(session: AsyncSession, bots: Mapping[str, str | None], reason: str
                 reason=reason,
                 node=node or "",
                 gone_after=revisions.get(node or "", 0),
-                free_at=None,
                 ended_by="" if node else Ended.NOWHERE.value,
             )
         )
@@ -60,16 +63,27 @@ async def hear(session: AsyncSession, node: str, report: Report) -> None:
         one.ended_by = Ended.NODE.value
 
 
-async def fenced(session: AsyncSession, reason: str, lease: timedelta, now: datetime) -> None:
-    """The vault renews no lease of these bots any more; ``now`` is after its answer."""
-    wanted = update(BotEnd).where(BotEnd.reason == reason, BotEnd.free_at.is_(None))
-    await session.execute(wanted.values(free_at=free_from(now, lease)))
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How long this process has waited for each end, by the clock that never jumps.
+
+    It begins with the first look, which must come after the vault has said that it renews no lease of these bots.
+    """
+
+    _since: dict[str, float] = field(default_factory=dict)
+
+    def lease_is_over(self, reason: str, lease: timedelta, at: float) -> bool:
+        """Whether the last lease that any of them can have has ended, and the margin with it."""
+        return at - self._since.setdefault(reason, at) >= (lease + MARGIN).total_seconds()
+
+    def forget(self, reason: str) -> None:
+        """It was said."""
+        self._since.pop(reason, None)
 
 
-async def still_running(session: AsyncSession, reason: str, now: datetime) -> bool:
-    """Whether any of them may."""
-    open_end = or_(BotEnd.free_at.is_(None), BotEnd.free_at > now)
-    wanted = select(BotEnd.bot_id).where(BotEnd.reason == reason, BotEnd.ended_by == "", open_end)
+async def unheard_of(session: AsyncSession, reason: str) -> bool:
+    """Whether there is one among them whose node has not said that it is gone."""
+    wanted = select(BotEnd.bot_id).where(BotEnd.reason == reason, BotEnd.ended_by == "")
     return await session.scalar(wanted.limit(1)) is not None
 
 

@@ -66,7 +66,5 @@ class BotEnd(Base):
     """Where it was, or empty."""
     gone_after: Mapped[int] = mapped_column(BigInteger)
     """Once the node knows this revision, its word that the container is gone counts."""
-    free_at: Mapped[datetime | None] = mapped_column(Moment)
-    """When no lease of it can run any more; empty until the vault renews none."""
     ended_by: Mapped[str] = mapped_column(String(8))
     """:class:`clawmates.wire.erasure.Ended`, or empty."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 DO_SECONDS = 20.0
 HOLD = timedelta(seconds=DO_SECONDS + 10)
 """How long a taken errand is left alone: longer than it can take, so nobody does it meanwhile."""
+FAR = timedelta(days=1)
+"""No errand waits for so long: a moment further ahead is from before a clock was put back, and void."""
 LOOK_SECONDS = 0.25
 MOST_AT_ONCE = 16
 INTERNAL = "internal"
@@ -132,5 +134,6 @@ def _due(now: datetime, lane: str, perishing: Collection[str]) -> Select[Errand]
     earlier = aliased(Errand)
     first = ~exists().where(earlier.lane == Errand.lane, earlier.number < Errand.number)
     perished = Errand.kind.in_(perishing) & (Errand.made_at <= now - PERISHES)
-    wanted = select(Errand).where(Errand.due_at <= now, first | perished)
+    due = or_(Errand.due_at <= now, Errand.due_at > now + FAR)
+    wanted = select(Errand).where(due, first | perished)
     return wanted.where(Errand.lane == lane) if lane else wanted

@@ -41,7 +41,6 @@ SHORTEST = 12
 MARK_BYTES = 8
 LATER = timedelta(hours=2)
 """Nothing of it is over while the trial lasts."""
-FAR = timedelta(days=99)
 PROMPT = "You are helpful."
 
 
@@ -74,7 +73,7 @@ async def furnish(context: Context, entropy: Callable[[int], bytes]) -> Person:
         for lane in (f"bot/{one.bot}", f"old/{one.bot}", lane_of(context, one.email)):
             mark = entropy(MARK_BYTES).hex()
             one.marks[f"errands.body in {lane.partition('/')[0]}/…"] = mark.encode()
-            session.add(Errand(lane=lane, kind="other", body=mark, tries=0, trouble="", due_at=now + FAR, made_at=now))
+            session.add(Errand(lane=lane, kind="other", body=mark, tries=0, trouble="", due_at=now + LATER, made_at=now))
     await attempts.take(context, attempts.MAIL_ADDRESS, one.email)
     return one
 

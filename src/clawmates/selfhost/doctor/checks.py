@@ -21,6 +21,9 @@ ROOT_ONLY = frozenset({"memory file system", "overlay file system", "folders"})
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 """Before this day no release existed, so the clock must be wrong."""
 CONTROLLERS = frozenset({"cpu", "memory", "pids"})
+WHO = ("controller", "hosting")
+"""What must be said below [control] before anybody can make a data processing agreement."""
+TO_SAY = (*WHO, "security_contact")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +34,13 @@ class Check:
     ok: bool
     found: str
     remedy: str
+    needed: bool = True
+    """Whether bots cannot run without it; what is not needed is said, and stops nobody."""
 
 
 def checks(machine: Machine) -> Iterator[Check]:
     """The judgement; pure. Of what others than root cannot see, nothing is said to them."""
-    for part in (_system, _engine, _host, _platform):
+    for part in (_system, _engine, _host, _platform, _operator):
         for check in part(machine):
             if machine.root or check.name not in ROOT_ONLY:
                 yield check
@@ -183,6 +188,26 @@ def _platform(machine: Machine) -> Iterator[Check]:
         ok=not machine.release or not machine.installed,
         found=machine.release or "signed" if machine.installed else "`clawmates selfhost init` will bring one",
         remedy="Build and sign one with `make image`, then run `clawmates selfhost init`.",
+    )
+
+
+def _operator(machine: Machine) -> Iterator[Check]:
+    """Of a hosted platform: what people are owed by whoever operates it."""
+    who = [name for name in WHO if name in machine.unsaid]
+    yield Check(
+        name="operator",
+        ok=not who,
+        found=f"[control] {', '.join(who)} empty" if who else "said where somebody needs it",
+        remedy="Fill it in in clawmates.toml: without it nobody can make a data processing agreement (GDPR, article 28).",
+        needed=False,
+    )
+    unknown = "security_contact" in machine.unsaid
+    yield Check(
+        name="security contact",
+        ok=not unknown,
+        found="[control] security_contact empty" if unknown else "said where somebody needs it",
+        remedy='Fill it in as "mailto:security@example.org": without it there is no /.well-known/security.txt.',
+        needed=False,
     )
 
 

@@ -20,6 +20,7 @@ from clawmates.node.engines.base import EngineMissingError
 from clawmates.node.engines.podman_files import SECCOMP_SOURCE
 from clawmates.node.engines.runtime import SEARCH_PATH, choose_runtime, here_unified
 from clawmates.selfhost.accounts import OWN_USER
+from clawmates.selfhost.doctor.checks import TO_SAY
 from clawmates.selfhost.doctor.machine import Machine
 from clawmates.selfhost.doctor.reserve import lacking, overlaps
 from clawmates.selfhost.layout import Folder, in_use, run_folders, state_folders, stray
@@ -68,7 +69,14 @@ async def look(state: State) -> Machine:
         reserved=not lacking(),
         overlaps=overlaps(),
         wrong_folders=_wrong_folders(state, settings),
+        unsaid=_unsaid(settings),
     )
+
+
+def _unsaid(settings: Settings) -> frozenset[str]:
+    """A self-hosted platform has nobody to say it to."""
+    said = {name: getattr(settings.control, name).strip() for name in TO_SAY} if settings.hosted else {}
+    return frozenset(name for name, words in said.items() if not words)
 
 
 def _is_user(name: str) -> bool:

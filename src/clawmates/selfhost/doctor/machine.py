@@ -52,3 +52,5 @@ class Machine:
     """Entries that give some of them to others."""
     wrong_folders: tuple[Folder, ...] = ()
     """The platform's folders that have another owner or mode than they should."""
+    unsaid: frozenset[str] = frozenset()
+    """What a hosted platform's operator has left empty below [control]: names of its keys."""

@@ -68,7 +68,6 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=40), nullable=False),
         sa.Column("node", sa.String(length=40), nullable=False),
         sa.Column("gone_after", sa.BigInteger(), nullable=False),
-        sa.Column("free_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_by", sa.String(length=8), nullable=False),
         sa.PrimaryKeyConstraint("bot_id", name=op.f("pk_bot_ends")),
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import io
 import os
 import re
 import shutil
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
+from pypdf import PdfReader
 from tests.support.browser import believe, chromium
 from tests.support.mail import Server, Trust, smtp
 from tests.support.netlog import NetLog
@@ -35,6 +38,7 @@ TOKENS, KEYS, PROMPTS, EDITS, OTHERS = (mint() for _ in range(5))
 PROMPT, EDITED = f"Speak like a pirate. {PROMPTS.mark}", f"Speak like a nurse. {EDITS.mark}"
 OTHER = f"sk-ant-{OTHERS.stem}{OTHERS.stem[:8]}"
 PERSON = 4711
+CONTROLLER, COMPANY = "Example Ltd, 1 Example Street, Example Town", "Łódź Größe & Söhne KG"
 MILLISECONDS = 60_000
 
 
@@ -90,7 +94,9 @@ async def a_world() -> AsyncIterator[World]:
     port = free_port()
     try:
         async with smtp(Trust(place)) as mail:
-            settings = hosted(port) | {
+            settings = hosted(port)
+            settings["control"] |= {"controller": CONTROLLER, "hosting": "Example Hosting, Frankfurt am Main"}
+            settings |= {
                 "control.smtp": {
                     "host": f"localhost:{mail.port}",
                     "sender": "bots@example.org",
@@ -267,6 +273,23 @@ async def cancel_and_come_back(world: World) -> None:
     await world.mails(3)  # a word on each of the two, after the one link
 
 
+async def agree(world: World) -> None:
+    """For a company: the file that a child of control printed, under the user and in the walls that control has."""
+    page = world.page
+    await page.goto(f"{world.origin}/account")
+    await page.get_by_role("link", name="Make the agreement").click()
+    await page.get_by_label("Company").fill(COMPANY)
+    await page.get_by_label("Address").fill("Example Road 7\n90-001 Łódź")
+    await page.get_by_label("Who signs").fill("Ada Example, director")
+    async with page.expect_download() as begun:
+        await page.get_by_role("button", name="Make the agreement").click()
+    paper = Path(await (await begun.value).path()).read_bytes()
+    text = " ".join(PdfReader(io.BytesIO(paper)).pages[0].extract_text().split())
+    assert all(one in text for one in (CONTROLLER, COMPANY))
+    await page.reload()
+    await expect(page.get_by_text(hashlib.sha256(paper).hexdigest())).to_be_visible()
+
+
 async def test_from_an_address_to_a_living_bot_and_its_end() -> None:
     async with a_world() as world:
         page, log = world.page, await NetLog.of(world.page)
@@ -302,6 +325,7 @@ async def test_from_an_address_to_a_living_bot_and_its_end() -> None:
 
         assert len(world.mail.taken) == 1, "the one link that was asked for"
         await cancel_and_come_back(world)
+        await agree(world)
         await page.goto(here)
         await page.get_by_role("link", name="Delete this bot").click()
         await page.get_by_role("button", name="Delete Pirate for good").click()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,15 +24,18 @@ from clawmates.selfhost import arriving
 from clawmates.selfhost.openclaw import going
 from clawmates.selfhost.openclaw.words import CONFIG, VERSION
 from clawmates.trials.interop_cases import CHECKOUT, FOLDER, cases, pruned
+from clawmates.trials.interop_gateway import PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from clawmates.selfhost.wish import Wish
 
 PLACE = CHECKOUT / "build" / "interop"
 SCHEMA = FOLDER / "schema.json"
 THEIRS = FOLDER / "theirs"
+NODE = PLACE / "node" / "bin" / "node"
+MADE_UP = "4242:made-up-for-this-trial-and-of-no-use-0"
 PATIENCE = 180.0
 """Seconds for one command; each takes about six."""
 
@@ -48,16 +52,35 @@ class OpenClaw:
 
     def run(self, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         """What it said; its exit code tells whether it agrees."""
-        node, program = PLACE / "node" / "bin" / "node", PLACE / "node_modules" / "openclaw" / "openclaw.mjs"
+        return self._run(folder, self._command(*words))
+
+    def gateway(self, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Its gateway's start and end, with every reference filled in (:mod:`clawmates.trials.interop_gateway`).
+
+        Whoever is not root makes a user namespace for it, as a network of one's own asks for.
+        """
+        alone = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+        trial = [sys.executable, "-I", "-m", "clawmates.trials.interop_gateway"]
+        command = self._command("gateway", "run", "--port", str(PORT), "--bind", "loopback")
+        names = (line.partition("=")[0] for line in (folder / "env.example").read_text().splitlines())
+        said = dict.fromkeys(names, MADE_UP) | {"OPENCLAW_DISABLE_BONJOUR": "1", "OPENCLAW_NO_AUTO_UPDATE": "1"}
+        return self._run(folder, [*alone, *trial, *command], said)
+
+    @staticmethod
+    def _command(*words: str) -> list[str]:
+        return [str(NODE), str(PLACE / "node_modules" / "openclaw" / "openclaw.mjs"), *words]
+
+    def _run(
+        self, folder: Path, command: list[str], said: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         environment = {
             "HOME": str(self.home),
-            "PATH": f"{node.parent}:/usr/bin:/bin",
+            "PATH": f"{NODE.parent}:/usr/bin:/bin",
             "OPENCLAW_STATE_DIR": str(folder),
             "OPENCLAW_CONFIG_PATH": str(folder / CONFIG),
-            "OPENCLAW_CONFIG_READONLY": "1",
-            "OPENCLAW_GATEWAY_TOKEN": "made-up-for-this-trial-and-of-no-use",
+            "OPENCLAW_GATEWAY_TOKEN": MADE_UP,
+            **({"OPENCLAW_CONFIG_READONLY": "1"} if said is None else said),
         }
-        command = [str(node), str(program), *words]
         return subprocess.run(  # noqa: S603 - the pinned program, with words of ours
             command, env=environment, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
@@ -103,6 +126,7 @@ def checks(openclaw: OpenClaw, work: Path, *, write: bool) -> Iterator[tuple[str
         yield f"out and back, {name}", lambda bots=bots: _returns(bots, work)  # type: ignore[misc]
     yield "it sees our bots", lambda: _sees(openclaw, cases()["every kind"], work / "out-0")
     yield "its audit finds nothing critical", lambda: _audited(openclaw, work / "out-0")
+    yield "its gateway starts on it", lambda: _starts(openclaw, cases()["one"], work / "gateway")
     yield (
         "theirs is one of theirs",
         lambda: _demand(openclaw.accepts(THEIRS, grumbling=True), "it refuses our example of its own"),
@@ -135,6 +159,13 @@ def _audited(openclaw: OpenClaw, folder: Path) -> None:
         raise BrokenError(f"`openclaw security audit` said no findings: {done.stderr[-400:]}") from None
     critical = [one["checkId"] for one in found if one["severity"] == "critical"]
     _demand(bool(found) and not critical, f"critical for it: {critical}")
+
+
+def _starts(openclaw: OpenClaw, bots: Sequence[Wish], folder: Path) -> None:
+    """In a folder of its own, because it makes its databases there."""
+    _unpack(bots, folder)
+    done = openclaw.gateway(folder)
+    _demand(done.returncode == 0, done.stderr[-2000:])
 
 
 def _returns(bots: Sequence[Wish], work: Path) -> None:

@@ -80,6 +80,7 @@ def test_what_is_installed_is_the_version_that_is_spoken_and_each_package_is_pin
     assert json.loads((FOLDER / "package.json").read_text())["dependencies"] == {"openclaw": VERSION}
     packages = json.loads((FOLDER / "package-lock.json").read_text())["packages"]
     assert packages["node_modules/openclaw"]["version"] == VERSION
+    assert packages["node_modules/openclaw"]["license"] == "MIT", "as the mission page says"
     fetched = [one for name, one in packages.items() if name and not one.get("inBundle")]
     assert len(fetched) > 300
     assert all(one["integrity"].startswith("sha512-") for one in fetched)

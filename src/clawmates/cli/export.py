@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clawmates.base.files import write_atomic
 from clawmates.cli.answers import CommandError, Exit, succeed
 from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
 from clawmates.selfhost import arriving, bots, leaving
@@ -105,9 +105,7 @@ async def _of_platform(state: State) -> bytes:
 
 
 def _write(out: Path, package: bytes) -> None:
-    try:
-        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise CommandError(f"{out} exists.", code="exists", remedy="Name another file with --out.") from None
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(package)
+    """Whole or not at all: half a zip would stand in the way of the next try, too."""
+    if out.exists() or out.is_symlink():
+        raise CommandError(f"{out} exists.", code="exists", remedy="Name another file with --out.")
+    write_atomic(out, package)

@@ -51,6 +51,7 @@ class Statement:
     says_de: str = ""
     shown_by: tuple[str, ...] = ()
     not_yet: int | None = None
+    beyond: bool = False
     honestly: str = ""
     honestly_de: str = ""
 

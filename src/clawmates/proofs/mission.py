@@ -40,7 +40,9 @@ def problems(page: str, table: Table, root: Path) -> list[str]:
     found += [f"claim without a meaning in German: {claim}" for claim in Claim if claim not in table.claims_de]
     found += [f"no German: {one.title}" for one in table.section if one.statement and not one.title_de]
     for statement in table.statements:
-        if not statement.shown_by and statement.not_yet is None:
+        if statement.beyond and not statement.honestly:
+            found.append(f"nothing says why no software can show it: {statement.says}")
+        if not statement.shown_by and statement.not_yet is None and not statement.beyond:
             found.append(f"neither shown nor said to be missing: {statement.says}")
         if statement.not_yet is not None and str(statement.not_yet) not in table.themes:
             found.append(f"there is no theme {statement.not_yet}: {statement.says}")
@@ -67,8 +69,9 @@ def exists(check: str, root: Path) -> bool:
 def markdown(table: Table) -> str:
     """``docs/claims.md``."""
     statements = list(table.statements)
-    shown = sum(not one.not_yet for one in statements)
-    partly = sum(bool(one.not_yet and one.shown_by) for one in statements)
+    shown = sum(not one.not_yet and not one.beyond for one in statements)
+    partly = sum(bool((one.not_yet or one.beyond) and one.shown_by) for one in statements)
+    beyond = sum(one.beyond and not one.shown_by for one in statements)
     lines = [
         "# What the mission page says, and what shows it",
         "",
@@ -76,8 +79,8 @@ def markdown(table: Table) -> str:
         f"and `{PAGE}` together.",
         "",
         f"Of {len(statements)} sentences that promise something, {shown} are shown, {partly} are shown in part, and",
-        f"{len(statements) - shown - partly} are not shown yet. Where the page's words and reality differ, it is said",
-        "below the sentence.",
+        f"{len(statements) - shown - partly - beyond} are not shown yet; {beyond} are about what no software can show. Where the",
+        "page's words and reality differ, it is said below the sentence.",
         "",
         "| claim | in one sentence | sentences | try it |",
         "|---|---|---|---|",
@@ -101,6 +104,8 @@ def _state(statement: Statement, table: Table) -> str:
     if statement.not_yet is not None:
         more = "more of it" if parts else "not yet,"
         parts.append(f"{more} with theme {statement.not_yet} ({table.themes[str(statement.not_yet)]})")
+    if statement.beyond:
+        parts.append("the rest no software can show" if parts else "no software can show it")
     return "; ".join(parts) + "."
 
 

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 NOT_HERE: Mapping[Claim, str] = MappingProxyType(
     {
-        Claim.REGION: "Not yet built: regions come with the hosted service.",
+        Claim.REGION: "No trial of its own: where a machine stands is the word of whoever rents it out.",
         Claim.SOC2_CONTROLS: (
-            "Not yet built: the audit chain and access control. The audit itself is an auditor's word, never ours."
+            "No trial of its own: access control and the audit chains have tests, and `clawmates audit verify`. An audit"
+            " is an auditor's word, never ours."
         ),
     }
 )

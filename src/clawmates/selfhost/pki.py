@@ -14,6 +14,8 @@ from clawmates.wire.names import Role, ServiceName
 from clawmates.wire.revoked import Revoked, read_revoked
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from clawmates.base.paths import State
 
 RENEW_BEFORE = timedelta(days=3)
@@ -48,9 +50,9 @@ def service_name(region: str, leaf: Leaf, revoked: Revoked) -> ServiceName:
 
 def ensure(state: State, region: str, node: str, now: datetime, *, hosted: bool = False) -> tuple[str, ...]:
     """Makes what is missing and renews what has less than three days left; returns the folders renewed."""
-    state.pki.mkdir(mode=0o711, parents=True, exist_ok=True)
+    _make(state.pki, 0o711)
     authority = load_authority(state, now)
-    state.revoked.parent.mkdir(mode=0o755, exist_ok=True)
+    _make(state.revoked.parent, 0o755)
     revoked = read_revoked(state.revoked)
     renewed = []
     for leaf in leaves(node, hosted=hosted):
@@ -59,12 +61,19 @@ def ensure(state: State, region: str, node: str, now: datetime, *, hosted: bool 
         if key.exists() and certificate.exists() and _good(certificate.read_bytes(), uri, now):
             continue
         account = account_of(leaf.folder)
-        certificate.parent.mkdir(mode=0o755, exist_ok=True)
+        _make(certificate.parent, 0o755)
         pair = authority.issue(Names(leaf.dns, (uri,)), now)
         write_atomic(key, pair.key, mode=0o600, owner=account.owner)
         write_atomic(certificate, pair.certificate, mode=0o644, owner=account.owner)
         renewed.append(leaf.folder)
     return tuple(renewed)
+
+
+def _make(folder: Path, mode: int) -> None:
+    """With that mode whatever the umask is: root's is 0077 here and there, in our own units too."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        folder.chmod(mode)
 
 
 def revoke(state: State, name: ServiceName) -> ServiceName:

@@ -332,9 +332,11 @@ async def test_an_operator_asks_by_the_socket_and_the_chain_leads_to_nobody(tmp_
         assert ada.account not in left.detail + gone.detail
 
 
-async def put_back(stage: Stage, tmp_path: Path, ada: Furnished) -> None:
-    """The person is deleted; then the database of before is put back, as an operator would do it."""
+async def put_back(stage: Stage, tmp_path: Path, ada: Furnished, *, midway: bool = False) -> None:
+    """The person is deleted; then the database of before, or of midway, is put back, as an operator would do it."""
     file, before = tmp_path / "control" / FILE, tmp_path / "before"
+    if midway:
+        await stage.ask(ada.account)
     await stage.place.database.engine.dispose()
     shutil.copy(file, before)
     await stage.ask(ada.account)
@@ -365,6 +367,21 @@ async def test_who_was_deleted_stays_deleted_after_a_restore(tmp_path: Path) -> 
         assert await bury(stage.place.context) == 0
         await stage.work()
         assert ada.account.encode() not in (tmp_path / "control" / "erased").read_bytes()
+        await stage.place.database.close()
+
+
+@pytest.mark.sqlite_alone
+async def test_a_restore_into_the_midst_of_a_deletion_goes_on_to_its_end(tmp_path: Path) -> None:
+    async with a_stage(tmp_path) as stage:
+        ada = await furnish(stage.place)
+        await put_back(stage, tmp_path, ada, midway=True)
+        assert await bury(stage.place.context) == 0, "it is under way, and its errand knows how far"
+        assert (await stage.erasure()).receipt == ""
+        await stage.node_says()
+        await stage.work()
+        assert [one.by for one in (await sealed(stage)).erasure.bots] == [Ended.NODE, Ended.NODE]
+        assert set((await counted(stage.place, ada.account)).values()) == {0}
+        assert ada.left_in(database_bytes(tmp_path)) == []
         await stage.place.database.close()
 
 

@@ -57,7 +57,9 @@ async def test_every_sentence_of_the_list_stands_on_the_page_with_its_checks(lan
         honestly = one.honestly_de if language == "de" else one.honestly
         assert honestly in entry
         assert all(f">{check}</code>" in entry for check in one.checks)
-        state = "not-yet" if not one.shown_by else "wholly" if one.not_yet is None else "partly"
+        state = "beyond" if one.beyond else "not-yet"
+        if one.shown_by:
+            state = "partly" if one.beyond or one.not_yet is not None else "wholly"
         assert texts(f"privacy.shown.{state}") in entry
     assert re.findall(r'<section class="card promise" id="([a-z0-9-]+)"', text) == list(Claim)
     for promise in promises(language):

@@ -44,6 +44,18 @@ def test_leaves_live_a_week_and_are_renewed_in_time(state: State) -> None:
     assert state.identity("vault")[0].read_bytes() != first
 
 
+def test_each_process_reaches_its_own_whatever_the_umask_is(tmp_path: Path) -> None:
+    """As systemd runs `selfhost prepare`, on a platform that was self-hosted until now."""
+    before = os.umask(0o077)
+    try:
+        pki.ensure(State(tmp_path / "state"), "local", "node-1", NOW, hosted=True)
+    finally:
+        os.umask(before)
+    folders = [State(tmp_path / "state").pki, *(one for one in State(tmp_path / "state").pki.iterdir() if one.is_dir())]
+    modes = {one.name: one.stat().st_mode & 0o777 for one in folders}
+    assert modes == {"pki": 0o711} | dict.fromkeys(("vault", "node", "cli", "control", "revoked"), 0o755)
+
+
 def test_after_the_clock_was_set_back_leaves_are_issued_that_are_good_now(state: State) -> None:
     earlier = NOW - timedelta(days=30)
     assert pki.ensure(state, "local", "node-1", earlier) == ("vault", "node", "cli")

@@ -27,6 +27,8 @@ class Shown(StrEnum):
     WHOLLY = "wholly"
     PARTLY = "partly"
     NOT_YET = "not-yet"
+    BEYOND = "beyond"
+    """No software can show it; what is said below it says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +88,5 @@ def _sentences(statements: Iterable[Statement], *, german: bool) -> Iterable[Sen
 
 def _shown(one: Statement) -> Shown:
     if not one.shown_by:
-        return Shown.NOT_YET
-    return Shown.PARTLY if one.not_yet is not None else Shown.WHOLLY
+        return Shown.BEYOND if one.beyond else Shown.NOT_YET
+    return Shown.PARTLY if one.beyond or one.not_yet is not None else Shown.WHOLLY

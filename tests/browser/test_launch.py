@@ -283,7 +283,7 @@ async def agree(world: World) -> None:
     await page.get_by_label("Who signs").fill("Ada Example, director")
     async with page.expect_download() as begun:
         await page.get_by_role("button", name="Make the agreement").click()
-    paper = Path(await (await begun.value).path()).read_bytes()
+    paper = await asyncio.to_thread((await (await begun.value).path()).read_bytes)
     text = " ".join(PdfReader(io.BytesIO(paper)).pages[0].extract_text().split())
     assert all(one in text for one in (CONTROLLER, COMPANY))
     await page.reload()

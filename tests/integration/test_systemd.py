@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import tempfile
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 from tests.support.home import MODEL, Home, a_home, with_stand_ins
 from tests.support.init_system import UNITS, Manager, service_manager
 from tests.support.standins import KEY, stand_ins
 
 from clawmates.base.paths import State
 from clawmates.base.settings import load
+from clawmates.base.shape import encode_json
+from clawmates.control.agreement.document import Block, Document, Kind
 from clawmates.selfhost import services
 from clawmates.selfhost.supervisor import Phase, Supervisor
+from clawmates.trials.hosted import free_port
 
 pytestmark = pytest.mark.timeout(300)
 
 CLAWMATES = "/opt/clawmates/.venv/bin/clawmates"
 SERVICES = ("vault", "gateway", "node")
+BLOCKS = (
+    Block(kind=Kind.HEADING, text="An agreement"),
+    Block(kind=Kind.ITEM, text="Łódź"),
+    Block(kind=Kind.TABLE, rows=(("what", "why"), ("one", "two")), widths=(1, 2)),
+)
+PAPER = encode_json(
+    Document(language="en", title="A title", day="2026-11-30", page_of="{page}", blocks=BLOCKS)
+).decode()
 
 
 @pytest.fixture
@@ -51,11 +65,12 @@ def test_systemd_finds_nothing_to_say_about_the_units() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def listen_at(folder: Path, port: int) -> None:
-    """The way that an operator has to another port: a drop-in."""
-    place = folder / "drop-ins" / "clawmates-vault.socket.d"
+def listen_at(folder: Path, service: str, *ports: int) -> None:
+    """The way that an operator has to other ports: a drop-in."""
+    place = folder / "drop-ins" / f"clawmates-{service}.socket.d"
     place.mkdir(parents=True)
-    (place / "port.conf").write_text(f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{port}\n")
+    lines = "".join(f"ListenStream=127.0.0.1:{port}\n" for port in ports)
+    (place / "port.conf").write_text(f"[Socket]\nListenStream=\n{lines}")
 
 
 async def until_live(manager: Manager) -> int:
@@ -86,10 +101,10 @@ async def test_systemd_runs_the_platform_hardened_and_brings_it_back(home: Home)
         with_stand_ins(home, there)
         config = home.state / "clawmates.toml"
         text = config.read_text().replace(str(home.run), "/run/clawmates")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port, web, nodes = free_port(), free_port(), free_port()
         config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
-        listen_at(home.state.parent, port)
+        listen_at(home.state.parent, "vault", port)
+        listen_at(home.state.parent, "control", web, nodes)
         with service_manager(home.state, home.state.parent) as manager:
             pid = await until_live(manager)
             chat = await asyncio.to_thread(manager.run, CLAWMATES, "chat", given="under a service manager\n")
@@ -116,6 +131,32 @@ async def test_systemd_runs_the_platform_hardened_and_brings_it_back(home: Home)
                 while set(manager.processes) != {manager.process}:  # noqa: ASYNC110 - other processes end
                     await asyncio.sleep(0.1)
             assert manager.properties("clawmates-vault.socket", "ActiveState") == {"ActiveState": "inactive"}
+            await asyncio.to_thread(make_hosted, manager, config, web)
+
+
+def make_hosted(manager: Manager, config: Path, web: int) -> None:
+    """The hosted service starts under its unit; and within the same walls, what prints agreements for it prints."""
+    text = config.read_text().replace("[platform]\n", '[platform]\nmode = "hosted"\n')
+    config.write_text(f'{text}\n[control]\norigin = "https://localhost:{web}"\n')
+    started = manager.run("systemctl", "start", "clawmates-control.service")
+    assert started.returncode == 0, started.stderr
+    shown = status_of(manager, "control")
+    assert (shown["Seccomp"], int(shown["CapEff"], 16), shown["NoNewPrivs"]) == ("2", 0, "1")
+    assert shown["Uid"].split()[0] != "0"
+
+    walls = (UNITS / "clawmates-control.service").read_text().partition("[Service]\n")[2].partition("[Install]")[0]
+    kept = [line for line in walls.splitlines() if not line.startswith(("Type=", "Restart", "ExecStart="))]
+    assert "SystemCallFilter=@system-service" in kept
+    press = "/opt/clawmates/.venv/bin/python -I -m clawmates.control.agreement.press"
+    files = "StandardInput=file:/run/press.in\nStandardOutput=file:/run/press.out\n"
+    unit = f"[Service]\nType=oneshot\nExecStart={press}\n{files}" + "\n".join(kept) + "\n"
+    for path, content in (("/run/systemd/system/press.service", unit), ("/run/press.in", PAPER)):
+        assert manager.run("sh", "-c", f"mkdir -p /run/systemd/system && cat > {path}", given=content).returncode == 0
+    assert manager.run("systemctl", "daemon-reload").returncode == 0
+    printed = manager.run("systemctl", "start", "press.service")
+    assert printed.returncode == 0, (printed.stderr, manager.properties("press.service", "Result", "ExecMainStatus"))
+    copied = manager.run("base64", "/run/press.out").stdout
+    assert "Łódź" in PdfReader(io.BytesIO(b64decode(copied))).pages[0].extract_text()
 
 
 def main_pid(manager: Manager, service: str) -> int:

@@ -17,8 +17,8 @@ NOT_HERE: Mapping[Claim, str] = MappingProxyType(
     {
         Claim.REGION: "No trial of its own: where a machine stands is the word of whoever rents it out.",
         Claim.SOC2_CONTROLS: (
-            "No trial of its own: access control and the audit chains have tests, and `clawmates audit verify`. An audit"
-            " is an auditor's word, never ours."
+            "No trial of its own: access control and the audit chains have tests, and `clawmates audit verify`. An"
+            " audit is an auditor's word, never ours."
         ),
     }
 )

@@ -1,8 +1,8 @@
 """OpenClaw's gateway itself on what we wrote, in a network that holds loopback and nothing else: does it start?
 
-``unshare --net python -I -m clawmates.trials.interop_gateway COMMAND…`` switches loopback on, runs COMMAND, and asks it at
-:data:`PORT` until it says that it has started (its documentation, *Health checks*, HTTP probes). Then it ends it, by its
-process id. Neither messenger nor AI provider can be reached from there, so whether its channels are well is not asked.
+``unshare --net python -I -m clawmates.trials.interop_gateway COMMAND…`` switches loopback on, runs COMMAND, and asks it
+at :data:`PORT` until it says that it has started (its documentation, *Health checks*, HTTP probes). Then it ends it, by
+its process id. Neither messenger nor AI provider can be reached there, so whether its channels are well is not asked.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def started() -> bool:
         return False
     finally:
         connection.close()
-    return answer.status == 200 and told.get("status") == "started"  # noqa: PLR2004 - HTTP's own number
+    return answer.status == 200 and told.get("status") == "started"
 
 
 def main(command: list[str]) -> int:

@@ -3,8 +3,8 @@
 The node's own word counts, once it knows the revision in which it was told; where it is silent, the end of the last
 lease that it can have, which the vault renews no more. What waits is a row of ``bot_ends``, which outlives the bot's.
 
-A wall clock that jumps must not end a lease on paper that still runs on a host. So that end is not a moment in a row: it
-is time that really goes by while somebody watches (:class:`Watch`), and who starts anew watches anew.
+A wall clock that jumps must not end a lease on paper that still runs on a host. So that end is not a moment in a row:
+it is time that really goes by while somebody watches (:class:`Watch`), and who starts anew watches anew.
 """
 
 from __future__ import annotations

@@ -73,7 +73,9 @@ async def furnish(context: Context, entropy: Callable[[int], bytes]) -> Person:
         for lane in (f"bot/{one.bot}", f"old/{one.bot}", lane_of(context, one.email)):
             mark = entropy(MARK_BYTES).hex()
             one.marks[f"errands.body in {lane.partition('/')[0]}/…"] = mark.encode()
-            session.add(Errand(lane=lane, kind="other", body=mark, tries=0, trouble="", due_at=now + LATER, made_at=now))
+            session.add(
+                Errand(lane=lane, kind="other", body=mark, tries=0, trouble="", due_at=now + LATER, made_at=now)
+            )
     await attempts.take(context, attempts.MAIL_ADDRESS, one.email)
     return one
 

@@ -198,7 +198,7 @@ def _operator(machine: Machine) -> Iterator[Check]:
         name="operator",
         ok=not who,
         found=f"[control] {', '.join(who)} empty" if who else "said where somebody needs it",
-        remedy="Fill it in in clawmates.toml: without it nobody can make an agreement on processing (GDPR, article 28).",
+        remedy="Fill it in in clawmates.toml: without it nobody can make an agreement (GDPR, article 28).",
         needed=False,
     )
     unknown = "security_contact" in machine.unsaid

@@ -158,7 +158,11 @@ async def retention(state: State, as_json: bool) -> None:  # noqa: FBT001
     ]
     head = ("JOB", "LAST ENDED", "TAKEN AWAY", "NEXT DUE", "OVERDUE", "")
     late = [one.job for one in found.jobs if one.late]
-    remedy = "\nlate: does control run, and does its database answer? See what it says on stderr." if late else ""
+    remedy = (
+        "\nlate: do control and the vault run, and does the database answer? See what it says on stderr."
+        if late
+        else ""
+    )
     succeed(found, as_json=as_json, text=_listed(head, rows, len(rows)) + remedy)
     if late:
         raise SystemExit(int(Exit.FAILED))

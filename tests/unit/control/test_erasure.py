@@ -38,6 +38,8 @@ from clawmates.control.erasure.tables import Erasure
 from clawmates.control.nodes.desired import desired_of
 from clawmates.control.outbox.tables import Errand
 from clawmates.control.outbox.worker import Worker
+from clawmates.control.retention.keeper import Keeper
+from clawmates.control.retention.looks import retention, standing
 from clawmates.control.store.database import FILE, open_database
 from clawmates.control.vault import VaultLine
 from clawmates.wire.deeds import Wish
@@ -161,6 +163,32 @@ async def test_while_a_bot_answers_there_is_no_receipt_before_its_node_has_spoke
         await stage.node_says()
         await stage.work()
         assert [one.by for one in (await sealed(stage)).erasure.bots] == [Ended.NODE, Ended.NODE]
+
+
+async def test_a_deletion_that_is_not_over_after_a_day_is_told_to_the_operator(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with a_stage(tmp_path) as stage:
+        ada = await furnish(stage.place, node=None)
+        await stage.ask(ada.account)
+        keeper = Keeper(database=stage.place.database, clock=stage.place.clock, holder="one", jobs=())
+
+        async def told() -> tuple[bool, bool, bool]:
+            async with stage.place.database.reading() as session:
+                now = stage.place.clock.now()
+                shown = [row.overdue for row in (await retention(session, now, ())).jobs if row.late]
+                at_a_glance = (await standing(session, now, ())).late
+            return "deletion" in await keeper.alarm(), shown == [1], at_a_glance == ("deletion",)
+
+        stage.place.clock.forward(hours=23.9)
+        assert await told() == (False, False, False)
+        stage.place.clock.forward(hours=0.2)
+        assert await told() == (True, True, True)
+        said = capsys.readouterr().err
+        assert "deletion is late" in said
+        assert ada.left_in(said.encode()) == []
+        await stage.work()
+        assert await told() == (False, False, False)
 
 
 async def test_a_lost_node_holds_the_receipt_up_until_its_last_lease_has_ended(tmp_path: Path) -> None:

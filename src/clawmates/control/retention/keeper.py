@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from clawmates.base.clock import Clock, stamp
 from clawmates.base.hardening import place_of
+from clawmates.control.retention import waiting
 from clawmates.control.retention.rules import DAY, JOBS, Job, is_due, is_late, next_due
 from clawmates.control.retention.tables import RetentionJob, RetentionRun
 from clawmates.control.retention.taking import take
@@ -81,11 +82,14 @@ class Keeper:
         return done
 
     async def alarm(self) -> frozenset[str]:
-        """Says once of each job that it is late, whoever should have done it; returns which are."""
+        """Says once of each job, and of deletions, that it is late, whoever should have done it; returns which are."""
         async with self.database.reading() as session:
             states = await session.execute(select(RetentionJob.job, RetentionJob.due_at))
+            _, deletion = await waiting.waiting(session, self.clock.now())
         mine, now = {*(job.name for job in self.jobs), *self.watched}, self.clock.now()
         late = {name: due_at for name, due_at in states if name in mine and is_late(due_at, now)}
+        if deletion is not None:
+            late[waiting.NAME] = deletion
         for name in sorted(late.keys() - self._late):
             sys.stderr.write(
                 f"retention: {name} is late, it was due at {stamp(late[name])}; see `clawmates admin retention`\n"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from clawmates.base.clock import stamp
+from clawmates.control.retention import waiting
 from clawmates.control.retention.rules import GRACE, JOBS, is_late
 from clawmates.control.retention.tables import RetentionJob, RetentionRun
 from clawmates.control.retention.taking import overdue
@@ -31,7 +32,7 @@ async def retention(
 ) -> Retention:
     """All jobs; ``others`` are those that take no rows, with how much of theirs is over for a while.
 
-    Rows are looked for, not only promised: one that is over for a while is overdue, whatever jobs say.
+    Deletions that somebody waits for are among them once they are late. Rows are looked for, not only promised: one that is over for a while is overdue, whatever jobs say.
     """
     states = {row.job: row for row in await session.scalars(select(RetentionJob))}
     sums = select(RetentionRun.job, func.sum(RetentionRun.taken)).group_by(RetentionRun.job)
@@ -51,6 +52,10 @@ async def retention(
                 late=state is None or is_late(state.due_at, now) or left > 0,
             )
         )
+    count, since = await waiting.waiting(session, now)
+    if since is not None:
+        one = RetentionRow(job=waiting.NAME, ended_at="", due_at=stamp(since), taken=0, overdue=count, late=True)
+        found.append(one)
     return Retention(jobs=tuple(found))
 
 
@@ -61,5 +66,6 @@ async def standing(
     states = {row.job: row for row in await session.scalars(select(RetentionJob))}
     ended = [row.ended_at for row in states.values() if row.ended_at is not None]
     names = (*(one.name for one in jobs), *others)
-    late = (name for name in names if name not in states or is_late(states[name].due_at, now))
+    late = [name for name in names if name not in states or is_late(states[name].due_at, now)]
+    late += [waiting.NAME] if (await waiting.waiting(session, now))[0] else []
     return Standing(ended_at=stamp(max(ended)) if ended else "", late=tuple(late))

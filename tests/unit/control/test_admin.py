@@ -226,7 +226,7 @@ async def test_a_monitor_learns_by_the_exit_code_that_a_job_is_late(tmp_path: Pa
         place.clock.forward(minutes=12)
         code, said = await asked()
         assert code == 1
-        assert "late: does control run" in said
+        assert "late: do control and the vault run" in said
         assert [json.loads(one.detail)["what"] for one in await looked(place)] == ["retention"] * 3
 
 

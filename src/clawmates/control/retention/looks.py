@@ -32,7 +32,8 @@ async def retention(
 ) -> Retention:
     """All jobs; ``others`` are those that take no rows, with how much of theirs is over for a while.
 
-    Deletions that somebody waits for are among them once they are late. Rows are looked for, not only promised: one that is over for a while is overdue, whatever jobs say.
+    Rows are looked for, not only promised: one that is over for a while is overdue, whatever jobs say. Deletions that
+    somebody waits for are among them once they are late.
     """
     states = {row.job: row for row in await session.scalars(select(RetentionJob))}
     sums = select(RetentionRun.job, func.sum(RetentionRun.taken)).group_by(RetentionRun.job)

@@ -19,7 +19,7 @@ from clawmates.base.files import write_atomic
 from clawmates.base.paths import State
 from clawmates.base.settings import Settings, SettingsError, load
 from clawmates.base.shape import ShapeError, decode_json, encode_json
-from clawmates.selfhost import layout, pki, putting
+from clawmates.selfhost import layout, pki
 from clawmates.selfhost.accounts import account_of
 from clawmates.selfhost.backup import AUTHORITY_KEY, DESIRED, RELEASE, ROWS, BackupError
 from clawmates.vault.catalogue import Catalogue
@@ -92,6 +92,9 @@ def restore(manifest: Manifest, files: Mapping[str, bytes], keys: Keys, state: S
             _void_old_certificates(fresh, settings)
             if ROWS in files:
                 _bring_erased(fresh, keys)
+                # Control is loaded with it, more than a second of the processor: not for whoever makes a backup.
+                from clawmates.selfhost import putting  # noqa: PLC0415
+
                 found = _with_control(found, putting.put(fresh, settings, files[ROWS], store, now))
         finally:
             store.close()

@@ -1,7 +1,9 @@
 """kill -9 at every step of a rotation and of a destruction, and a full disk in the middle: nothing half-done.
 
-A *step* is a line of the vault's own code. A child process does the work with a trace that kills it (SIGKILL) at the
-first, and at another the last, time that it reaches a line; then this process opens what it left.
+A *step* is the first, or the last, time that a line of the vault's own code is reached. SIGKILL takes from a process
+what it has in memory and nothing that it has written: what it leaves is what lies in its folder at that moment. So the
+folder is copied at each step of one run, and this process opens the copy. At every sixteenth step a child is truly
+killed, what it left takes the copy's place, and the two are held against each other.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -51,6 +54,8 @@ KEY, PROMPT = ItemName.PROVIDER_KEY, ItemName.PROMPT
 Work = Callable[[House], object]
 Line = tuple[str, int]
 BOTS = {"b1": "acme", "b2": "acme", "b3": "other"}
+TRULY = 16
+"""To fork a process with all tests in it takes longer than everything else at a step."""
 
 
 def open_house(root: Path) -> House:
@@ -86,15 +91,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def lines_of(root: Path, work: Work) -> list[Line]:
-    """Every line of ours that the work passes, in order."""
-    seen: list[Line] = []
+def watched(root: Path, work: Work, at: Callable[[Line], None]) -> None:
+    """Does the work and calls ``at`` before each line of ours that it passes."""
 
     def look(frame: FrameType, event: str, _argument: Any) -> Any:
         if not frame.f_code.co_filename.startswith(OURS):
             return None
         if event == "line":
-            seen.append((frame.f_code.co_filename, frame.f_lineno))
+            at((frame.f_code.co_filename, frame.f_lineno))
         return look
 
     house = open_house(root)
@@ -104,7 +108,24 @@ def lines_of(root: Path, work: Work) -> list[Line]:
     finally:
         sys.settrace(None)
         house.store.close()
+
+
+def lines_of(root: Path, work: Work) -> list[Line]:
+    """Every line of ours that the work passes, in order."""
+    seen: list[Line] = []
+    watched(root, work, seen.append)
     return seen
+
+
+def copied_at(root: Path, work: Work, steps: list[int], copies: Path) -> None:
+    """Does the work and leaves below ``copies`` the folder as it lies there at each of the steps."""
+    wanted, number = frozenset(steps), count()
+
+    def copy(_line: Line) -> None:
+        if (step := next(number)) in wanted:
+            shutil.copytree(root, copies / str(step))
+
+    watched(root, work, copy)
 
 
 def killed_at(root: Path, work: Work, step: int) -> None:
@@ -115,25 +136,17 @@ def killed_at(root: Path, work: Work, step: int) -> None:
     if child == 0:
         try:
             gc.disable()
-            left = step
-
-            def look(frame: FrameType, event: str, _argument: Any) -> Any:
-                nonlocal left
-                if not frame.f_code.co_filename.startswith(OURS):
-                    return None
-                if event == "line":
-                    if left == 0:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                    left -= 1
-                return look
-
-            house = open_house(root)
-            sys.settrace(look)
-            work(house)
+            left = count(-step)
+            watched(root, work, lambda _line: None if next(left) else os.kill(os.getpid(), signal.SIGKILL))
         finally:
             os._exit(0)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     gc.unfreeze()
+
+
+def form_of(root: Path) -> dict[str, int]:
+    """Each file and its size: keys and nonces differ from one run to the next."""
+    return {str(path.relative_to(root)): path.stat().st_size for path in root.rglob("*") if path.is_file()}
 
 
 def steps_of(lines: list[Line]) -> list[int]:
@@ -167,17 +180,23 @@ def each_kill(
 
     Who looks for what a seeded defect does may stop where it shows.
     """
-    measured = folder / "measured"
+    measured, whole, copies = folder / "measured", folder / "whole", folder / "copies"
     shutil.copytree(template, measured)
     lines = lines_of(measured, work)
     steps = [step for step in steps_of(lines) if lines[step][0].endswith(within)]
     assert len(steps) > 40, "the steps were not seen"
+    shutil.copytree(template, whole)
+    copied_at(whole, work, steps, copies)
 
     def run() -> Generator[After]:
-        for step in steps:
-            root = folder / "run"
-            shutil.copytree(template, root)
-            killed_at(root, work, step)
+        for number, step in enumerate(steps):
+            root = copies / str(step)
+            if number % TRULY == 0:
+                form = form_of(root)
+                shutil.rmtree(root)
+                shutil.copytree(template, root)
+                killed_at(root, work, step)
+                assert form_of(root) == form, "a process that is killed leaves something else"
             files = {path.name: path.read_bytes() for path in (root / "vault").iterdir()}
             house = open_house(root)
             try:

@@ -1,6 +1,7 @@
 """What happens to a whole host: its processes die, its disk fills or fails, its clock jumps, it is switched off.
 
-Each time everything comes back with every bot, and nobody helps it; how soon is a figure of ``make bench``.
+Each time everything comes back with every bot, and nobody helps it; how soon is a figure of ``make bench``. What a host
+outlives it outlives on one platform, one thing after the other.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.faults.test_disk import fill
+import pytest_asyncio
 from tests.support.home import (
     MODEL,
     Home,
@@ -34,66 +36,115 @@ from clawmates.selfhost.layout import unmount_below
 from clawmates.selfhost.processes import running
 from clawmates.trials.disk import loop_disk
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
+from clawmates.wire.codes import Trouble
 from clawmates.wire.names import ChannelKind
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
 from clawmates.wire.status import BotState
+from clawmates.wire.vault import VaultRefusal
+from clawmates.wire.vault_client import VaultError
 
 pytestmark = pytest.mark.timeout(300)
 
 SERVICES = ("vault", "gateway", "node")
 SECONDS = 100.0
-TWO = tuple(Bot.invent(name, ChannelKind.TERMINAL) for name in ("first", "second"))
+FIRST, SECOND, THIRD, LATE = (Bot.invent(name, ChannelKind.TERMINAL) for name in ("first", "second", "third", "late"))
 
 
-def kill_all(trial: Throwaway) -> None:
-    for name in SERVICES:
-        os.kill(trial.platform.supervisor.pid(name), signal.SIGKILL)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def trial() -> AsyncIterator[Throwaway]:
+    """Its first bot is live, its second one paused."""
+    async with throwaway(disk=True) as there:
+        await there.add([FIRST, SECOND], paused=True)
+        await there.add([FIRST])
+        await there.until_live("first")
+        yield there
 
 
-async def until_served(trial: Throwaway, old: dict[str, int]) -> None:
-    """Every process is another one, ready, and both bots answer."""
-    running = trial.platform.supervisor.running
-    async with asyncio.timeout(SECONDS):
-        while any(one.pid in {0, old[name]} or not one.ready.is_set() for name, one in running.items()):  # noqa: ASYNC110 - other processes change
-            await asyncio.sleep(0.02)
-    await trial.until_live("first", "second")
+def fill(folder: Path) -> Path:
+    """Takes every block that root can have; the file to remove afterwards."""
+    hog = folder / "hog"
+    descriptor = os.open(hog, os.O_WRONLY | os.O_CREAT)
+    try:
+        size = 64 << 20
+        while size >= 512:
+            try:
+                os.write(descriptor, b"\0" * size)
+            except OSError:
+                size //= 2
+    finally:
+        os.fsync(descriptor)
+        os.close(descriptor)
+    return hog
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_full_disk_stops_nothing_that_runs_and_heals_by_itself(trial: Throwaway) -> None:
+    hog = fill(trial.state.root)
+    assert "on a full disk" in await trial.live.chat("first", "on a full disk")
+    before = trial.state.desired.read_bytes()
+    with pytest.raises((VaultError, OSError)) as refused:
+        await trial.add([THIRD])
+    if isinstance(refused.value, VaultError):
+        assert refused.value.refusal is VaultRefusal.STORAGE_FAILED
+    assert trial.state.desired.read_bytes() == before
+    hog.unlink()
+    await trial.add([SECOND, THIRD])
+    await trial.until_live("first", "second", "third")
+    assert "room again" in await trial.live.chat("second", "room again")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_container_that_finds_no_room_says_so_and_starts_when_there_is(trial: Throwaway) -> None:
+    await trial.add([LATE], paused=True)
+    room = trial.state.desired.read_bytes().replace(b'"paused":true', b'"paused":false')
+    hog = fill(trial.state.root)
+    # A rename of a file that was written before needs no room.
+    os.truncate(hog, hog.stat().st_size - 8192)
+    trial.state.desired.write_bytes(room)
+    fill(trial.state.root / "log").rename(trial.state.root / "hog2")
+    stuck = await trial.until("late", lambda now: now.code in {Trouble.DISK_FULL, Trouble.ENGINE_FAILED})
+    assert stuck.pid == 0
+    (trial.state.root / "hog").unlink()
+    (trial.state.root / "hog2").unlink()
+    await trial.until_live("late")
+    trial.take_out("third", "late")
+    await trial.until_only("first", "second")
 
 
 def pids(trial: Throwaway) -> dict[str, int]:
     return {name: trial.platform.supervisor.pid(name) for name in SERVICES}
 
 
-async def test_a_full_disk_keeps_no_process_from_coming_back() -> None:
-    async with throwaway(disk=True) as trial:
-        await trial.add(TWO)
-        await trial.until_live("first", "second")
-        hog = fill(trial.state.root)
-        old = pids(trial)
-        kill_all(trial)
-        await until_served(trial, old)
-        assert "on a full disk" in await trial.live.chat("first", "on a full disk")
-        hog.unlink()
-        old = pids(trial)
-        kill_all(trial)
-        await until_served(trial, old)
+async def killed_and_back(trial: Throwaway) -> None:
+    """Every process is killed, then another one and ready, and both bots answer."""
+    old, running = pids(trial), trial.platform.supervisor.running
+    for pid in old.values():
+        os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(SECONDS):
+        while any(one.pid in {0, old[name]} or not one.ready.is_set() for name, one in running.items()):  # noqa: ASYNC110 - other processes change
+            await asyncio.sleep(0.02)
+    await trial.until_live("first", "second")
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_full_disk_keeps_no_process_from_coming_back(trial: Throwaway) -> None:
+    hog = fill(trial.state.root)
+    await killed_and_back(trial)
+    assert "on a full disk" in await trial.live.chat("first", "on a full disk")
+    hog.unlink()
+    await killed_and_back(trial)
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("days", [2, -2])
-async def test_a_clock_that_jumps_takes_no_bot_down(days: int) -> None:
-    async with throwaway() as trial:
-        await trial.add(TWO)
-        await trial.until_live("first", "second")
-        text = trial.state.config.read_text()
-        jumped = text.replace("[platform]\n", f"[platform]\nunsafe_clock_offset = {days * 86400}\n")
-        trial.state.config.write_text(jumped)
-        old = pids(trial)
-        kill_all(trial)
-        await until_served(trial, old)
-        assert "two days off" in await trial.live.chat("first", "two days off")
-        trial.state.config.write_text(text)
-        old = pids(trial)
-        kill_all(trial)
-        await until_served(trial, old)
+async def test_a_clock_that_jumps_takes_no_bot_down(trial: Throwaway, days: int) -> None:
+    text = trial.state.config.read_text()
+    jumped = text.replace("[platform]\n", f"[platform]\nunsafe_clock_offset = {days * 86400}\n")
+    trial.state.config.write_text(jumped)
+    await killed_and_back(trial)
+    assert "two days off" in await trial.live.chat("first", "two days off")
+    trial.state.config.write_text(text)
+    await killed_and_back(trial)
 
 
 async def test_a_host_whose_disk_failed_and_that_was_switched_off_comes_back_with_every_bot() -> None:

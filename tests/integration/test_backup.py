@@ -107,16 +107,3 @@ async def test_every_bot_comes_back_but_the_destroyed_one() -> None:
             assert await answers(state, "kept")
     finally:
         shutil.rmtree(place, ignore_errors=True)
-
-
-async def test_without_a_copy_of_the_keys_none_is_made() -> None:
-    """It could never be opened again, and looks like one that can."""
-    async with throwaway() as trial:
-        await trial.add([Bot.invent("kept", ChannelKind.TERMINAL)])
-        out = trial.root / "a.backup"
-        made = await good("backup", "keygen", "--out", str(trial.root / "key"), "--no-passphrase")
-        arguments = ["--to", made["public"], "--out", str(out), "--state", str(trial.state.root)]
-        code, error = await clawmates("backup", "create", *arguments)
-        assert (code, error["code"]) == (1, "bad-backup")
-        assert "keys_copy" in error["message"]
-        assert not out.exists()

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import secrets
 import signal
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from clawmates.base.shape import decode_json
 from clawmates.mate import texts
 from clawmates.selfhost import bots
 from clawmates.simulator.model import Call, Failure, Fault, FaultKind, Service, TlsMode
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
+from clawmates.wire.boot import BOOT_FILE, Boot
 from clawmates.wire.codes import Code
 from clawmates.wire.desired import DesiredState
 from clawmates.wire.gateway_client import GatewayClient
@@ -255,16 +261,16 @@ async def test_a_node_restart_adopts_what_runs(trial: Throwaway) -> None:
 
 
 async def test_no_token_key_or_prompt_is_in_any_file_or_argument(trial: Throwaway) -> None:
-    secrets = [one.encode() for bot in (TELEGRAM, TERMINAL) for one in (bot.token, bot.key)]
+    kept = [one.encode() for bot in (TELEGRAM, TERMINAL) for one in (bot.token, bot.key)]
     files = [path for top in (trial.state.root, trial.live.run.root) for path in top.rglob("*") if path.is_file()]
     assert len(files) > 20
     for path in files:
         data = path.read_bytes()
-        assert not any(secret in data for secret in secrets), path
+        assert not any(secret in data for secret in kept), path
     for pid in (await trial.live.processes()).values():
         with open(f"/proc/{pid}/cmdline", "rb") as line, open(f"/proc/{pid}/environ", "rb") as environment:  # noqa: ASYNC230, PTH123
             shown = line.read() + environment.read()
-        assert not any(secret in shown for secret in secrets)
+        assert not any(secret in shown for secret in kept)
 
 
 async def test_a_bad_token_is_a_code_and_no_hot_loop(trial: Throwaway) -> None:
@@ -274,3 +280,66 @@ async def test_a_bad_token_is_a_code_and_no_hot_loop(trial: Throwaway) -> None:
     assert (await status(trial, "bad")).state is BotState.DEGRADED
     calls = await trial.simulator.journal(Service.TELEGRAM, method="getMe")
     assert sum(call.status in {401, 404} for call in calls) <= 3
+
+
+def opened(trial: Throwaway, bot: str) -> list[int]:
+    """The marks of the tickets that its mate said it had opened, in order."""
+    lines = [line for path in trial.state.log.glob("gateway-*") for line in path.read_text().splitlines()]
+    events = [json.loads(line) for line in lines]
+    return [event["number"] for event in events if (event["code"], event.get("bot")) == (Code.OPENED, bot)]
+
+
+async def until_opened(trial: Throwaway, bot: str, times: int) -> None:
+    """Until the mate has opened so many tickets, and node has taken the last one away."""
+    async with asyncio.timeout(60):
+        while len(opened(trial, bot)) < times or in_the_folder(trial, bot):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # files set no event
+
+
+def in_the_folder(trial: Throwaway, bot: str) -> bool:
+    """Whether a ticket lies in a boot folder of the bot's."""
+    files = (trial.live.run.boot / bot).glob(f"*/{BOOT_FILE}")
+    return any(decode_json(Boot, file.read_bytes()).ticket is not None for file in files)
+
+
+async def test_spent_tickets_are_taken_away_and_new_ones_arrive(trial: Throwaway) -> None:
+    """A ticket lies in the boot folder until it is redeemed and no longer; a changed credential still arrives."""
+    bot, name = Bot.invent("spent", ChannelKind.TERMINAL), "spent"
+    await trial.add([bot])
+    (first,) = await trial.until_live(name)
+    await until_opened(trial, name, 1)
+
+    await trial.add([replace(bot, key=f"sk-{secrets.token_hex(24)}")])
+    await until_opened(trial, name, 2)
+    (second,) = await trial.until_live(name)
+    assert second.pid == first.pid, "the same life of the mate, with the new credential"
+    assert await trial.live.chat(name, "hello")
+
+    await trial.live.kill_mate(name)
+    await until_opened(trial, name, 3)
+    third: BotStatus = await trial.until(name, lambda now: now.pid not in {0, first.pid})
+    assert third.generation > first.generation
+    assert await trial.live.chat(name, "hello again")
+    assert len(set(opened(trial, name))) == 3
+
+
+async def test_without_a_copy_of_the_keys_no_backup_is_made(trial: Throwaway) -> None:
+    """It could never be opened again, and looks like one that can."""
+    out = trial.root / "a.backup"
+    made = await clawmates("backup", "keygen", "--out", str(trial.root / "key"), "--no-passphrase")
+    arguments = ["--to", made["data"]["public"], "--out", str(out), "--state", str(trial.state.root)]
+    refused = await clawmates("backup", "create", *arguments)
+    assert refused["error"]["code"] == "bad-backup"
+    assert "keys_copy" in refused["error"]["message"]
+    assert not out.exists()
+
+
+async def clawmates(*arguments: str) -> dict[str, dict[str, str]]:
+    """What a command answers; an error where it ends with 1."""
+    command = [str(Path(sys.executable).with_name("clawmates")), *arguments, "--json"]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+    said, _ = await process.communicate()
+    answer: dict[str, dict[str, str]] = json.loads(said)
+    assert process.returncode == int("error" in answer)
+    return answer

@@ -1,16 +1,17 @@
-"""The claims, tried on a whole platform; and a platform that leaks, found out."""
+"""The claims, tried on a whole platform; and then the same platform leaks, and is found out."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
+import pytest_asyncio
 
 from clawmates.proofs.live import LivePlatform
 from clawmates.proofs.report import json, text
-from clawmates.proofs.result import Claim, Status
+from clawmates.proofs.result import Claim, Report, Status
 from clawmates.proofs.run import run
 from clawmates.proofs.trial import Options
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
@@ -18,7 +19,7 @@ from clawmates.wire.names import ChannelKind
 
 pytestmark = pytest.mark.timeout(300)
 SHORT = Options(messages=1, kills=1)
-ONLY_TALK = Options(messages=8, kills=0)
+ONLY_TALK = Options(messages=16, kills=0)
 """So many that some are answered by the model, between the errors that it meets."""
 
 
@@ -42,10 +43,38 @@ async def with_bot(trial: Throwaway, *others: str) -> None:
     await trial.simulator.set_style(first_byte_ms=60, gap_ms=10)
 
 
-async def test_claims_hold_on_a_platform_with_its_own_disk() -> None:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found out about one platform: as it is, and once somebody keeps what was said, and a key."""
+
+    whole: Report
+    leaky: Report
+    said: tuple[str, ...]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def seen() -> AsyncIterator[Seen]:
     async with throwaway(disk=True) as trial:
         await with_bot(trial, "neighbour")
-        report = await run(trial.live, ["no-storage", "isolation", "inventory", "retention"], SHORT)
+        whole = await run(trial.live, ["no-storage", "isolation", "inventory", "retention"], SHORT)
+        said: list[str] = []
+
+        def keep(message: str) -> None:
+            said.append(message)
+            raw = message.encode()
+            (trial.state.log / "kept").write_bytes(raw.hex().encode())
+            (trial.state.log / "packed").write_bytes(gzip.compress(raw))
+
+        (trial.state.log / "key").write_text(trial.bots["canary"].key)
+        leaky = Leaky(trial.state, trial.live.settings, trial.live.apart, trial.live.stand_ins, keep=keep)
+        try:
+            yield Seen(whole, await run(leaky, ["no-storage"], ONLY_TALK), tuple(said))
+        finally:
+            await leaky.close()
+
+
+def test_claims_hold_on_a_platform_with_its_own_disk(seen: Seen) -> None:
+    report = seen.whole
     assert {claim.id: claim.status for claim in report.claims} == {
         Claim.NO_STORAGE: Status.HELD,
         Claim.ISOLATION: Status.HELD,
@@ -64,40 +93,20 @@ async def test_claims_hold_on_a_platform_with_its_own_disk() -> None:
     assert verdicts["door-of-another-bot"] == verdicts["memory-hog"] == verdicts["fork-bomb"] == "denied"
 
 
-@pytest.mark.parametrize("packed", [False, True])
-async def test_one_kept_message_breaks_the_claim_and_is_not_shown(packed: bool) -> None:  # noqa: FBT001
-    said: list[str] = []
-    async with throwaway(disk=True) as trial:
-        await with_bot(trial)
-
-        def keep(message: str) -> None:
-            said.append(message)
-            raw = message.encode()
-            (trial.state.log / "kept").write_bytes(gzip.compress(raw) if packed else raw.hex().encode())
-
-        leaky = Leaky(trial.state, trial.live.settings, trial.live.apart, trial.live.stand_ins, keep=keep)
-        try:
-            report = await run(leaky, ["no-storage"], ONLY_TALK)
-        finally:
-            await leaky.close()
-    (claim,) = report.claims
+@pytest.mark.parametrize("form", ["hex", "gzip"])
+def test_one_kept_message_breaks_the_claim_and_is_not_shown(seen: Seen, form: str) -> None:
+    (claim,) = seen.leaky.claims
     assert claim.status is Status.BROKEN
-    assert report.exit_code == 1
-    assert any(
-        "state folder" in found and ("gzip" in found if packed else "hex" in found) for found in claim.evidence.found
-    )
-    shown = json(report).decode() + text(report)
-    assert said
-    assert not any(message in shown for message in said)
+    assert seen.leaky.exit_code == 1
+    assert any("state folder" in found and form in found for found in claim.evidence.found)
+    shown = json(seen.leaky).decode() + text(seen.leaky)
+    assert seen.said
+    assert not any(message in shown for message in seen.said)
 
 
-async def test_a_key_that_somebody_wrote_down_breaks_the_claim() -> None:
-    async with throwaway(disk=True) as trial:
-        await with_bot(trial)
-        (trial.state.log / "kept").write_text(trial.bots["canary"].key)
-        report = await run(trial.live, ["no-storage"], ONLY_TALK)
-    (claim,) = report.claims
-    assert claim.status is Status.BROKEN, text(report)
-    # In the folder, and on the raw disk below it.
-    assert all("credential or prompt, raw" in found for found in claim.evidence.found), text(report)
-    assert any("state folder" in found for found in claim.evidence.found)
+def test_a_key_that_somebody_wrote_down_breaks_the_claim(seen: Seen) -> None:
+    (claim,) = seen.leaky.claims
+    # In the folder, and on the raw disk below it; nothing else is found there than what was kept.
+    raw = "credential or prompt, raw"
+    assert any("state folder" in found and raw in found for found in claim.evidence.found), text(seen.leaky)
+    assert all(any(one in found for one in (raw, "hex", "gzip")) for found in claim.evidence.found), text(seen.leaky)

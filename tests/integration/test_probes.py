@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,12 @@ from clawmates.proofs.trial import Bench
 from clawmates.wire.status import Finding
 
 Arguments = Callable[[ContainerSpec, Path], tuple[str, ...]]
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Rig]:
+    with rig() as made:
+        yield made
 
 
 async def tried(host: Rig, weaker: Arguments) -> Attempts:
@@ -77,10 +83,9 @@ def of_the_filter() -> set[str]:
     ids=["sealed", "no-filter", "no-memory-limit"],
 )
 async def test_a_wall_that_is_missing_is_found_by_the_probes_that_need_it(
-    weaker: Arguments, found: set[str], noticed: set[str]
+    host: Rig, weaker: Arguments, found: set[str], noticed: set[str]
 ) -> None:
-    with rig() as host:
-        attempts = await tried(host, weaker)
+    attempts = await tried(host, weaker)
     assert set(attempts.sealed) == set(PROBES)
     assert done(attempts) == found
     assert {one.name for one in attempts.walls if not one.ok} == noticed

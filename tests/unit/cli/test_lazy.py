@@ -22,8 +22,14 @@ def words(command):
     below = inner(command, click.Context(command)) if isinstance(command, click.Group) else ()
     return {word: words(one) for word, one in below}
 
+# What commands stand on is imported once, for all: only their own modules are taken away again, and come back alone.
+words(clawmates)
 for place in sys.argv[1:]:
     if os.fork() == 0:
+        for module in [name for name in sys.modules if name.startswith("clawmates.cli")]:
+            del sys.modules[module]
+        from clawmates.cli.lazy import inner
+        from clawmates.cli.main import clawmates
         print(json.dumps([place, words(clawmates.get_command(click.Context(clawmates), place))]), flush=True)
         os._exit(0)
     os.wait()

@@ -64,9 +64,11 @@ async def a_bench(
         house.certify("vault", Names(dns=VAULT_NAMES.dns, uri=(f"clawmates://{REGION}/vault/vault",)))
         async with vault_of(house) as vault:
             make = served if tls else a_place
+            # Read once, as control reads its own.
+            known = house.tls(house.certify("control", Names(uri=(f"clawmates://{REGION}/control/control",))))
 
             def connect() -> VaultClient:
-                return vault.client(f"{REGION}/control/control")
+                return VaultClient("127.0.0.1", vault.port, known)
 
             async with make(folder, *ROOMS, release=releases.release(), vault=connect) as place:
                 async with place.database.writing() as session:

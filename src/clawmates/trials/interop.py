@@ -36,6 +36,7 @@ SCHEMA = FOLDER / "schema.json"
 THEIRS = FOLDER / "theirs"
 NODE = PLACE / "node" / "bin" / "node"
 MADE_UP = "4242:made-up-for-this-trial-and-of-no-use-0"
+QUIETLY = ("OPENCLAW_DISABLE_BONJOUR", "OPENCLAW_NO_AUTO_UPDATE", "OPENCLAW_NO_RESPAWN")
 PATIENCE = 180.0
 """Seconds for one command; each takes about six."""
 
@@ -57,13 +58,15 @@ class OpenClaw:
     def gateway(self, folder: Path) -> subprocess.CompletedProcess[str]:
         """Its gateway's start and end, with every reference filled in (:mod:`clawmates.trials.interop_gateway`).
 
-        Whoever is not root makes a user namespace for it, as a network of one's own asks for.
+        With the trial, which is the first process of its namespace, all that the gateway has started ends. Whoever is
+        not root makes a user namespace for it, as a network of one's own asks for.
         """
-        alone = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+        alone = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--net", "--pid", "--fork"]
+        alone += ["--kill-child=KILL", "--mount-proc"]
         trial = [sys.executable, "-I", "-m", "clawmates.trials.interop_gateway"]
         command = self._command("gateway", "run", "--port", str(PORT), "--bind", "loopback")
         names = (line.partition("=")[0] for line in (folder / "env.example").read_text().splitlines())
-        said = dict.fromkeys(names, MADE_UP) | {"OPENCLAW_DISABLE_BONJOUR": "1", "OPENCLAW_NO_AUTO_UPDATE": "1"}
+        said = dict.fromkeys(names, MADE_UP) | dict.fromkeys(QUIETLY, "1")
         return self._run(folder, [*alone, *trial, *command], said)
 
     @staticmethod

@@ -1,14 +1,14 @@
 """OpenClaw's gateway itself on what we wrote, in a network that holds loopback and nothing else: does it start?
 
-``unshare --net python -I -m clawmates.trials.interop_gateway COMMAND…`` switches loopback on, runs COMMAND, and asks it
-at :data:`PORT` until it says that it has started (its documentation, *Health checks*, HTTP probes). Then it ends it, by
-its process id. Neither messenger nor AI provider can be reached there, so whether its channels are well is not asked.
+``unshare --net … python -I -m clawmates.trials.interop_gateway COMMAND…`` switches loopback on, runs COMMAND, and asks
+it at :data:`PORT` until its HTTP server is live (its documentation, *Health checks*, HTTP probes): by then it has read
+the configuration, resolved the references in it and loaded what it names. Then it ends it, by its process id. Neither
+messenger nor AI provider can be reached there, so whether its channels are well is not asked.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import socket
 import struct
 import subprocess
@@ -18,37 +18,35 @@ from http.client import HTTPConnection, HTTPException
 
 PORT = 18789
 """In a namespace of its own, so it is free."""
-SECONDS = 60.0
-"""It takes some twenty on two idle processors, most of it to make its databases."""
+SECONDS = 120.0
+"""It takes some twenty on two idle processors, most of it to make its databases; three times that on busy ones."""
 END_SECONDS = 20.0
 PAUSE = 0.5
 SET_FLAGS, UP = 0x8914, 0x1
 """SIOCSIFFLAGS (netdevice(7))."""
 
 
-def started() -> bool:
+def live() -> bool:
     """Whether it says so now."""
     connection = HTTPConnection("127.0.0.1", PORT, timeout=5)
     try:
-        connection.request("GET", "/startupz")
-        answer = connection.getresponse()
-        told = json.loads(answer.read(1 << 16))
-    except (OSError, HTTPException, ValueError):
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
         return False
     finally:
         connection.close()
-    return answer.status == 200 and told.get("status") == "started"
 
 
 def main(command: list[str]) -> int:
-    """Exit code 0 once it has started; what it has said itself is on stderr."""
+    """Exit code 0 once it is live; what it has said itself is on stderr."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there:
         fcntl.ioctl(there, SET_FLAGS, struct.pack("16sH14x", b"lo", UP))
     began = time.monotonic()
     gateway = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)  # noqa: S603 - interop's own words
     try:
         while gateway.poll() is None and time.monotonic() - began < SECONDS:
-            if started():
+            if live():
                 sys.stdout.write(f"{time.monotonic() - began:.0f}\n")
                 return 0
             time.sleep(PAUSE)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from functools import cache
+from typing import TYPE_CHECKING
 
-from sqlalchemy import CursorResult, delete, func, select, tuple_
+from sqlalchemy import bindparam, delete, func, select, tuple_
 
 from clawmates.control.retention.rules import bound
 from clawmates.control.store.tables import METADATA
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import BindParameter, ColumnElement, Delete
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from clawmates.control.retention.rules import Job, Rule
@@ -29,12 +30,22 @@ async def take(session: AsyncSession, job: Job, now: datetime, most: int) -> int
 async def _take(session: AsyncSession, rule: Rule, now: datetime, most: int) -> int:
     if most <= 0:
         return 0
+    limit = bound(rule, now)
+    # Of the connection itself: no row of these is held as an object by whoever takes them away.
+    connection = await session.connection()
+    values = {"value": limit.value, "most": most}
+    return (await connection.execute(_deletion(rule, inclusive=limit.inclusive), values)).rowcount
+
+
+@cache
+def _deletion(rule: Rule, *, inclusive: bool) -> Delete:
+    """Made once for each rule: a dozen are asked every minute, mostly for nothing."""
     table = METADATA.tables[rule.table]
     key = tuple(table.primary_key.columns)
     # Neither database has a DELETE with a LIMIT that both understand.
-    some = select(*key).where(over(rule, now)).limit(most)
+    some = select(*key).where(_over(rule, bindparam("value"), inclusive=inclusive)).limit(bindparam("most"))
     which = key[0].in_(some) if len(key) == 1 else tuple_(*key).in_(some)
-    return cast(CursorResult[tuple[()]], await session.execute(delete(table).where(which))).rowcount
+    return delete(table).where(which)
 
 
 async def overdue(session: AsyncSession, job: Job, now: datetime) -> int:
@@ -48,10 +59,17 @@ async def overdue(session: AsyncSession, job: Job, now: datetime) -> int:
 
 def over(rule: Rule, now: datetime) -> ColumnElement[bool]:
     """Which rows of the rule's table are over at that moment."""
-    own, limit = METADATA.tables[rule.table].c, bound(rule, now)
+    limit = bound(rule, now)
+    return _over(rule, limit.value, inclusive=limit.inclusive)
+
+
+def _over(
+    rule: Rule, value: date | datetime | BindParameter[date | datetime], *, inclusive: bool
+) -> ColumnElement[bool]:
+    own = METADATA.tables[rule.table].c
     said = METADATA.tables[rule.through[1]].c if rule.through is not None else own
     column = said[rule.column]
-    ended: ColumnElement[bool] = column <= limit.value if limit.inclusive else column < limit.value
+    ended: ColumnElement[bool] = column <= value if inclusive else column < value
     if rule.through is not None:
         ended = own[rule.through[0]].in_(select(said.id).where(ended))
     return ended if rule.only is None else ended & (own[rule.only[0]] == rule.only[1])

@@ -24,7 +24,8 @@ from clawmates.control.retention.rules import Bound, Rule, bound
 from clawmates.control.retention.tables import RetentionJob, RetentionRun
 from clawmates.control.store.database import Database, open_database
 from clawmates.control.store.migrate import migrate
-from clawmates.trials.retention_life import Life, live
+from clawmates.trials.retention_life import Life
+from clawmates.trials.retention_nights import live
 
 pytestmark = pytest.mark.timeout(300)
 JOB, OVER = "message-count", 39
@@ -127,9 +128,10 @@ async def empty(place: Server | None, folder: Path) -> AsyncIterator[Database]:
 async def test_a_hundred_people_leave_exactly_what_is_declared_each_night(place: Server | None, tmp_path: Path) -> None:
     async with empty(place, tmp_path) as database:
         life = Life(people=100, days=120 if place is None else 95)
-        found = await live(database, life, check_every=1)
+        found = await live(database, life, tmp_path, check_every=1)
     assert (found.overdue, found.counts_off, found.looked) == (0, 0, life.days)
     assert found.taken > 500
+    assert found.gone
 
 
 @pytest.mark.parametrize(("defect", "days", "shows"), [("comparison", 92, "counts_off"), ("idle", 2, "overdue")])
@@ -149,5 +151,5 @@ async def test_a_job_that_takes_too_much_or_nothing_is_found_out(
     else:
         monkeypatch.setattr(Keeper, "round", idle)
     async with empty(None, tmp_path) as database:
-        found = await live(database, Life(people=3, days=days), check_every=days)
+        found = await live(database, Life(people=3, days=days), tmp_path, check_every=days)
     assert getattr(found, shows) > 0

@@ -1,7 +1,8 @@
-"""How long it takes until somebody is gone: a hosted platform with 10,000 accounts on SQLite, deletions one by one.
+"""How somebody leaves: a hosted platform with 10,000 accounts on SQLite, exports, deletions one by one, a cancellation.
 
-The clock runs from the operator's word to the signed receipt: the vault's destruction, the last mail, the rows, the
-files written anew, both signatures. The floor is one writing of the same file anew: no deletion can be quicker.
+A deletion's clock runs from the operator's word to the signed receipt: the vault's destruction, the last mail, the
+rows, the files written anew, both signatures. The floor is one writing of the same file anew: no deletion can be
+quicker. A cancellation's runs from the request until no container of the account's bots is left.
 """
 
 from __future__ import annotations
@@ -21,19 +22,24 @@ from clawmates.control.bots.tables import Bot, BotDay
 from clawmates.control.erasure.tables import Erasure
 from clawmates.control.store.database import open_database
 from clawmates.control.store.scrub import scrub
+from clawmates.trials import bench_export
+from clawmates.trials.bench_launch import browser_of, launch, send
 from clawmates.trials.hosted import free_port, hosted, terminal
 from clawmates.trials.measure import NoFigureError
 from clawmates.trials.throwaway import throwaway
 from clawmates.wire.desired import Limits
 from clawmates.wire.operator_client import OperatorClient
+from clawmates.wire.status import BotState
 
 if TYPE_CHECKING:
     from clawmates.control.store.database import Database
+    from clawmates.trials.throwaway import Throwaway
 
 ACCOUNTS = 10_000
 DAYS = 30
 """On which each account's bot has counted."""
 ERASURES = 20
+BOTS, CANCELLATIONS = 5, 3
 FLOORS = 5
 AT_ONCE = 1_000
 LONGEST_SECONDS = 60.0
@@ -42,21 +48,47 @@ LOOK_SECONDS = 0.02
 
 async def figures() -> dict[str, float]:
     """``erasure_s_p95`` and what goes with it, in seconds."""
-    with terminal() as (handed, _screen):
+    with terminal() as (handed, screen):
         async with throwaway(settings=hosted(free_port()), terminal=handed) as trial:
             database = open_database(trial.platform.settings.control, trial.state)
             try:
                 await _inhabit(database)
+                exported = await bench_export.figures(trial, database, screen)
                 client = OperatorClient(trial.platform.settings.run.control)
                 taken = [await _erase(client, database, number) for number in range(ERASURES)]
                 floor = [await _rewrite(database) for _ in range(FLOORS)]
             finally:
                 await database.close()
+            stopped = await _cancellations(trial, screen)
     return {
         "erasure_s_p50": median(taken),
         "erasure_s_p95": quantiles(taken, n=20)[-1],
         "floor_erasure_s": median(floor),
+        "cancel_stop_s": max(stopped),
+        **exported,
     }
+
+
+async def _cancellations(trial: Throwaway, screen: int) -> list[float]:
+    """Seconds from the request until no container of the account is left; it is taken up again between two."""
+    taken = []
+    async with browser_of(trial, "leaving@example.org", screen) as browser:
+        for number in range(BOTS):
+            await launch(trial, browser, number)
+        for _ in range(CANCELLATIONS):
+            began = time.perf_counter()
+            await send(browser, "/account/cancel", {})
+            await trial.until_only(seconds=LONGEST_SECONDS)
+            taken.append(time.perf_counter() - began)
+            await send(browser, "/account/resume", {})
+            async with asyncio.timeout(LONGEST_SECONDS):
+                while await _running(trial) < BOTS:  # noqa: ASYNC110 - another process changes
+                    await asyncio.sleep(LOOK_SECONDS)
+    return taken
+
+
+async def _running(trial: Throwaway) -> int:
+    return sum(one.state is BotState.LIVE for one in (await trial.live.status()).bots)
 
 
 async def _erase(client: OperatorClient, database: Database, number: int) -> float:

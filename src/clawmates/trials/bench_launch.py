@@ -13,6 +13,7 @@ import json
 import re
 import sys
 import time
+from contextlib import asynccontextmanager
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from clawmates.wire.sealing import seal
 from clawmates.wire.vault import Binding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from clawmates.trials.throwaway import Throwaway
 
@@ -43,17 +44,13 @@ _VERSION = re.compile(r'name="version" value="(\d+)"')
 
 async def figures() -> dict[str, float]:
     """``create_live_s_p95`` and what goes with it, in seconds."""
-    port = free_port()
     with terminal() as (handed, screen):
-        async with throwaway(settings=hosted(port), terminal=handed) as trial:
-            tls, origin = client_context(authority=trial.state.authority), f"https://localhost:{port}"
-            async with httpx2.AsyncClient(
-                verify=tls, base_url=origin, headers={"Origin": origin}, trust_env=False, timeout=LIVE_SECONDS
-            ) as browser:
-                link = await sign_in_link(trial, "ada@example.org", screen)
-                await _send(browser, "/enter", {"code": link.partition("#")[2]})
-                await _launch(trial, browser, 0)  # node has introduced itself to control by then
-                taken = [await _launch(trial, browser, number) for number in range(1, LAUNCHES + 1)]
+        async with (
+            throwaway(settings=hosted(free_port()), terminal=handed) as trial,
+            browser_of(trial, "ada@example.org", screen) as browser,
+        ):
+            await launch(trial, browser, 0)  # node has introduced itself to control by then
+            taken = [await launch(trial, browser, number) for number in range(1, LAUNCHES + 1)]
     return {
         "create_live_s_p50": median(taken),
         "create_live_s_p95": quantiles(taken, n=20)[-1],
@@ -61,12 +58,25 @@ async def figures() -> dict[str, float]:
     }
 
 
-async def _launch(trial: Throwaway, browser: httpx2.AsyncClient, number: int) -> float:
+@asynccontextmanager
+async def browser_of(trial: Throwaway, email: str, screen: int) -> AsyncIterator[httpx2.AsyncClient]:
+    """A browser in which somebody has just signed in; ``screen`` is the terminal that shows the link."""
+    tls, origin = client_context(authority=trial.state.authority), trial.platform.settings.control.origin
+    async with httpx2.AsyncClient(
+        verify=tls, base_url=origin, headers={"Origin": origin}, trust_env=False, timeout=LIVE_SECONDS
+    ) as browser:
+        link = await sign_in_link(trial, email, screen)
+        await send(browser, "/enter", {"code": link.partition("#")[2]})
+        yield browser
+
+
+async def launch(trial: Throwaway, browser: httpx2.AsyncClient, number: int) -> float:
+    """Seconds until one more bot of whoever is signed in is live. Raises :class:`NoFigureError`."""
     bot = Bot.invent(f"launched-{number}", ChannelKind.TELEGRAM)
     await trial.introduce(bot, trial.model)
-    setup = await _send(browser, "/bots/new", {"name": bot.name, "provider": bot.provider})
+    setup = await send(browser, "/bots/new", {"name": bot.name, "provider": bot.provider})
     form = {"name": bot.name, "model": trial.model, "access": Access.OPEN.value}
-    leads = await _send(browser, setup, form | {"version": _found(_VERSION, (await browser.get(setup)).text)})
+    leads = await send(browser, setup, form | {"version": _found(_VERSION, (await browser.get(setup)).text)})
     told = json.loads(html.unescape(_found(_SEAL, (await browser.get(leads)).text)))
     call = _sealed(told, bot)
     began = time.perf_counter()
@@ -88,7 +98,7 @@ async def _until_live(browser: httpx2.AsyncClient, page: str) -> None:
     raise NoFigureError("the events of a bot's page have ended before it was live")
 
 
-async def _send(browser: httpx2.AsyncClient, target: str, form: Mapping[str, str]) -> str:
+async def send(browser: httpx2.AsyncClient, target: str, form: Mapping[str, str]) -> str:
     """A form; where it leads. Raises :class:`NoFigureError` when it leads nowhere."""
     answer = await browser.post(target, data=form)
     if answer.status_code != httpx2.codes.SEE_OTHER:

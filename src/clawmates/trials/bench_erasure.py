@@ -77,10 +77,10 @@ async def _cancellations(trial: Throwaway, screen: int) -> list[float]:
             await launch(trial, browser, number)
         for _ in range(CANCELLATIONS):
             began = time.perf_counter()
-            await send(browser, "/account/cancel", {})
+            await send(browser, "/account/cancel", {"now": "no"})
             await trial.until_only(seconds=LONGEST_SECONDS)
             taken.append(time.perf_counter() - began)
-            await send(browser, "/account/resume", {})
+            await send(browser, "/account/resume", {"now": "yes"})
             async with asyncio.timeout(LONGEST_SECONDS):
                 while await _running(trial) < BOTS:  # noqa: ASYNC110 - another process changes
                     await asyncio.sleep(LOOK_SECONDS)

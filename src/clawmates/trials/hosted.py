@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import socket
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,7 +106,8 @@ async def sign_in_link(trial: Throwaway, email: str, screen: int) -> str:
             while (found := _LINK.search(seen)) is None:
                 await came.wait()
                 came.clear()
-                seen += os.read(screen, 4096)
+                with suppress(BlockingIOError):  # of two signs of one writing the second comes after it was read
+                    seen += os.read(screen, 4096)
     except TimeoutError:
         raise TrialError(f"no sign-in link after {LINK_SECONDS:.0f} s") from None
     finally:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 NAMES = ("messages", "days counted", "error codes", "sessions", "bots of the cancelled", "the vault's boxes for them")
 ALWAYS = (
     (
-        "a database on PostgreSQL in its raw bytes: the one who is deleted here was made up in a database of the trial's"
-        " own, never in yours, and a server's files are its administrator's, often on another host; a receipt says"
+        "a database on PostgreSQL in its raw bytes: who is deleted here was made up in a database of the trial's own,"
+        " never in yours, and a server's files are its administrator's, often on another host; a receipt says"
         " whether its log was emptied, and tests/unit/control/test_erasure_bytes.py and `make bench PART=retention`"
         " read all files of servers of their own"
     ),

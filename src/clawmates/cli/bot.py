@@ -33,7 +33,7 @@ async def list_bots(state: State, as_json: bool) -> None:  # noqa: FBT001
     """List the bots that should run, with their quotas, and where the platform runs, how they are."""
     settings, desired = settings_of(state), bots.read(state)
     try:
-        running = {one.bot: one for one in (await NodeClient(settings.run.node).status()).bots}
+        running = {one.bot: one for one in (await NodeClient(settings.run.node).status(brief=True)).bots}
     except (NodeUnreachableError, PermissionError):
         running = {}
     rows = [Row.of(spec, running.get(spec.id)) for spec in desired.bots]

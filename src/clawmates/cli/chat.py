@@ -46,7 +46,7 @@ async def chat(state: State, bot: str | None) -> None:
 async def _wait_for(node: NodeClient, name: str | None) -> BotStatus:
     """The bot that is meant; one that is just being started is waited for."""
     for left in range(LOOKS, -1, -1):
-        bot = choose(await node.status(), name)
+        bot = choose(await node.status(brief=True), name)
         if bot.container or not left:
             break
         if left == LOOKS:

@@ -105,7 +105,7 @@ async def remove(state: State, bot: str | None, everything: bool, yes: bool, as_
 async def _remove_all(state: State) -> None:
     run = settings_of(state).run
     try:
-        await NodeClient(run.node).status()
+        await NodeClient(run.node).status(brief=True)
     except NodeUnreachableError:
         # Containers outlive node by design: one that is left would go on with its keys in memory.
         await stop_all(state, settings_of(state))

@@ -124,7 +124,7 @@ async def _watch(platform: Platform, stop: asyncio.Event, shown: Shown) -> None:
     client = NodeClient(platform.settings.run.node)
     while not stop.is_set():
         try:
-            status = await client.status()
+            status = await client.status(brief=True)
         except NodeUnreachableError:
             status = None
         for bot in status.bots if status is not None else ():

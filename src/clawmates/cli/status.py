@@ -52,7 +52,7 @@ async def status(state: State, isolation: bool, watch: bool, as_json: bool) -> N
     if watch:
         await _follow(state, settings, isolation=isolation)
         return
-    said = await NodeClient(settings.run.node).status()
+    said = await NodeClient(settings.run.node).status(brief=not (isolation or as_json))
     now = overview(said, state, await _retained(state, settings))
     succeed(now, as_json=as_json, text=status_text(now, isolation=isolation))
 
@@ -70,7 +70,9 @@ async def _follow(state: State, settings: Settings, *, isolation: bool) -> None:
             if loop.time() - asked > RETENTION_SECONDS:
                 retention, asked = await _retained(state, settings), loop.time()
             try:
-                text = status_text(overview(await client.status(), state, retention), isolation=isolation)
+                text = status_text(
+                    overview(await client.status(brief=not isolation), state, retention), isolation=isolation
+                )
             except NodeUnreachableError:
                 text = "the platform does not run; waiting for `clawmates up` …"
             click.echo(frame(text, *shutil.get_terminal_size()), nl=False)

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from os import stat
 from os.path import exists, join
 from typing import TYPE_CHECKING
 
@@ -57,12 +58,23 @@ class BootFolder:
     async def ticket(self, after: str = "") -> Boot:
         """Waits until node has written a ticket other than ``after``: it comes when the isolation is checked."""
         looks = 0
+        seen: tuple[int, int, int] | None = None
         while True:
-            boot = self.read()
-            if boot.ticket is not None and boot.ticket.reveal() != after:
-                return boot
+            # A look at the file's name costs a tenth of reading it, on a host where hundreds wait.
+            if (there := self._there()) != seen:
+                boot, seen = self.read(), there
+                if boot.ticket is not None and boot.ticket.reveal() != after:
+                    return boot
             looks += 1
             await asyncio.sleep(LOOK_SECONDS if looks < PATIENT_LOOKS else SLOW_LOOK_SECONDS)
+
+    def _there(self) -> tuple[int, int, int]:
+        """Another one for each file that is put in the place of the one before."""
+        try:
+            found = stat(join(self.path, BOOT_FILE))
+        except OSError:
+            raise BootError(Code.BOOT_INVALID) from None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def public_roots(self) -> ssl.SSLContext:
         """Trusts the image's public roots, and the stand-ins' authority where an unsafe switch brought one."""

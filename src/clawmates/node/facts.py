@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -279,11 +279,10 @@ def read_cgroup(pid: int, *, proc: Path = Path("/proc")) -> CgroupFacts:
     )
 
 
-def read_memory(pid: int, *, proc: Path = Path("/proc")) -> int:
+def read_memory(pid: int, container: str, *, proc: Path = Path("/proc")) -> int:
     """Bytes that a container's cgroup is charged with, less page cache that can go at once; 0 when unknown."""
     try:
-        folders = cgroup_folders((proc / str(pid) / "cgroup").read_text(), _cgroup_mounts(proc))
-        memory = folders["memory"]
+        memory = _memory_folder(pid, container, proc)
         current = memory / "memory.current"
         used = _number(current if current.exists() else memory / "memory.usage_in_bytes")
         pairs = parse_pairs((memory / "memory.stat").read_text())
@@ -313,6 +312,12 @@ def cgroup_folders(text: str, mounts: tuple[MountFact, ...]) -> dict[str, Path]:
                         found[name] = Path(mount.point) / below
                 break
     return found
+
+
+@lru_cache(maxsize=1024)
+def _memory_folder(pid: int, _container: str, proc: Path) -> Path:
+    """Found once in a container's life: it costs more than reading there, and is asked for all bots at a time."""
+    return cgroup_folders((proc / str(pid) / "cgroup").read_text(), _cgroup_mounts(proc))["memory"]
 
 
 @cache

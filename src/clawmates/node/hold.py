@@ -305,6 +305,8 @@ class Hold:
             restarts=self.restarts,
             memory_bytes=memory,
             written_at_start=self.written,
+            properties=len(self.findings),
+            failed=sum(not finding.ok for finding in self.findings),
             isolation=self.findings,
         )
 

@@ -116,7 +116,7 @@ class Node:
             gateway=bool(keeper and keeper.instance),
             unsafe=self.settings.unsafe,
             bots=tuple(
-                hold.shown(specs.get(hold.bot), read_memory(hold.running.pid) if hold.running else 0)
+                hold.shown(specs.get(hold.bot), _memory(hold.running))
                 for hold in holds
                 if hold.bot in specs or hold.running is not None
             ),
@@ -316,6 +316,10 @@ def _read(path: Path, what: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SettingsError(f"cannot read {what} ({path}): {error.strerror}") from None
+
+
+def _memory(running: Running | None) -> int:
+    return read_memory(running.pid, running.id) if running is not None else 0
 
 
 def podman(settings: Settings, state: State) -> Callable[[], Awaitable[Engine]]:

@@ -23,7 +23,8 @@ def serving(
     async def handle(request: Request) -> Reply:
         match request.method, request.path:
             case "GET", "/status":
-                return Reply.json(status())
+                said = status()
+                return Reply.json(said.brief() if request.query("isolation") == "no" else said)
             case "POST", "/stop":
                 await halt()
                 return Reply()

@@ -17,6 +17,7 @@ from clawmates.node.gateway import GatewayControl
 from clawmates.node.isolation import judge, settling, sound
 from clawmates.node.leases import Leases
 from clawmates.node.tickets import TicketError, TicketOffice
+from clawmates.node.turns import Turns, cores
 from clawmates.wire.boot import Boot
 from clawmates.wire.codes import Trouble
 from clawmates.wire.door import DoorSpec
@@ -33,7 +34,7 @@ LOOK_SECONDS = 0.03
 GLANCE_SECONDS = 0.01
 GLANCES = 50
 """So often one asks whether another look is worth it, before one looks all the same."""
-STARTS_AT_ONCE = 6
+STARTS_A_CORE = 3
 """A start holds a ticket, which is good for 60 s: nobody asks for one and then queues."""
 SETTLE_SECONDS = 2.0
 """How long the walls may take to stand."""
@@ -94,7 +95,7 @@ class Steps:
     """Told of the lease that comes with each ticket."""
     hardened: Callable[[ContainerSpec, Running], bool] = lambda _spec, _running: True
     """Whether the program may have hardened itself by now: costs next to nothing, decides but when to look."""
-    _starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
+    _starts: Turns = field(default_factory=lambda: Turns(STARTS_A_CORE * cores()))
 
     async def start(self, order: Order) -> Started:
         """Door, container, read-back, ticket, in this order: a container is sound before it can open anything.
@@ -102,7 +103,7 @@ class Steps:
         The ticket is asked for while the container starts, which saves time and tells nobody anything.
         Raises :class:`StepFailedError` and ``GatewayError``.
         """
-        async with self._starts:
+        async with self._starts.turn():
             return await self._start(order)
 
     async def _start(self, order: Order) -> Started:

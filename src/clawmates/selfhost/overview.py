@@ -50,6 +50,8 @@ class BotView:
     generation: int
     restarts: int
     memory_bytes: int
+    properties: int
+    failed: int
     isolation: tuple[Finding, ...]
 
 
@@ -149,5 +151,7 @@ def _view(bot: BotStatus) -> BotView:
         generation=bot.generation,
         restarts=bot.restarts,
         memory_bytes=bot.memory_bytes,
+        properties=bot.properties,
+        failed=bot.failed,
         isolation=bot.isolation,
     )

@@ -60,7 +60,7 @@ async def pair(state: State, settings: Settings, bot: str, now: datetime, *, voi
             spent = (await people.show(spec, vault)).spent
     username = ""
     with suppress(NodeUnreachableError):
-        status = await NodeClient(settings.run.node).status()
+        status = await NodeClient(settings.run.node).status(brief=True)
         username = next((one.username for one in status.bots if one.bot == bot), "")
     spec, issued = issue(spec, now, username=username, spent=spent, void_others=void_others)
     bots.put(state, spec)

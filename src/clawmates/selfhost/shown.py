@@ -124,9 +124,8 @@ def _releases(now: Overview) -> list[str]:
 def _detail(bot: BotView) -> str:
     parts = [f"{bot.words} since {bot.since[:19].replace('T', ' ')}"]
     if bot.memory_bytes:
-        failed = sum(not finding.ok for finding in bot.isolation)
         parts.append(f"{bot.memory_bytes / 2**20:.1f} MiB")
-        parts.append(f"{len(bot.isolation)} isolation properties read back, {failed} failed")
+        parts.append(f"{bot.properties} isolation properties read back, {bot.failed} failed")
     if bot.restarts:
         parts.append(f"restarted {bot.restarts} time{'s' if bot.restarts > 1 else ''}")
     return " · ".join(parts)

@@ -11,11 +11,9 @@ import asyncio
 import random
 import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clawmates.proofs.errors import ProofError
 from clawmates.selfhost import bots
 from clawmates.simulator.model import Service
 from clawmates.trials import bare_fleet
@@ -24,6 +22,7 @@ from clawmates.trials.measure import MIB, available, pss
 from clawmates.trials.throwaway import Bot
 from clawmates.wire.desired import DesiredState
 from clawmates.wire.names import ChannelKind
+from clawmates.wire.node_client import NodeClient
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,10 +161,9 @@ async def _overhead_ms(trial: Throwaway, bot: Bot) -> float:
 
 async def _end(trial: Throwaway) -> None:
     bots.write(trial.state, DesiredState(revision=bots.read(trial.state).revision + 1))
+    node = NodeClient(trial.live.run.node)
     async with asyncio.timeout(GONE_SECONDS):
         while True:
-            # Three hundred processes that end at once leave node seconds without a processor: it is asked again.
-            with suppress(ProofError):
-                if not (await trial.live.status()).bots:
-                    return
+            if not (await node.status(brief=True)).bots:
+                return
             await asyncio.sleep(0.2)

@@ -44,6 +44,7 @@ from clawmates.node.reporting import Reporter
 from clawmates.node.steps import Steps
 from clawmates.node.telling import Teller
 from clawmates.node.tickets import FakeVault
+from clawmates.node.turns import Turns
 from clawmates.trials import bench_control
 from clawmates.trials.bench_control import MODEL, RELEASE
 from clawmates.wire.desired import Access
@@ -214,7 +215,7 @@ def _keeper(run: Run, state: State, clock: SystemClock) -> Keeper:
             region="bench",
             vault_name="clawmates://bench/vault/vault-1",
             # All at once: what is measured comes afterwards, and a look after every few starts would take minutes.
-            _starts=asyncio.Semaphore(MANY),
+            _starts=Turns(MANY),
         ),
         folders=run,
         memory_mib=128,

@@ -1,9 +1,10 @@
 """Asking node, over its unix socket: a thin client for the CLI and the supervisor.
 
-=============== =======================================================
-``GET /status`` :class:`~clawmates.wire.status.NodeStatus`
-``POST /stop``  stops every bot and starts none any more → 204
-=============== =======================================================
+============================ =======================================================
+``GET /status``              :class:`~clawmates.wire.status.NodeStatus`
+``GET /status?isolation=no`` the same, brief
+``POST /stop``               stops every bot and starts none any more → 204
+============================ =======================================================
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ class NodeClient:
 
     socket: Path
 
-    async def status(self) -> NodeStatus:
-        """Node and its bots. Raises :class:`NodeUnreachableError`."""
+    async def status(self, *, brief: bool = False) -> NodeStatus:
+        """Node and its bots, ``brief`` for who asks again and again. Raises :class:`NodeUnreachableError`."""
+        target = "/status?isolation=no" if brief else "/status"
         try:
-            return decode_json(NodeStatus, await self._call("GET", "/status", 200, STATUS_SECONDS), MAX_ANSWER)
+            return decode_json(NodeStatus, await self._call("GET", target, 200, STATUS_SECONDS), MAX_ANSWER)
         except ShapeError:
             raise NodeUnreachableError(_FOREIGN) from None
 

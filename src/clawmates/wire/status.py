@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -51,7 +51,12 @@ class BotStatus:
     memory_bytes: int = 0
     written_at_start: int = 0
     """``write_bytes`` of /proc/PID/io when the isolation was read back: what comes on top is the mate's own doing."""
+    properties: int = 0
+    """How many isolation properties were read back."""
+    failed: int = 0
+    """How many of them were not as wanted."""
     isolation: tuple[Finding, ...] = ()
+    """Each of them; left out of what is :meth:`~NodeStatus.brief`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,3 +85,7 @@ class NodeStatus:
     gateway: bool
     unsafe: tuple[str, ...]
     bots: tuple[BotStatus, ...]
+
+    def brief(self) -> NodeStatus:
+        """Without the single findings, which with hundreds of bots are nearly all that there is to say."""
+        return replace(self, bots=tuple(replace(bot, isolation=()) for bot in self.bots))

@@ -30,6 +30,8 @@ BOT = BotView(
     generation=1,
     restarts=2,
     memory_bytes=12 << 20,
+    properties=1,
+    failed=0,
     isolation=(Finding(name="pid", wanted="own", found="own", ok=True),),
 )
 NOW = Overview(

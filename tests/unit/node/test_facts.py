@@ -188,12 +188,12 @@ def v2(tmp_path: Path) -> Cgroups:
 
 def test_v1_limits(v1: Cgroups) -> None:
     assert read_cgroup(7, proc=v1.proc) == AS_ASKED
-    assert read_memory(7, proc=v1.proc) == 4000
+    assert read_memory(7, "one", proc=v1.proc) == 4000
 
 
 def test_v2_limits(v2: Cgroups) -> None:
     assert read_cgroup(7, proc=v2.proc) == AS_ASKED
-    assert read_memory(7, proc=v2.proc) == 4000
+    assert read_memory(7, "one", proc=v2.proc) == 4000
 
 
 def test_no_limit_in_v1_is_no_limit(v1: Cgroups) -> None:
@@ -222,7 +222,7 @@ def test_swap_in_v2_is_added(v2: Cgroups) -> None:
 
 
 def test_memory_of_nobody_is_zero(tmp_path: Path) -> None:
-    assert read_memory(1, proc=tmp_path) == 0
+    assert read_memory(1, "one", proc=tmp_path) == 0
 
 
 def test_facts_of_a_plain_process_say_that_it_is_not_isolated() -> None:

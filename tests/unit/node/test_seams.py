@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -154,6 +155,9 @@ async def test_the_status_travels_whole(tmp_path: Path) -> None:
     path = tmp_path / "node" / "node.sock"
     async with serving(path, status=lambda: STATUS, halt=_never()):
         assert await NodeClient(path).status() == STATUS
+        assert STATUS.bots[0].isolation
+        brief = replace(STATUS, bots=(replace(STATUS.bots[0], isolation=()),))
+        assert await NodeClient(path).status(brief=True) == brief
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.parent.stat().st_mode & 0o777 == 0o700
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
+MONITOR = "conmon"
+CLEAR_UP_SECONDS = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class _Watched:
     running: Running
@@ -51,11 +55,19 @@ class Exits:
     async def terminate(self, name: str, seconds: float) -> bool:
         """SIGTERM, then waits for the end at most so long; whether a watched container of that name has ended.
 
-        No process of the engine's is needed for it, so hundreds can be asked at the same time.
+        And for the end of the engine's monitor, which runs the engine's own clean-up after that.
         """
         watched = self._watched.get(name)
         if watched is None:
             return False
+        monitor = self._monitor(watched.running.pid)
+        try:
+            return await self._terminate(watched, seconds) and await _gone(monitor)
+        finally:
+            if monitor is not None:
+                os.close(monitor)
+
+    async def _terminate(self, watched: _Watched, seconds: float) -> bool:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(watched.descriptor, signal.SIGTERM)
         with suppress(TimeoutError):
@@ -86,8 +98,35 @@ class Exits:
     def _tell(self, running: Running) -> None:
         self._ended.put_nowait(Exited(name=running.name, id=running.id))
 
+    def _monitor(self, pid: int) -> int | None:
+        """A pidfd of the process that watches a container's first one for the engine, if there is one."""
+        try:
+            status = (self._proc / str(pid) / "status").read_text()
+            parent = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
+            if (self._proc / parent / "comm").read_text().strip() != MONITOR:
+                return None
+            return os.pidfd_open(int(parent))
+        except (OSError, StopIteration):
+            return None
+
     def _belongs(self, running: Running) -> bool:
         try:
             return running.id in (self._proc / str(running.pid) / "cgroup").read_text()
         except OSError:
             return False
+
+
+async def _gone(process: int | None) -> bool:
+    """True, once the process of this pidfd has ended, or has taken too long for anybody to wait."""
+    if process is None:
+        return True
+    over, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_reader(process, over.set)
+    try:
+        async with asyncio.timeout(CLEAR_UP_SECONDS):
+            await over.wait()
+    except TimeoutError:
+        pass
+    finally:
+        loop.remove_reader(process)
+    return True

@@ -23,9 +23,11 @@ from clawmates.node.engines.base import (
     Running,
 )
 from clawmates.node.engines.exits import Exits
+from clawmates.node.engines.lookups import Lookups
 from clawmates.node.engines.oci import unpack
 from clawmates.node.engines.removals import Removals
 from clawmates.node.engines.runtime import SEARCH_PATH, choose_runtime, gives_user_namespaces, here_unified
+from clawmates.node.turns import Turns, cores
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -35,7 +37,12 @@ if TYPE_CHECKING:
 
 COMMAND_SECONDS = 60.0
 LOAD_SECONDS = 600.0
-STARTS_AT_ONCE = 4
+STARTS_A_CORE = 2
+ENDS_A_CORE = 2
+"""Each end is a Podman of its own: the monitor's, which clears up. Three hundred at once leave node no processor."""
+PATIENCE_SECONDS = 3.0
+"""Who has not ended by then is finishing an answer, which is no work of this host's, and keeps nobody else waiting."""
+_LOOKED_UP = "{{.Name}} {{.Id}} {{.Image}} {{.State.Pid}}"
 
 _SIGNS: tuple[tuple[bytes, type[EngineError]], ...] = (
     (b"no space left on device", DiskFullError),
@@ -112,7 +119,9 @@ class PodmanEngine:
         self._version = version
         self._arguments = arguments
         self._exits = Exits()
-        self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._starts = Turns(STARTS_A_CORE * cores())
+        self._ends = Turns(ENDS_A_CORE * cores(), PATIENCE_SECONDS)
+        self._lookups = Lookups(lambda names: self._podman("container", "inspect", f"--format={_LOOKED_UP}", *names))
         self._removals = Removals(lambda names: self._podman("rm", "--force", "--ignore", "--time=0", *names))
 
     @classmethod
@@ -163,14 +172,11 @@ class PodmanEngine:
         return image.encode() in (await self._podman("images", "--all", "--no-trunc", "--quiet")).split()
 
     async def start(self, spec: ContainerSpec) -> Running:
-        """Starts a container; at most :data:`STARTS_AT_ONCE` at a time."""
-        async with self._starts:
+        """Starts a container; at most :data:`STARTS_A_CORE` at a time."""
+        async with self._starts.turn():
             try:
                 await self._podman(*self._arguments(spec, self.files.seccomp))
-                said = await self._podman(
-                    "container", "inspect", "--format={{.Id}} {{.Image}} {{.State.Pid}}", spec.name
-                )
-                container, image, pid = said.decode().split()
+                container, image, pid = await self._lookups.find(spec.name)
             except NameTakenError:
                 raise
             except (EngineError, ValueError) as error:
@@ -187,13 +193,19 @@ class PodmanEngine:
         return running
 
     async def stop(self, name: str, grace_seconds: int) -> None:
-        """Ends and removes a container."""
-        if grace_seconds and not await self._exits.terminate(name, grace_seconds):
-            # Not one that is watched, or deaf to it: Podman's own SIGTERM and SIGKILL. What it cannot, removing can.
-            with suppress(EngineError):
-                command = ("stop", "--ignore", f"--time={grace_seconds}", name)
-                await self._podman(*command, seconds=COMMAND_SECONDS + grace_seconds)
+        """Ends and removes a container; at most :data:`ENDS_A_CORE` at a time, where they are given a grace."""
+        if grace_seconds:
+            async with self._ends.turn():
+                await self._end(name, grace_seconds)
         await self._removals.remove(name)
+
+    async def _end(self, name: str, grace_seconds: int) -> None:
+        if await self._exits.terminate(name, grace_seconds):
+            return
+        # Not one that is watched, or deaf to it: Podman's own SIGTERM and SIGKILL. What it cannot, removing can.
+        with suppress(EngineError):
+            command = ("stop", "--ignore", f"--time={grace_seconds}", name)
+            await self._podman(*command, seconds=COMMAND_SECONDS + grace_seconds)
 
     async def list(self) -> tuple[Running, ...]:
         """All containers in our storage."""

@@ -44,8 +44,10 @@ lint: setup ## ruff, mypy, import contracts, dependencies
 	@.venv/bin/lint-imports --no-logo
 	@.venv/bin/deptry src
 
-# Beside the tests, which often wait: linting takes one processor for a minute. What it finds is said at the end.
-test: setup image ## every check and every test
+# The image needs no more than what is ready, so it is built beside the rest of the setting up. Beside the tests, which often
+# wait, runs the linting: it takes one processor for a minute, and what it finds is said at the end.
+test: ready ## every check and every test
+	@$(MAKE) --no-print-directory -j2 setup image
 	@nice -n 19 $(MAKE) --no-print-directory lint >build/lint.log 2>&1 & lint=$$!; \
 	$(ROOT) scripts/test $(if $(SEED),--hypothesis-seed=$(SEED)); tests=$$?; \
 	wait $$lint; checks=$$?; [ $$checks = 0 ] || cat build/lint.log >&2; exit $$((tests ? tests : checks))

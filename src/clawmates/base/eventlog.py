@@ -1,4 +1,4 @@
-"""``log/PROCESS-YYYY-MM-DD.jsonl``: closed events, kept 30 days."""
+"""``log/PROCESS-YYYY-MM-DD.jsonl``: closed events, no line of which is kept longer than 30 days."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from clawmates.base.clock import stamp
@@ -23,8 +23,8 @@ _DATED = re.compile(r".+-(\d{4}-\d{2}-\d{2})\.jsonl")
 
 
 def overdue(folder: Path, today: date) -> int:
-    """Files that should be gone: older than any process that looks every hour would leave them. Raises ``OSError``."""
-    oldest = today - timedelta(days=KEPT_DAYS + 1)
+    """Files that should be gone, and would be if any process looked every hour. Raises ``OSError``."""
+    oldest = today - timedelta(days=KEPT_DAYS)
     return sum(day < oldest for path in folder.glob("*.jsonl") if (day := _day_of(path)) is not None)
 
 
@@ -46,7 +46,7 @@ class EventLog:
         line = encode_json({"at": stamp(now), "bot": bot, "process": self._process} | encode(event)) + b"\n"
         try:
             if self._day != now.date():
-                self._open(now.date())
+                self._open(now)
             os.write(self._descriptor, line)
         except OSError:
             self.dropped += 1
@@ -57,30 +57,32 @@ class EventLog:
         Those of others too, where it may: what a process wrote that is not there any more would stay for ever.
         """
         while True:
-            self._forget_before(self._clock.now().date() - timedelta(days=KEPT_DAYS))
+            self._forget(self._clock.now())
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _open(self, day: date) -> None:
+    def _open(self, now: datetime) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
         self._day = None
-        path = self._folder / f"{self._process}-{day.isoformat()}.jsonl"
+        path = self._folder / f"{self._process}-{now.date().isoformat()}.jsonl"
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
-        self._day = day
-        self._forget_before(day - timedelta(days=KEPT_DAYS))
+        self._day = now.date()
+        self._forget(now)
 
-    def _forget_before(self, oldest: date) -> None:
+    def _forget(self, now: datetime) -> None:
+        """Removes each file whose first line would be too old before we look again: a file goes as a whole."""
+        oldest = (now + timedelta(seconds=LOOK_SECONDS)).date() - timedelta(days=KEPT_DAYS - 1)
         with suppress(OSError):
             for path in self._folder.glob("*.jsonl"):
-                self._forget(path, oldest)
+                _remove(path, oldest)
 
-    @staticmethod
-    def _forget(path: Path, oldest: date) -> None:
-        day = _day_of(path)
-        if day is not None and day < oldest:
-            with suppress(OSError):
-                path.unlink()
+
+def _remove(path: Path, oldest: date) -> None:
+    day = _day_of(path)
+    if day is not None and day < oldest:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _day_of(path: Path) -> date | None:

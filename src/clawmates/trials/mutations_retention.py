@@ -76,8 +76,8 @@ MUTATIONS = (
         changes=(
             Change(
                 file="src/clawmates/base/eventlog.py",
-                old="        if day is not None and day < oldest:\n",
-                new="        if day is not None and day < oldest - timedelta(days=7):\n",
+                old="    if day is not None and day < oldest:\n",
+                new="    if day is not None and day < oldest - timedelta(days=7):\n",
             ),
         ),
         claim=Claim.RETENTION,

@@ -43,12 +43,12 @@ def test_a_line_an_event_and_a_file_a_day(tmp_path: Path) -> None:
     }
 
 
-def test_files_older_than_30_days_go_and_nothing_else(tmp_path: Path) -> None:
+def test_no_line_is_30_days_old_and_nothing_else_goes(tmp_path: Path) -> None:
     names = {
-        "gateway-2026-10-22.jsonl": False,
-        "gateway-2026-10-23.jsonl": True,
-        "one-that-is-gone-2026-10-22.jsonl": False,
-        "vault-2026-10-23.jsonl": True,
+        "gateway-2026-10-24.jsonl": False,
+        "gateway-2026-10-25.jsonl": True,
+        "one-that-is-gone-2026-10-24.jsonl": False,
+        "vault-2026-10-25.jsonl": True,
         "gateway-notes.jsonl": True,
         "gateway-2020-01-01.txt": True,
     }
@@ -57,7 +57,7 @@ def test_files_older_than_30_days_go_and_nothing_else(tmp_path: Path) -> None:
     EventLog(tmp_path, "gateway", HandClock()).write(Event(code=Code.LIVE))
     assert {name: (tmp_path / name).exists() for name in names} == names
     today = HandClock().now().date()
-    assert [overdue(tmp_path, today + timedelta(days=days)) for days in (0, 1, 2)] == [0, 0, 2]
+    assert [overdue(tmp_path, today + timedelta(days=days)) for days in (1, 2, 3)] == [0, 0, 2]
 
 
 async def test_one_who_has_nothing_to_write_forgets_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ async def test_one_who_has_nothing_to_write_forgets_too(tmp_path: Path, monkeypa
     monkeypatch.setattr(eventlog, "LOOK_SECONDS", 0)
     forgetting = asyncio.create_task(log.keep_short())
     try:
-        clock.moment += timedelta(days=30)
+        clock.moment += timedelta(days=29)
         for _ in range(10):
             await asyncio.sleep(0)
         assert old.exists()

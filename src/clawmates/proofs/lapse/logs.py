@@ -1,4 +1,4 @@
-"""The event log under a clock moved by hand: a file is there for thirty days more, whoever writes or is silent."""
+"""The event log under a clock moved by hand: no line is there after thirty days, whoever writes or is silent."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ async def logs(folder: Path) -> tuple[int, tuple[str, ...]]:
             written["silent"].add(day)
         await _an_hour(silent)
         for process, days in written.items():
-            wanted = {_name(process, start, one) for one in days if day - one <= ERROR_DAYS}
+            wanted = {_name(process, start, one) for one in days if day - one < ERROR_DAYS}
             there = _there(folder, process)
             removed += len(days) - len(wanted)
             found += [f"day {day}: {name} is still there" for name in sorted(there - wanted)]
             found += [f"day {day}: {name} is gone too early" for name in sorted(wanted - there)]
-            written[process] = {one for one in days if day - one <= ERROR_DAYS}
+            written[process] = {one for one in days if day - one < ERROR_DAYS}
     return removed, tuple(found)
 
 

@@ -103,12 +103,15 @@ async def test_ctrl_c_leaves_without_a_trace(home: Home, answers: int, waits: st
 
 
 async def interrupt(process: asyncio.subprocess.Process, terminal: int, *, code: int = 1) -> None:
-    """Ctrl-C, once more where the first came in between two reads, as a person would."""
+    """Ctrl-C, once more where the first came in between two reads of a dialogue, as a person would.
+
+    Who ends well is heard at once, and needs a while to take down what runs: another one would meet its last breath.
+    """
     async with asyncio.timeout(60):
         while process.returncode is None:
             os.write(terminal, b"\x03")
             with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 2)
+                await asyncio.wait_for(process.wait(), 60 if code == 0 else 2)
     assert process.returncode == code
 
 

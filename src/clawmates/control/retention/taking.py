@@ -14,7 +14,7 @@ from clawmates.control.store.tables import METADATA
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from sqlalchemy import BindParameter, ColumnElement, Delete, Executable
+    from sqlalchemy import BindParameter, ColumnElement, Delete, Executable, Select
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from clawmates.control.retention.rules import Job, Rule
@@ -78,11 +78,18 @@ def _busy(jobs: tuple[Job, ...], inclusive: tuple[bool, ...]) -> Executable:
 
 async def overdue(session: AsyncSession, job: Job, now: datetime) -> int:
     """How many rows are there that are over."""
-    found = 0
+    found, connection = 0, await session.connection()
     for rule in job.rules:
-        counted = select(func.count()).select_from(METADATA.tables[rule.table]).where(over(rule, now))
-        found += await session.scalar(counted) or 0
+        limit = bound(rule, now)
+        counted = await connection.scalar(_number(rule, inclusive=limit.inclusive), {"value": limit.value})
+        found += counted or 0
     return found
+
+
+@cache
+def _number(rule: Rule, *, inclusive: bool) -> Select[int]:
+    ended = _over(rule, bindparam("value"), inclusive=inclusive)
+    return select(func.count()).select_from(METADATA.tables[rule.table]).where(ended)
 
 
 def over(rule: Rule, now: datetime) -> ColumnElement[bool]:

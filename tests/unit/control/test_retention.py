@@ -258,6 +258,43 @@ async def test_broken_off_at_any_batch_a_run_goes_on_and_its_sum_is_exact(
         assert run.began_at < place.clock.now()
 
 
+async def test_jobs_with_nothing_to_do_end_together_and_those_that_somebody_is_at_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    async def seen(session: AsyncSession, job: Job, holder: str, now: datetime) -> bool:
+        begun.append(job.name)
+        return await claim(session, job, holder, now)
+
+    monkeypatch.setattr(keeper, "claim", seen)
+    async with a_place(tmp_path) as place:
+        await an_account(place)
+        await count_days(place, range(95))
+        done = await a_keeper(place).round()
+        assert begun == [COUNTS.name]
+        assert done == {job.name: 4 if job is COUNTS else 0 for job in JOBS}
+        async with place.database.writing() as session:
+            states = {row.job: row for row in await session.scalars(select(RetentionJob))}
+            assert {row.ended_at for row in states.values()} == {place.clock.now()}
+            assert {name: row.due_at for name, row in states.items()} == {
+                job.name: next_due(job, place.clock.now()) for job in JOBS
+            }
+            session.add(RetentionRun(job=ERRORS.name, began_at=place.clock.now(), ended_at=None, taken=3))
+            states["session"].holder = "two"
+            states["session"].held_until = place.clock.now() + timedelta(seconds=90)
+        place.clock.forward(seconds=61)
+        done = await a_keeper(place).round()
+        assert sorted(begun[1:]) == [ERRORS.name, "session"], (
+            "a run that was broken off after its last row, and a held job"
+        )
+        assert ERRORS.name in done
+        assert "session" not in done
+        async with place.database.reading() as session:
+            (run,) = await session.scalars(select(RetentionRun).where(RetentionRun.job == ERRORS.name))
+        assert (run.taken, run.ended_at) == (3, place.clock.now())
+
+
 async def test_a_job_in_trouble_holds_up_no_other_and_is_said_to_be_late(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

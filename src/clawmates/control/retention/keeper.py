@@ -12,18 +12,18 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Table, bindparam, insert, or_, select, update
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from clawmates.base.clock import Clock, stamp
 from clawmates.base.hardening import place_of
-from clawmates.control.retention import waiting
+from clawmates.control.retention import statements, waiting
 from clawmates.control.retention.rules import DAY, JOBS, Job, is_due, is_late, next_due
-from clawmates.control.retention.tables import RetentionJob, RetentionRun
-from clawmates.control.retention.taking import take
+from clawmates.control.retention.tables import RetentionJob
+from clawmates.control.retention.taking import idle_of, take
 from clawmates.control.store.checkpoint import checkpoint
 from clawmates.control.store.database import Database
 from clawmates.control.store.upsert import insert_into
@@ -36,42 +36,6 @@ HOLD = timedelta(seconds=60)
 """Longer than any batch takes."""
 BATCH = 2_000
 """Rows in one transaction: others wait no longer than that takes, some tens of milliseconds."""
-
-_JOBS = cast(Table, RetentionJob.__table__)
-_RUNS = cast(Table, RetentionRun.__table__)
-# Made once, and asked of the connection itself: a dozen jobs are begun and ended every minute, mostly for nothing.
-_FREE = or_(_JOBS.c.held_until <= bindparam("now"), _JOBS.c.held_until > bindparam("far"))
-_DUE = or_(_JOBS.c.due_at <= bindparam("now"), _JOBS.c.due_at > bindparam("tomorrow"))
-_NAMED = _JOBS.c.job == bindparam("name")
-_CLAIM = (
-    update(_JOBS)
-    .where(_NAMED, _DUE, _FREE)
-    .values(holder=bindparam("mine"), held_until=bindparam("until"))
-    .returning(_JOBS.c.job)
-)
-_HOLD = (
-    update(_JOBS)
-    .where(_NAMED, _JOBS.c.holder == bindparam("mine"))
-    .values(held_until=bindparam("until"))
-    .returning(_JOBS.c.job)
-)
-_OVER = (
-    update(_JOBS)
-    .where(_NAMED)
-    .values(ended_at=bindparam("now"), due_at=bindparam("next"), holder="", held_until=bindparam("now"))
-)
-_BROKEN_OFF = (
-    select(_RUNS.c.number)
-    .where(_RUNS.c.job == bindparam("name"), _RUNS.c.ended_at.is_(None))
-    .order_by(_RUNS.c.number.desc())
-    .limit(1)
-)
-_BEGUN = insert(_RUNS)
-_COUNTED = (
-    update(_RUNS)
-    .where(_RUNS.c.number == bindparam("one"))
-    .values(taken=_RUNS.c.taken + bindparam("more"), ended_at=bindparam("ended"))
-)
 
 Taker = Callable[[AsyncSession, Job, datetime, int], Awaitable[int]]
 """Takes at most so many rows away and returns how many; fewer: none is left."""
@@ -103,8 +67,11 @@ class Keeper:
 
     async def round(self) -> dict[str, int]:
         """Does what is due and nobody else is at; returns how many rows each of these jobs took away."""
-        done: dict[str, int] = {}
-        for job in await self._due():
+        due = await self._due()
+        done = dict.fromkeys(await self._rest(due), 0)
+        for job in due:
+            if job.name in done:
+                continue
             try:
                 taken = await self._run(job)
             except Exception as error:  # noqa: BLE001 - one job's defect is not the others', nor control's
@@ -142,6 +109,17 @@ class Keeper:
                 await enrol(session, fresh, now)
         return [job for job in self.jobs if job.name not in known or is_due(known[job.name], now)]
 
+    async def _rest(self, due: list[Job]) -> set[str]:
+        """Those of which nothing is to be done; none where that cannot be said, and then each is looked at alone."""
+        plain = [job for job in due if job.name not in self.takers]
+        if len(plain) < 2:
+            return set()
+        try:
+            async with self.database.writing() as session:
+                return await rest(session, plain, self.clock.now())
+        except Exception:  # noqa: BLE001 - one job's defect is not the others', nor control's; its own run says which
+            return set()
+
     async def _run(self, job: Job) -> int | None:
         """``None`` where another replica is at it. A run of one batch, as nearly all are, is one transaction."""
         taker, taken, found = self.takers.get(job.name, take), 0, BATCH
@@ -167,8 +145,8 @@ async def claim(session: AsyncSession, job: Job, holder: str, now: datetime) -> 
 
     A hold that reaches further than any hold does is from before the clock was put back.
     """
-    values = {"name": job.name, "now": now, "far": now + HOLD, "tomorrow": now + DAY, "mine": holder}
-    found = await (await session.connection()).execute(_CLAIM, values | {"until": now + HOLD})
+    values = {"name": job.name, "mine": holder, "until": now + HOLD} | _moments(now)
+    found = await (await session.connection()).execute(statements.CLAIM, values)
     return found.first() is not None
 
 
@@ -176,17 +154,36 @@ async def step(session: AsyncSession, job: Job, holder: str, now: datetime, take
     """One batch, counted; ``None`` where another replica has taken the job over. The last one ends the run."""
     connection = await session.connection()
     hold = {"name": job.name, "mine": holder, "until": now + HOLD}
-    if (await connection.execute(_HOLD, hold)).first() is None:
+    if (await connection.execute(statements.HOLD, hold)).first() is None:
         return None
     taken = await take(session, job, now, BATCH)
     last = taken < BATCH
     ended = now if last else None
-    run = await connection.scalar(_BROKEN_OFF, {"name": job.name})
-    if run is not None:
-        await connection.execute(_COUNTED, {"one": run, "more": taken, "ended": ended})
+    run = (await connection.execute(statements.NEWEST, {"name": job.name})).one_or_none()
+    if run is not None and run.ended_at is None:
+        await connection.execute(statements.COUNTED, {"one": run.number, "more": taken, "ended": ended})
     elif taken:
         begun = {"job": job.name, "began_at": now, "ended_at": ended, "taken": taken}
-        await connection.execute(_BEGUN, begun)
+        await connection.execute(statements.BEGUN, begun)
     if last:
-        await connection.execute(_OVER, {"name": job.name, "now": now, "next": next_due(job, now)})
+        await connection.execute(statements.OVER, {"name": job.name, "now": now, "next": next_due(job, now)})
     return taken
+
+
+async def rest(session: AsyncSession, jobs: Iterable[Job], now: datetime) -> set[str]:
+    """Brings those to their end that have nothing to do, all at once; returns which.
+
+    Each of a dozen would write every minute otherwise, for nothing.
+    """
+    idle = await idle_of(session, tuple(jobs), now)
+    ended: set[str] = set()
+    for daily in (False, True):
+        some = [job for job in idle if job.daily is daily]
+        if some:
+            values = {"names": [job.name for job in some], "next": next_due(some[0], now)} | _moments(now)
+            ended |= set(await (await session.connection()).scalars(statements.PASS, values))
+    return ended
+
+
+def _moments(now: datetime) -> dict[str, datetime]:
+    return {"now": now, "far": now + HOLD, "tomorrow": now + DAY}

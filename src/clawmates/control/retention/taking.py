@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete, func, select, tuple_
+from sqlalchemy import bindparam, delete, exists, func, literal, or_, select, tuple_
 
 from clawmates.control.retention.rules import bound
+from clawmates.control.retention.statements import RUNS
 from clawmates.control.store.tables import METADATA
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from sqlalchemy import BindParameter, ColumnElement, Delete
+    from sqlalchemy import BindParameter, ColumnElement, Delete, Executable, Select
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from clawmates.control.retention.rules import Job, Rule
@@ -48,13 +49,47 @@ def _deletion(rule: Rule, *, inclusive: bool) -> Delete:
     return delete(table).where(which)
 
 
+async def idle_of(session: AsyncSession, jobs: tuple[Job, ...], now: datetime) -> list[Job]:
+    """Which of these have nothing to do: no row is over, and no run was broken off."""
+    limits = [bound(rule, now) for job in jobs for rule in job.rules]
+    wanted = _busy(jobs, tuple(limit.inclusive for limit in limits))
+    values = {f"value{number}": limit.value for number, limit in enumerate(limits)}
+    found = (await (await session.connection()).execute(wanted, values)).one()
+    return [job for job, busy in zip(jobs, found, strict=True) if not busy]
+
+
+@lru_cache(maxsize=16)
+def _busy(jobs: tuple[Job, ...], inclusive: tuple[bool, ...]) -> Executable:
+    """One row: for each job whether there is anything to do."""
+    number, columns = 0, []
+    for job in jobs:
+        ways: list[ColumnElement[bool]] = []
+        for rule in job.rules:
+            ended = _over(rule, bindparam(f"value{number}"), inclusive=inclusive[number])
+            ways.append(exists(select(literal(1)).select_from(METADATA.tables[rule.table]).where(ended)))
+            number += 1
+        newest = select(RUNS.c.number).where(RUNS.c.job == job.name).order_by(RUNS.c.number.desc()).limit(1)
+        ways.append(
+            exists(select(literal(1)).where(RUNS.c.number == newest.scalar_subquery(), RUNS.c.ended_at.is_(None)))
+        )
+        columns.append(or_(*ways))
+    return select(*columns)
+
+
 async def overdue(session: AsyncSession, job: Job, now: datetime) -> int:
     """How many rows are there that are over."""
-    found = 0
+    found, connection = 0, await session.connection()
     for rule in job.rules:
-        counted = select(func.count()).select_from(METADATA.tables[rule.table]).where(over(rule, now))
-        found += await session.scalar(counted) or 0
+        limit = bound(rule, now)
+        counted = await connection.scalar(_number(rule, inclusive=limit.inclusive), {"value": limit.value})
+        found += counted or 0
     return found
+
+
+@cache
+def _number(rule: Rule, *, inclusive: bool) -> Select[int]:
+    ended = _over(rule, bindparam("value"), inclusive=inclusive)
+    return select(func.count()).select_from(METADATA.tables[rule.table]).where(ended)
 
 
 def over(rule: Rule, now: datetime) -> ColumnElement[bool]:

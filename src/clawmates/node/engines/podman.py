@@ -40,7 +40,7 @@ LOAD_SECONDS = 600.0
 STARTS_A_CORE = 2
 ENDS_A_CORE = 2
 """Each end is a Podman of its own: the monitor's, which clears up. Three hundred at once leave node no processor."""
-PATIENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 1.0
 """Who has not ended by then is finishing an answer, which is no work of this host's, and keeps nobody else waiting."""
 _LOOKED_UP = "{{.Name}} {{.Id}} {{.Image}} {{.State.Pid}}"
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
-from clawmates.base.shape import encode_json
 from clawmates.control.accounts.tables import Account
 from clawmates.control.bots.tables import Bot, BotDay
 from clawmates.control.erasure.tables import Erasure
@@ -27,7 +26,6 @@ from clawmates.trials.bench_launch import browser_of, launch, send
 from clawmates.trials.hosted import free_port, hosted, terminal
 from clawmates.trials.measure import NoFigureError
 from clawmates.trials.throwaway import throwaway
-from clawmates.wire.desired import Limits
 from clawmates.wire.operator_client import OperatorClient
 from clawmates.wire.status import BotState
 
@@ -137,7 +135,9 @@ async def _inhabit(database: Database) -> None:
                     for number in numbers
                 ],
             )
-            await session.execute(insert(Bot), [_bot(number, now) for number in numbers])
+            await session.execute(
+                insert(Bot), [bench_export.bot_row(f"b-{number}", _account(number), now) for number in numbers]
+            )
             days = [(now - timedelta(days=day)).date() for day in range(DAYS)]
             counts = [
                 {"bot_id": f"b-{number}", "day": day, "messages": 7, "tokens": 900}
@@ -145,24 +145,3 @@ async def _inhabit(database: Database) -> None:
                 for day in days
             ]
             await session.execute(insert(BotDay), counts)
-
-
-def _bot(number: int, now: datetime) -> dict[str, object]:
-    return {
-        "id": f"b-{number}",
-        "account_id": _account(number),
-        "name": f"Bot of {number}",
-        "stage": "active",
-        "channel": "telegram",
-        "provider": "openai",
-        "model": "model",
-        "limits": encode_json(Limits()).decode(),
-        "access": "paired",
-        "paused": True,
-        "restarts": 0,
-        "region": "bench",
-        "node": None,
-        "version": 1,
-        "created_at": now,
-        "changed_at": now,
-    }

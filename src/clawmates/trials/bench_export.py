@@ -94,7 +94,7 @@ async def _furnish(trial: Throwaway, database: Database, email: str, number: int
     now, names = datetime.now(UTC), [f"f{number}-{one}" for one in range(MOST_BOTS)]
     async with database.writing() as session:
         account = (await session.scalars(select(Account).where(Account.email == email))).one()
-        await session.execute(insert(Bot), [_bot(name, account.id, now) for name in names])
+        await session.execute(insert(Bot), [bot_row(name, account.id, now) for name in names])
         await _rows_of_bots(session, names, account.id, now)
         ends_at = now + SESSION
         browser = {"created_at": now, "seen_at": now, "ends_at": ends_at, "proved_at": now, "browser": "Firefox, Linux"}
@@ -133,7 +133,8 @@ async def _rows_of_bots(session: AsyncSession, names: list[str], account: str, n
     await session.execute(insert(BotReceipt), gone)
 
 
-def _bot(name: str, account: str, now: datetime) -> dict[str, object]:
+def bot_row(name: str, account: str, now: datetime) -> dict[str, object]:
+    """A paused bot, as a row of the table."""
     return {
         "id": name,
         "account_id": account,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
@@ -25,6 +25,7 @@ from clawmates.control.retention.keeper import Keeper
 from clawmates.control.retention.rules import JOBS
 from clawmates.control.retention.taking import overdue
 from clawmates.control.vault import VaultLine
+from clawmates.proofs.lapse.days import Hand
 from clawmates.trials.retention_days import Days, noon
 from clawmates.trials.retention_errands import REGION, handlers, vault, work
 from clawmates.trials.retention_life import Calendar, Ledger
@@ -38,21 +39,6 @@ if TYPE_CHECKING:
 
 AFTER_MIDNIGHT = timedelta(hours=12, seconds=5)
 """After noon: so long a replica may need to look again."""
-
-
-@dataclass(slots=True)
-class Hand:
-    """A clock that is moved by hand."""
-
-    moment: datetime
-
-    def now(self) -> datetime:
-        """Where it stands."""
-        return self.moment
-
-    def monotonic(self) -> float:
-        """Seconds since the epoch."""
-        return self.moment.timestamp()
 
 
 @dataclass(slots=True)

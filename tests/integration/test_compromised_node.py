@@ -197,7 +197,9 @@ async def obeyed(trial: Trial, image: str) -> None:
     await trial.control.say(trial.victim | WORDS | {"image": image, "restarts": 3})
     (there,) = await runs(trial.on, image)
     here = Path(f"/proc/{there.pid}")
-    assert b"evil" in (here / "cmdline").read_bytes()
+    async with asyncio.timeout(60):
+        while b"evil" not in (here / "cmdline").read_bytes():  # noqa: ASYNC110 - for a moment it is runc still
+            await asyncio.sleep(0.02)
     assert b"EVIL=1" in (here / "environ").read_bytes().split(b"\0")
     assert " /etc/ssl " in (here / "mountinfo").read_text()
     assert b" 200 " in await connect(trial.on, UNLISTED)

@@ -29,7 +29,7 @@ from clawmates.trials.hosted import free_port, hosted
 from clawmates.trials.throwaway import RELEASE, Bot, Throwaway, throwaway
 from clawmates.wire.codes import Trouble
 from clawmates.wire.names import ChannelKind
-from clawmates.wire.status import BotStatus
+from clawmates.wire.status import BotState, BotStatus
 
 pytestmark = pytest.mark.timeout(400)
 PERSON = 4711
@@ -171,8 +171,9 @@ async def a_provider_of_somebody_elses(trial: Trial) -> None:
         while not await calls(trial.on, ELSEWHERE):
             await answer(trial.on, trial.bot, "and now?")
     await instead(trial.on, "vault")
+    third = await running(trial.on)
     await trial.control.say(trial.victim | {"restarts": 2})
-    await trial.on.until_live(VICTIM)
+    await running(trial.on, lambda bot: bot.state is BotState.LIVE and bot.pid != third.pid)
 
 
 async def a_release_of_its_own(trial: Trial, forged: Path) -> str:

@@ -2,8 +2,9 @@
 
 A *step* is the first, or the last, time that a line of the vault's own code is reached. SIGKILL takes from a process
 what it has in memory and nothing that it has written: what it leaves is what lies in its folder at that moment. So the
-folder is copied at each step of one run, and this process opens the copy. At every sixteenth step a child is truly
-killed, what it left takes the copy's place, and the two are held against each other.
+folder is copied at each step of one run, and this process opens the copy; what lies there byte for byte as at the step
+before is opened once for both. For every fourth such copy a child is truly killed, what it left takes the copy's place,
+and the two are held against each other.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ KEY, PROMPT = ItemName.PROVIDER_KEY, ItemName.PROMPT
 Work = Callable[[House], object]
 Line = tuple[str, int]
 BOTS = {"b1": "acme", "b2": "acme", "b3": "other"}
-TRULY = 16
+TRULY = 4
 """To fork a process with all tests in it takes longer than everything else at a step."""
 
 
@@ -117,15 +118,28 @@ def lines_of(root: Path, work: Work) -> list[Line]:
     return seen
 
 
-def copied_at(root: Path, work: Work, steps: list[int], copies: Path) -> None:
-    """Does the work and leaves below ``copies`` the folder as it lies there at each of the steps."""
+def copied_at(root: Path, work: Work, steps: list[int], copies: Path) -> dict[int, int]:
+    """Does the work and leaves below ``copies`` the folder as it lies there at the steps.
+
+    Step → how many steps, from that one on, find the folder exactly so: they share a copy.
+    """
     wanted, number = frozenset(steps), count()
+    found: dict[int, int] = {}
+    lies: dict[Path, bytes] = {}
 
     def copy(_line: Line) -> None:
-        if (step := next(number)) in wanted:
+        nonlocal lies
+        if (step := next(number)) not in wanted:
+            return
+        now = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        if now != lies:
+            lies = now
             shutil.copytree(root, copies / str(step))
+            found[step] = 0
+        found[max(found)] += 1
 
     watched(root, work, copy)
+    return found
 
 
 def killed_at(root: Path, work: Work, step: int) -> None:
@@ -167,6 +181,8 @@ class After:
     house: House
     files: dict[str, bytes]
     """As they lay there before it was started."""
+    kills: int
+    """How many of the steps leave exactly this."""
 
     def opens(self, bot: str) -> bool:
         return self.house.open(bot, (KEY, 1), (PROMPT, 1)) == [f"sk-{bot}", f"prompt {bot}"]
@@ -186,10 +202,11 @@ def each_kill(
     steps = [step for step in steps_of(lines) if lines[step][0].endswith(within)]
     assert len(steps) > 40, "the steps were not seen"
     shutil.copytree(template, whole)
-    copied_at(whole, work, steps, copies)
+    found = copied_at(whole, work, steps, copies)
+    assert sum(found.values()) == len(steps)
 
     def run() -> Generator[After]:
-        for number, step in enumerate(steps):
+        for number, (step, kills) in enumerate(found.items()):
             root = copies / str(step)
             if number % TRULY == 0:
                 form = form_of(root)
@@ -202,7 +219,7 @@ def each_kill(
             try:
                 house.store.settle()
                 house.work()
-                yield After(root, house, files)
+                yield After(root, house, files, kills)
             finally:
                 house.store.close()
                 shutil.rmtree(root)
@@ -234,7 +251,7 @@ def test_the_master_keys_rotation(template: Path, folder: Path) -> None:
             assert any(now)
             assert names_in(after.root / "vault") == QUIET
             assert names_in(after.root / "away") == {"keys.db"}
-            turned, kept = turned + (now != old), kept + (now == old)
+            turned, kept = turned + (now != old) * after.kills, kept + (now == old)
             assert Loot(after.files["vault.db"], (after.root / "away" / "keys.db").read_bytes(), now).opened()
     assert turned > 30
     assert kept > 0
@@ -282,7 +299,7 @@ def test_a_destruction(template: Path, folder: Path, subject: str) -> None:
                 assert there == set(BOTS) - gone
                 assert found == [set(), set()]
                 assert after.house.store.keys.known() == after.house.store.records.known()
-                done += 1
+                done += after.kills
             work(after.house)
             assert names_in(after.root / "away") == {"keys.db"}
     assert done > 30
@@ -325,7 +342,7 @@ def test_a_destructions_entry_is_there_once_wherever_it_was_killed(template: Pat
         for after in kills:
             gone = {bot for bot in ("b1", "b2") if after.house.store.records.bot(bot) is None}
             assert destroyed(after.house) == Counter(gone), "a receipt without an entry, or an entry twice"
-            once, written = once + (gone == {"b1", "b2"}), written + (gone == set())
+            once, written = once + (gone == {"b1", "b2"}) * after.kills, written + (gone == set())
             destroy_and_write_down(after.house)
             assert destroyed(after.house) == Counter(("b1", "b2"))
     assert once > 20
@@ -424,6 +441,8 @@ def fill(point: Path) -> Path:
     return hog
 
 
+LOOK_SECONDS = 0.05
+"""Each look is a handshake, which takes from the vault what it needs to come on."""
 RETRY = "from clawmates.vault import upkeep; upkeep.RETRY_SECONDS = 0.2"
 
 
@@ -492,8 +511,8 @@ async def test_a_full_disk_under_the_copy_of_the_keys(small: Path) -> None:
 
 async def _until(client: VaultClient, wanted: Callable[[KeysStatus], bool]) -> KeysStatus:
     async with asyncio.timeout(60):
-        while not wanted(now := await upkeep_calls.keys(client)):
-            pass  # each question waits for its answer
+        while not wanted(now := await upkeep_calls.keys(client)):  # noqa: ASYNC110 - another process changes
+            await asyncio.sleep(LOOK_SECONDS)
         return now
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PYTHON = "usr/lib/python3.11"
 CODE = PYTHON
 """Beside the standard library: started with -S, Python looks nowhere else, and a mate is 0.3 MiB smaller."""
+AHEAD = f"{CODE}/clawmates/mate/ahead.bin"
 CERTIFICATES = "usr/share/ca-certificates/"
 _MULTIARCH = re.compile(r"usr/lib/[a-z0-9_]+-linux-gnu[a-z0-9]*/([^/]+)")
 _DYNLOAD = f"{PYTHON}/lib-dynload/"
@@ -116,8 +117,9 @@ def assemble(
     root |= {path: Entry(Kind.FOLDER) for path in _FOLDERS}
     root |= {path: Entry(Kind.LINK, target.encode()) for path, target in _LINKS.items()}
     with tempfile.TemporaryDirectory(prefix="clawmates-root-") as folder:
-        Bench(Path(folder), root).imports(sorted(modules))
-    return root
+        bench = Bench(Path(folder), root)
+        table = bench.ahead(bench.imports(sorted(modules)))
+    return root | {AHEAD: Entry(Kind.FILE, table)}
 
 
 class Bench:
@@ -143,17 +145,7 @@ class Bench:
             source, output = self._folder / f"{number}.py", self._folder / f"{number}.pyc"
             source.write_bytes(data)
             jobs.append((path, [str(source), f"/{path}", str(output)]))
-        program = Path(__file__).with_name("inside.py")
-        self._run(
-            "usr/bin/python3.11",
-            "-S",
-            "-OO",
-            "-B",
-            "-X",
-            "no_debug_ranges",
-            str(program),
-            text=json.dumps([job for _, job in jobs]),
-        )
+        self._python("inside.py", text=json.dumps([job for _, job in jobs]))
         return {path: Path(output).read_bytes() for path, (_, _, output) in jobs}
 
     def hashed(self, roots: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -174,14 +166,29 @@ class Bench:
             raise RootError(f"{len(roots)} certificates gave {len(named)} hashed names")
         return named
 
-    def imports(self, names: Iterable[str]) -> None:
-        """Imports every module of ours by archive name; raises :class:`RootError` when the image lacks one."""
+    def imports(self, names: Iterable[str]) -> list[str]:
+        """Imports every module of ours by archive name, as a mate does; raises :class:`RootError` where one is lacking.
+
+        Returns what `dataclasses` had compiled meanwhile (:mod:`image.ahead`).
+        """
         parts = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in names]
         modules = [name for name in parts if not name.endswith(".__main__")]
-        program = f"import sys; sys.path.append({str(self._root / CODE)!r}); [__import__(name) for name in {modules!r}]"
-        self._run("usr/bin/python3.11", "-S", "-OO", "-B", "-c", program)
+        found: list[str] = json.loads(self._python("ahead.py", "texts", text=json.dumps(modules)))
+        return found
 
-    def _run(self, program: str, *arguments: str, text: str = "") -> None:
+    def ahead(self, texts: list[str]) -> bytes:
+        """These texts compiled, for :mod:`clawmates.mate.ahead`."""
+        output = self._folder / "ahead.bin"
+        self._python("ahead.py", "table", str(output), text=json.dumps(texts))
+        return output.read_bytes()
+
+    def _python(self, program: str, *arguments: str, text: str) -> str:
+        """A program of this folder, with nothing but what is below the root to import."""
+        flags = ("-S", "-P", "-OO", "-B", "-X", "no_debug_ranges")
+        file = str(Path(__file__).with_name(program))
+        return self._run("usr/bin/python3.11", *flags, file, *arguments, text=text)
+
+    def _run(self, program: str, *arguments: str, text: str = "") -> str:
         loader = next(iter(sorted((self._root / "usr").glob("lib*/**/ld-linux*.so.*"))), None)
         if loader is None:
             raise RootError("the packages hold no loader")
@@ -196,3 +203,4 @@ class Bench:
         done = subprocess.run(command, input=text, text=True, check=False, capture_output=True, env=environment)  # noqa: S603 - the image's own programs
         if done.returncode:
             raise RootError(f"{program} failed with {done.returncode}:\n{done.stderr[-2000:]}")
+        return done.stdout

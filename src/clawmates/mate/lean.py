@@ -1,4 +1,4 @@
-"""What keeps an idle mate small. Imported before asyncio; `docs/mate.md` says what each part saves.
+"""What keeps an idle mate small and its start short. Imported before asyncio; `docs/mate.md` says what each part saves.
 
 Nothing here changes what the standard library does: it changes when a part of it is loaded, and what it keeps for uses
 that a mate has none of.
@@ -6,6 +6,7 @@ that a mate has none of.
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib.util import find_spec
 from types import ModuleType
@@ -73,5 +74,17 @@ def slim() -> None:
     """All of it."""
     hash_without_openssl()
     postpone(*LATER)
+    from clawmates.mate import ahead  # noqa: PLC0415 - dataclasses would load `inspect`
+
+    ahead.take()
     forget_tls_reasons()
     small_tls_buffers()
+
+
+def settle() -> None:
+    """When everything is loaded: frees what only loading needed, and keeps the collector from what stays."""
+    from clawmates.mate import ahead  # noqa: PLC0415 - as above
+
+    ahead.drop()
+    gc.collect()
+    gc.freeze()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import time
@@ -20,6 +19,7 @@ from clawmates.mate.conversation import Memory
 from clawmates.mate.credentials import Credentials
 from clawmates.mate.door import Door, News
 from clawmates.mate.errors import BootError, GoneError, MateError, StaleError
+from clawmates.mate.lean import settle
 from clawmates.mate.notices import Notices, state
 from clawmates.mate.people import Register
 from clawmates.mate.relay import Relay
@@ -242,8 +242,7 @@ async def _talk(mate: Mate, stop: asyncio.Event) -> None:
         guard,
         another=mate.another,
     )
-    gc.collect()
-    gc.freeze()
+    settle()
     given, begun = False, asyncio.Event()
 
     async def serve() -> None:

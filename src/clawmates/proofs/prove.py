@@ -60,4 +60,5 @@ async def prove(platform: Platform, claims: Iterable[Claim], options: Options, b
         if claim in asked:
             trial = TRIALS.get(claim)
             results.append(await trial(platform, options, bench) if trial else not_here(claim))
+            bench.ended(results[-1])
     return Report(claims=tuple(results))

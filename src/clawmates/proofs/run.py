@@ -14,7 +14,7 @@ from clawmates.proofs import report
 from clawmates.proofs.circumstances import Circumstances, Watch
 from clawmates.proofs.page import html
 from clawmates.proofs.prove import prove
-from clawmates.proofs.result import Claim, Report
+from clawmates.proofs.result import Claim, Report, Result
 from clawmates.proofs.trial import Bench, Options
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """One line on stderr that says what is being done; silent where nobody looks."""
+    """What is being done, on stderr: a line that changes where somebody looks, and one for each claim anywhere."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -38,6 +38,12 @@ class Progress:
             sys.stderr.write(f"\r\033[K  {what}: {shown}")
             sys.stderr.flush()
 
+    def ended(self, result: Result) -> None:
+        """Leaves a line of its own."""
+        self.done()
+        sys.stderr.write(f"  {result.id.value}: {result.status.value}\n")
+        sys.stderr.flush()
+
     def done(self) -> None:
         """Clears the line."""
         if sys.stderr.isatty():
@@ -47,7 +53,7 @@ class Progress:
 async def run(platform: Platform, claims: Sequence[str], options: Options) -> Report:
     """Tries the claims named, or all of them. Raises :class:`~clawmates.proofs.errors.ProofError`."""
     progress = Progress()
-    bench = Bench(clock=SystemClock(), entropy=os.urandom, progress=progress)
+    bench = Bench(clock=SystemClock(), entropy=os.urandom, progress=progress, ended=progress.ended)
     try:
         return await prove(platform, [Claim(one) for one in claims] or list(Claim), options, bench)
     finally:

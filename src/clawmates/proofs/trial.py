@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from clawmates.base.clock import Clock
+from clawmates.proofs.result import Result
 from clawmates.proofs.searched import Host
 
 FULL_MESSAGES, FULL_KILLS = 2000, 20
@@ -62,3 +63,5 @@ class Bench:
     """The kernel's own, not a moved one: it is compared with the times of files."""
     entropy: Callable[[int], bytes]
     progress: Progress = lambda _what, _much: None
+    ended: Callable[[Result], None] = lambda _result: None
+    """Told of each claim when it has been tried: all of them in full take a quarter of an hour."""

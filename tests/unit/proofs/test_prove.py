@@ -12,6 +12,7 @@ from clawmates.proofs.not_here import NOT_HERE, not_here
 from clawmates.proofs.prove import TRIALS, prove
 from clawmates.proofs.report import WIDTH, json, table, text
 from clawmates.proofs.result import Claim, Evidence, Report, Result, Status, repeat
+from clawmates.proofs.run import Progress
 from clawmates.proofs.trial import Options
 
 if TYPE_CHECKING:
@@ -130,7 +131,12 @@ def test_the_long_form_sends_as_much_as_was_promised() -> None:
 
 
 async def test_claims_are_tried_in_the_designs_order(
-    state: State, run_folder: Run, options: Options, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    state: State,
+    run_folder: Run,
+    options: Options,
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     tried: list[Claim] = []
 
@@ -146,8 +152,9 @@ async def test_claims_are_tried_in_the_designs_order(
     report = await prove(platform, reversed(Claim), options, bench)
     assert [claim.id for claim in report.claims] == list(Claim)
     assert tried == [claim for claim in Claim if claim in TRIALS]
-    one = await prove(platform, [Claim.ISOLATION], options, bench)
+    one = await prove(platform, [Claim.ISOLATION], options, replace(bench, ended=Progress().ended))
     assert [claim.id for claim in one.claims] == [Claim.ISOLATION]
+    assert capsys.readouterr() == ("", "  isolation: held\n")
 
 
 async def test_two_claims_on_a_leaking_platform(state: State, run_folder: Run, options: Options, bench: Bench) -> None:

@@ -43,7 +43,7 @@ async def status(control: Control, name: str, target: str = "/v1/desired?after=0
 
 
 async def test_both_faces_serve_and_end(house: House) -> None:
-    async with serving(house) as control:
+    async with serving(house, anew=True) as control:
         browser = await control.browser()
         page = await browser.request("GET", "/")
         assert page.status == 200
@@ -114,11 +114,11 @@ async def test_browsers_have_none_of_what_nodes_have_and_nonsense_is_not_quoted(
 
 
 async def test_bad_places_are_one_sentence_each(house: House) -> None:
-    async def last_words(**settings: str) -> tuple[int, str]:
+    async def last_words(*, anew: bool = False, **settings: str) -> tuple[int, str]:
         configure(house, **settings)  # type: ignore[arg-type]
-        return await finish(await launch(house), START_SECONDS)
+        return await finish(await launch(house, anew=anew), START_SECONDS)
 
-    assert await last_words(control='certificate = "/nowhere/cert.pem"\n') == (
+    assert await last_words(control='certificate = "/nowhere/cert.pem"\n', anew=True) == (
         78,
         "control: [control] certificate and key go together: name both, or neither\n",
     )

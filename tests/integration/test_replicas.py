@@ -12,6 +12,7 @@ from sqlalchemy import select
 from tests.support.control import a_bot
 from tests.support.controlprocess import RUN, Control, launch, serving
 from tests.support.launching import SECRETS
+from tests.support.nursery import Process
 from tests.support.postgresql import Server, postgresql
 from tests.support.replicas import QUICK, Housed, Region, a_region, dies
 
@@ -119,7 +120,7 @@ async def test_killed_in_each_errand_a_deletion_ends_in_one_true_receipt() -> No
         assert (tags.count("control.account.left"), tags.count("control.account.erased")) == (1, 1)
 
 
-async def killed(process: asyncio.subprocess.Process) -> bool:
+async def killed(process: Process) -> bool:
     async with asyncio.timeout(60):
         return await process.wait() == -9
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tests.support import releases
+from tests.support.nursery import Process, born
 from tests.support.vault import House, finish, first_word
 
 from clawmates.base.http.client import Connection
@@ -20,6 +21,7 @@ from clawmates.base.x509 import Names
 from clawmates.wire.control import Report
 
 CONTROL_NAMES = Names(dns=("control", "localhost"), uri=("clawmates://local/control/control-1",))
+CONTROL = ("clawmates.control.__main__", "clawmates.control.process")
 RUN = "0" * 32
 START_SECONDS = 60.0
 """Its libraries take two seconds to load, and ten times that on a machine with other work."""
@@ -30,7 +32,7 @@ class Control:
     """A control that said it is ready. ``web`` and ``nodes`` are ports."""
 
     house: House
-    process: asyncio.subprocess.Process
+    process: Process
     web: int
     nodes: int
 
@@ -58,24 +60,30 @@ def configure(house: House, *, vault: int = 1, control: str = "", database: str 
     )
 
 
-async def launch(house: House, *, weaken: str = "", notify: str = "") -> asyncio.subprocess.Process:
-    """Starts the process; ``weaken`` is a line of Python that seeds a defect into it first."""
-    config = str(house.state.config)
-    run = f"import sys; {weaken}\nfrom clawmates.control.__main__ import main; sys.exit(main(['--config', {config!r}]))"
-    command = ("-c", run) if weaken else ("-m", "clawmates.control", "--config", config)
+async def launch(house: House, *, weaken: str = "", notify: str = "", anew: bool = False) -> Process:
+    """Starts the process; ``weaken`` is a line of Python that seeds a defect into it first.
+
+    ``anew``: from nothing, as a supervisor starts it.
+    """
+    arguments = ["--config", str(house.state.config)]
+    environment = {"NOTIFY_SOCKET": notify, "PATH": os.environ["PATH"]}
+    counted = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
+    if not (anew or counted):
+        return await born(*CONTROL, arguments=arguments, environment=environment, weaken=weaken)
+    run = f"import sys; {weaken}\nfrom clawmates.control.__main__ import main; sys.exit(main({arguments!r}))"
+    command = ("-c", run) if weaken else ("-m", "clawmates.control", *arguments)
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", *command),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={"NOTIFY_SOCKET": notify, "PATH": os.environ["PATH"]}
-        | {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
+        env=environment | counted,
     )
 
 
 @asynccontextmanager
 async def serving(
-    house: House, *, weaken: str = "", name: str = "notify-control", silent: bool = True
+    house: House, *, weaken: str = "", name: str = "notify-control", silent: bool = True, anew: bool = False
 ) -> AsyncIterator[Control]:
     """A control until the end of the block; it must end well and, if ``silent``, have said nothing."""
     path = house.root / name
@@ -83,7 +91,7 @@ async def serving(
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(path))
         notify.settimeout(0)
-        process = await launch(house, weaken=weaken, notify=str(path))
+        process = await launch(house, weaken=weaken, notify=str(path), anew=anew)
         try:
             told = await first_word(notify, process, START_SECONDS)
             assert told.startswith("READY=1\nSTATUS=127.0.0.1:"), told

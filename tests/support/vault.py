@@ -36,6 +36,8 @@ from clawmates.wire.vault_client import VaultClient, VaultError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
 
+    from tests.support.nursery import Process
+
 KEY, TOKEN, PROMPT = ItemName.PROVIDER_KEY, ItemName.CHANNEL_TOKEN, ItemName.PROMPT
 SECRETS = {KEY: "sk-canary-7d1e0bb4c2", TOKEN: "424242:canary-AAf9", PROMPT: "canary: speak like a pirate, ünïcode"}
 HOSTS = {KEY: ("api.openai.com",), TOKEN: ("api.telegram.org",)}
@@ -167,7 +169,7 @@ async def launch(
     )
 
 
-async def finish(process: asyncio.subprocess.Process, seconds: float = 60) -> tuple[int, str]:
+async def finish(process: Process, seconds: float = 60) -> tuple[int, str]:
     async with asyncio.timeout(seconds):
         said, _ = await process.communicate()
     assert process.returncode is not None
@@ -231,7 +233,7 @@ async def within(house: House) -> AsyncIterator[Serving]:
         await serving
 
 
-async def first_word(notify: socket.socket, process: asyncio.subprocess.Process, seconds: float = 60) -> str:
+async def first_word(notify: socket.socket, process: Process, seconds: float = 60) -> str:
     """What the process says when it is ready, or what it said when it died."""
     loop = asyncio.get_running_loop()
     word = asyncio.ensure_future(loop.sock_recv(notify, 4096))

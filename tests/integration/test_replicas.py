@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select
 from tests.support.control import a_bot
 from tests.support.controlprocess import RUN, Control, launch, serving
+from tests.support.forked import Process
 from tests.support.launching import SECRETS
-from tests.support.nursery import Process
 from tests.support.postgresql import Server, postgresql
 from tests.support.replicas import QUICK, Housed, Region, a_region, dies
 

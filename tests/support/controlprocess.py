@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tests.support import releases
-from tests.support.nursery import Process, born
+from tests.support.forked import Process, born
 from tests.support.vault import House, finish, first_word
 
 from clawmates.base.http.client import Connection

@@ -36,7 +36,7 @@ from clawmates.wire.vault_client import VaultClient, VaultError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
 
-    from tests.support.nursery import Process
+    from tests.support.forked import Process
 
 KEY, TOKEN, PROMPT = ItemName.PROVIDER_KEY, ItemName.CHANNEL_TOKEN, ItemName.PROMPT
 SECRETS = {KEY: "sk-canary-7d1e0bb4c2", TOKEN: "424242:canary-AAf9", PROMPT: "canary: speak like a pirate, ünïcode"}

@@ -78,9 +78,15 @@ while True:
 """
 
 
+MOST_SAID = 1 << 24
+"""Bytes that are kept unread."""
+
+
 class Process(Protocol):
     """What tests do with a process, however it began; `asyncio.subprocess.Process` is one."""
 
+    @property
+    def stdout(self) -> asyncio.StreamReader | None: ...
     @property
     def pid(self) -> int: ...
     @property
@@ -91,21 +97,35 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
+class _Heard(asyncio.StreamReaderProtocol):
+    """What a process says, and when its end of the pipe is closed."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        super().__init__(reader)
+        self.closed = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.closed.set()
+
+
 @dataclass
 class Forked:
     """A process that another one forked: what it says, and how it ended, come through pipes."""
 
     pid: int
+    stdout: asyncio.StreamReader | None
     returncode: int | None = None
-    said: bytes = b""
     _end: asyncio.Task[int] = field(init=False)
 
     async def wait(self) -> int:
         return await asyncio.shield(self._end)
 
     async def communicate(self) -> tuple[bytes, bytes | None]:
+        assert self.stdout is not None
+        said = await self.stdout.read()
         await self.wait()
-        return self.said, None
+        return said, None
 
     def send_signal(self, signal: int) -> None:
         if self.returncode is None:
@@ -115,17 +135,16 @@ class Forked:
     def kill(self) -> None:
         self.send_signal(SIGKILL)
 
-    def follow(self, out: asyncio.StreamReader, word: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._end = asyncio.create_task(self._followed(out, word, writer))
+    def follow(self, heard: _Heard, word: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._end = asyncio.create_task(self._followed(heard, word, writer))
 
-    async def _followed(
-        self, out: asyncio.StreamReader, word: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> int:
-        self.said = await out.read()
-        self.returncode = int.from_bytes(await word.readexactly(4), "big", signed=True)
+    async def _followed(self, heard: _Heard, word: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+        code = int.from_bytes(await word.readexactly(4), "big", signed=True)
+        await heard.closed.wait()
         writer.close()
         await writer.wait_closed()
-        return self.returncode
+        self.returncode = code
+        return code
 
 
 _nurseries: dict[tuple[str, ...], socket.socket] = {}
@@ -159,10 +178,11 @@ async def born(*modules: str, arguments: list[str], environment: dict[str, str],
     finally:
         os.close(writing)
         theirs.close()
-    out = asyncio.StreamReader()
+    out = asyncio.StreamReader(limit=MOST_SAID)
+    heard = _Heard(out)
     pipe = os.fdopen(reading, "rb", buffering=0)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(out), pipe)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: heard, pipe)
     word, writer = await asyncio.open_connection(sock=ours)
-    process = Forked(int.from_bytes(await word.readexactly(4), "big"))
-    process.follow(out, word, writer)
+    process = Forked(int.from_bytes(await word.readexactly(4), "big"), out)
+    process.follow(heard, word, writer)
     return process

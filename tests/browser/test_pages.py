@@ -1,7 +1,8 @@
-"""Every page in Chromium: both themes, phone and desk, both languages. The pictures are left in build/pages."""
+"""Every page in Chromium: both themes, phone and desk, both languages. ``PICTURES=FOLDER`` keeps what was seen."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -36,7 +37,7 @@ from clawmates.wire.vault_deeds import OfBot
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 CHECKOUT = Path(__file__).parents[2]
-PICTURES = CHECKOUT / "build/pages"
+PICTURES = Path(os.environ["PICTURES"]) if "PICTURES" in os.environ else None
 KNOWN = load(CHECKOUT / "image/catalogue.toml")
 RELEASE = replace(
     catalogue.RELEASE,
@@ -83,12 +84,11 @@ async def enter(place: Place, email: str = "ada@example.org") -> tuple[str, str]
 
 async def look(page: Page, place: Place, language: str, addresses: dict[str, str]) -> None:
     """Inspects each page, and names all that is wrong at once."""
-    PICTURES.mkdir(parents=True, exist_ok=True)
     wrong: list[str] = []
     for name, address in addresses.items():
         await page.goto(f"{place.context.origin}{address}")
         assert await page.get_attribute("html", "lang") == language
-        wrong += await inspect(page, PICTURES / f"{name}-{language}", language)
+        wrong += await inspect(page, f"{name}-{language}", language, PICTURES)
     assert not wrong, "\n".join(wrong)
 
 
@@ -120,7 +120,7 @@ async def test_pages_for_everybody(browser: Browser, language: str, tmp_path: Pa
         await page.fill("#field-email", "ada@example")
         await page.press("#field-email", "Enter")
         await page.wait_for_selector("[aria-invalid]")
-        assert not await inspect(page, PICTURES / f"sign-in-wrong-{language}", language)
+        assert not await inspect(page, f"sign-in-wrong-{language}", language, PICTURES)
 
 
 @LANGUAGES
@@ -158,7 +158,7 @@ async def test_pages_of_the_account(browser: Browser, language: str, tmp_path: P
             await page.evaluate("document.forms[0].noValidate = true")
             await page.locator("main form .primary").click()
             await page.wait_for_selector("[aria-invalid]")
-            assert not await inspect(page, PICTURES / f"agreement-wrong-{language}", language)
+            assert not await inspect(page, f"agreement-wrong-{language}", language, PICTURES)
             left = {"account-cancelled": "/account", "cancelled": "/account/cancel", "bots-cancelled": "/bots"}
             await look(page, place, language, left | {"new-cancelled": "/bots/new"})
             place.clock.forward(minutes=11)
@@ -302,15 +302,15 @@ async def test_pages_of_bots(browser: Browser, language: str, tmp_path: Path) ->
             await page.fill("#field-temperature", "hot")
             await page.locator("main .primary").click()
             await page.wait_for_selector("[aria-invalid]")
-            wrong += await inspect(page, PICTURES / f"edit-wrong-{language}", language)
+            wrong += await inspect(page, f"edit-wrong-{language}", language, PICTURES)
             await page.goto(f"{place.context.origin}/bots/b-live")
             await page.locator("form[action$='/pair'] button").click()
             await page.wait_for_selector("[data-pair-link]")
-            wrong += await inspect(page, PICTURES / f"pair-{language}", language)
+            wrong += await inspect(page, f"pair-{language}", language, PICTURES)
             await page.goto(f"{place.context.origin}/bots")
             await page.context.set_offline(True)
             await page.wait_for_selector("#offline:not([hidden])")
-            wrong += await inspect(page, PICTURES / f"offline-{language}", language)
+            wrong += await inspect(page, f"offline-{language}", language, PICTURES)
             assert not wrong, "\n".join(wrong)
 
 
@@ -399,7 +399,6 @@ async def test_a_page_that_is_hard_to_see_or_use_is_found(browser: Browser, tmp_
               document.adoptedStyleSheets = [sheet];
             }"""
         )
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        wrong = "\n".join(await inspect(page, PICTURES / "seeded", "en"))
+        wrong = "\n".join(await inspect(page, "seeded", "en"))
     for sign in ("color-contrast (serious)", "scrolls sideways", "no ring around <a", "cut off: <ol"):
         assert sign in wrong

@@ -157,9 +157,16 @@ _CUT = """() => [...document.querySelectorAll("main *")]
   .map((one) => one.outerHTML.slice(0, 120))"""
 """What does not fit into its frame: it is there, and is not seen."""
 _AXE = Axe().axe_script
-_VIOLATIONS = """(colours) => axe.run({
+Rules = Literal["all", "colours", "others"]
+RULES: dict[str, dict[tuple[int, int], Rules]] = {
+    "en": {PHONE: "all", DESK: "colours"},
+    "de": {DESK: "others"},
+}
+"""What axe looks at, for it is dear: contrasts in either theme, in one language; all else on both, in either size."""
+_VIOLATIONS = """(rules) => axe.run({
       resultTypes: ["violations"], selectors: false, preload: false, iframes: false,
-      rules: {"color-contrast": {enabled: colours}},
+      ...(rules === "colours" ? {runOnly: {type: "rule", values: ["color-contrast"]}} : {}),
+      ...(rules === "others" ? {rules: {"color-contrast": {enabled: false}}} : {}),
     }).then((found) => found.violations)"""
 _WATCH = """() => {
   document.activeElement.blur();
@@ -177,20 +184,16 @@ AT_A_TIME = 8
 
 
 async def inspect(page: Page, name: str, language: str, pictures: Path | None = None) -> list[str]:
-    """What is wrong with the page as it is now, in two looks; leaves a picture of each in ``pictures``.
-
-    Colours are looked at in English, in the two looks that show everything in either theme; what axe says of the rest
-    depends on no theme, and in German, where all is there but other words, on no size either. That is half its work.
-    """
+    """What is wrong with the page as it is now, in two looks; leaves a picture of each in ``pictures``."""
     wrong: list[str] = []
     # Begins with the size that the last page was left in: to lay it out anew is the dearer the more there is.
     looks = sorted(LOOKS[language], key=lambda one: page.viewport_size != {"width": one[1][0], "height": one[1][1]})
-    for number, (theme, (width, height)) in enumerate(looks):
+    for theme, (width, height) in looks:
         await page.set_viewport_size({"width": width, "height": height})
         await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         where = f"{name} {theme} {width}"
-        if language == "en" or number == 0:
-            wrong += [f"{where}: {one}" for one in await violations(page, colours=language == "en")]
+        if rules := RULES[language].get((width, height)):
+            wrong += [f"{where}: {one}" for one in await violations(page, rules)]
         wide = await page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             wrong.append(f"{where}: scrolls sideways, {wide} px")
@@ -201,13 +204,13 @@ async def inspect(page: Page, name: str, language: str, pictures: Path | None = 
     return wrong + await rings(page, name)
 
 
-async def violations(page: Page, *, colours: bool) -> list[str]:
+async def violations(page: Page, rules: Rules) -> list[str]:
     """What axe finds that would keep somebody out."""
     if not await page.evaluate("'axe' in window"):
         await page.evaluate(_AXE)
     return [
         f"{one['id']} ({one['impact']}): {node['html'][:160]} {node['failureSummary']}"
-        for one in await page.evaluate(_VIOLATIONS, colours)
+        for one in await page.evaluate(_VIOLATIONS, rules)
         if one["impact"] in ("serious", "critical")
         for node in one["nodes"]
     ]

@@ -114,9 +114,13 @@ class World:
                 await asyncio.sleep(0)
 
     async def rest(self) -> None:
-        """Until nobody has anything to do: every ready task has had many turns."""
+        """Until nobody has anything to do, or every ready task has had many turns."""
+        loop = asyncio.get_running_loop()
         for _ in range(200):
             await asyncio.sleep(0)
+            # asyncio has no public word for it; 200 turns each time took a fifth of the moves' tests.
+            if not loop._ready:  # type: ignore[attr-defined]  # noqa: SLF001
+                return
 
     async def after(self, seconds: float) -> None:
         self.clock.seconds += seconds

@@ -9,7 +9,7 @@ import pytest
 from tests.support import control
 from tests.support.postgresql import Server, postgresql
 
-ONCE = ("sqlite_alone", "no_database")
+ONCE = ("sqlite_alone", "any_database", "no_database")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

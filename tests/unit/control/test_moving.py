@@ -39,7 +39,8 @@ from clawmates.wire.names import NOBODY
 from clawmates.wire.vault import Assignment, Ticket, TicketRequest, VaultRefusal
 from clawmates.wire.vault_client import VaultError, VaultUnreachableError
 
-LEASE = timedelta(seconds=300)
+LEASE = timedelta(seconds=100)
+"""A third of the real one, so that it ends after a third of the ticks; still several looks and renewals long."""
 TICK = 10.0
 PATIENCE = int((moving.LOST_AFTER + LEASE + moving.MARGIN).total_seconds() / TICK) + 5
 A, B = "node-1", "node-2"
@@ -222,6 +223,7 @@ async def test_the_bot_of_a_lost_node_moves_and_never_runs_twice(tmp_path: Path,
         assert told == ["node.lost", "bot.moved", "node.returned"]
 
 
+@pytest.mark.any_database
 async def test_a_node_that_is_killed_for_good_leaves_a_container_that_can_do_nothing(tmp_path: Path) -> None:
     async with a_region(tmp_path) as region:
         await region.kill(A)
@@ -230,6 +232,7 @@ async def test_a_node_that_is_killed_for_good_leaves_a_container_that_can_do_not
         assert (region.alive(), await region.node_of(), region.most) == ([B], B, 1)
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("defect", ["node says nothing", "a door is open until somebody closes it"])
 async def test_without_the_doors_lease_a_killed_nodes_bot_runs_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: str
@@ -246,6 +249,7 @@ async def test_without_the_doors_lease_a_killed_nodes_bot_runs_twice(
         assert region.most == 2
 
 
+@pytest.mark.any_database
 async def test_a_node_that_dies_before_the_vault_has_spoken_leaves_no_door_open(tmp_path: Path) -> None:
     """Nothing is known of the lease yet, or what was known is lost: the door does not stay open for it."""
     async with a_region(tmp_path) as region:
@@ -258,6 +262,7 @@ async def test_a_node_that_dies_before_the_vault_has_spoken_leaves_no_door_open(
             assert world.gateway.until["anna"] == until
 
 
+@pytest.mark.any_database
 async def test_a_move_before_the_leases_end_runs_it_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The weakened build."""
     monkeypatch.setattr(moving, "free_from", lambda fenced_at, _lease: fenced_at)
@@ -267,6 +272,7 @@ async def test_a_move_before_the_leases_end_runs_it_twice(tmp_path: Path, monkey
         assert region.most == 2
 
 
+@pytest.mark.any_database
 async def test_without_the_fence_at_the_vault_the_lease_would_never_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,23 +297,24 @@ async def test_a_node_that_is_back_in_time_keeps_its_bots(tmp_path: Path) -> Non
         assert (move.origin, move.target) == (A, None)
         assert move.free_at is not None
         region.deaf, region.mute = set(), set()
-        await region.ticks(60)
+        await region.ticks(PATIENCE)
         assert (region.alive(), await region.node_of(), await region.moves(), region.most) == ([A], A, [], 1)
 
 
 async def test_nothing_moves_while_the_vault_cannot_say_so(tmp_path: Path) -> None:
     async with a_region(tmp_path) as region:
         region.deaf, region.mute, region.vault_away = {A}, {A}, True
-        await region.ticks(60)
+        await region.ticks(PATIENCE)
         (move,) = await region.moves()
         assert (move.free_at, move.target, await region.node_of()) == (None, None, A)
         assert region.alive() == [], "its own clock has stopped it"
 
 
+@pytest.mark.any_database
 async def test_where_nobody_else_is_awake_a_bot_is_left_alone(tmp_path: Path) -> None:
     async with a_region(tmp_path) as region:
         region.deaf = {A, B}
-        await region.ticks(60)
+        await region.ticks(PATIENCE)
         assert (region.alive(), await region.moves()) == ([A], [])
 
 
@@ -361,6 +368,7 @@ async def test_a_draining_node_that_does_not_say_so_or_is_lost_is_waited_for(tmp
         assert await region.stage(A) == "draining", "the operator's word outlives its absence"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("defect", ["at once", "before it knows"])
 async def test_a_move_before_the_nodes_word_runs_it_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: str

@@ -62,6 +62,11 @@ def test_the_right_number_with_a_wrong_secret_is_unknown(book: TicketBook, monke
     assert book.redeem("b1", forged, 1.0) == GRANT
 
 
+@pytest.mark.parametrize("text", ["", "a", "." * 65])
+def test_what_does_not_look_like_a_ticket_is_unknown(book: TicketBook, text: str) -> None:
+    assert book.redeem("b1", Secret(text), 1.0) is VaultRefusal.TICKET_UNKNOWN
+
+
 @given(st.text(max_size=70))
 def test_no_text_is_a_ticket_by_chance(text: str) -> None:
     book = TicketBook(os.urandom)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_names(file: str) -> set[str]:
-    """The names of all test functions in a file below the checkout."""
-    tree = ast.parse((ROOT / file).read_text())
-    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    return {node.name for node in functions if node.name.startswith("test_")}
+@cache
+def test_names(file: str) -> frozenset[str]:
+    """The names of all test functions in a file below the checkout, and in its classes."""
+    top = ast.parse((ROOT / file).read_text()).body
+    inside = (node for one in top if isinstance(one, ast.ClassDef) for node in one.body)
+    functions = (node for node in (*top, *inside) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return frozenset(node.name for node in functions if node.name.startswith("test_"))
 
 
 test_names.__test__ = False  # type: ignore[attr-defined] # it is not one itself

@@ -119,7 +119,7 @@ class World:
         for _ in range(200):
             await asyncio.sleep(0)
             # asyncio has no public word for it; 200 turns each time took a fifth of the moves' tests.
-            if not loop._ready:  # type: ignore[attr-defined]  # noqa: SLF001
+            if not loop._ready:  # type: ignore[attr-defined]
                 return
 
     async def after(self, seconds: float) -> None:

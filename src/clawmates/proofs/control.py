@@ -64,7 +64,7 @@ def check_memory(canary: Canary, patterns: Patterns) -> None:
         start = ctypes.addressof(held)
         # Or the page could not be given back.
         del held
-        with open_memory(os.getpid()) as memory:
+        with open_memory(os.getpid(), at=start) as memory:
             if not any(isinstance(event, Found) for event in search(memory.within(start, mmap.PAGESIZE), patterns)):
                 raise SearchBrokenError("the canary was not found in the memory of the process that holds it")
 

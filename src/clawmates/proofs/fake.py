@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from clawmates.proofs.trial import Bench
 
 _CHILD = """
-import os, subprocess, sys
+import os, sys
 OTHER = "import sys; held = sys.stdin.readline(); print(flush=True); sys.stdin.read()"
 held = []
 take = sys.stdin.buffer
@@ -40,8 +40,11 @@ while head := take.read(5):
             out.flush()
             os.fsync(out.fileno())
     elif head[:1] == b"s":
+        # Few are asked for this, and for the rest it would be half of their start, and of the memory that is searched.
+        import subprocess
         # It ends when this one does, for then its pipe ends.
-        other = subprocess.Popen((sys.executable, "-c", OTHER), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        other = subprocess.Popen((sys.executable, "-I", "-S", "-c", OTHER), **pipes)
         other.stdin.write(body + b"\\n")
         other.stdin.flush()
         other.stdout.readline()
@@ -63,7 +66,7 @@ class Child:
     async def start(cls) -> Child:
         """Returns once it listens."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-c", _CHILD),
+            *(sys.executable, "-I", "-S", "-c", _CHILD),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={},

@@ -203,14 +203,18 @@ class Mapped:
 
 
 @contextmanager
-def open_memory(pid: int, proc: Path = Path("/proc"), seen: set[FilePage] | None = None) -> Iterator[Memory]:
-    """Opens a process's memory but for the pages of files that were ``seen`` in others.
+def open_memory(
+    pid: int, proc: Path = Path("/proc"), seen: set[FilePage] | None = None, *, at: int | None = None
+) -> Iterator[Memory]:
+    """Opens a process's memory but for the pages of files that were ``seen`` in others; or one mapping, that of ``at``.
 
     Raises :class:`SourceError`; needs CAP_SYS_PTRACE for a hardened process.
     """
     here = proc / str(pid)
     try:
         mapped = parse_maps((here / "maps").read_text(errors="replace"))
+        if at is not None:
+            mapped = tuple(one for one in mapped if one.start <= at < one.start + one.length)
         named: set[FilePage] = set() if seen is None else seen
         with _pagemap(here) as pagemap:
             pages = joined(page for one in mapped for page in one.stretches(_entries(pagemap, one), named))

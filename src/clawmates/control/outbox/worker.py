@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
@@ -26,8 +27,6 @@ from clawmates.control.outbox.tables import Errand
 from clawmates.control.store.database import Database
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy import Select
 
 
@@ -80,13 +79,14 @@ class Worker:
 
     async def _take(self, lane: str = "") -> list[Task]:
         now = self.clock.now()
-        perishing = [kind for kind, handler in self.handlers.items() if handler.perishes]
+        perishing = frozenset(kind for kind, handler in self.handlers.items() if handler.perishes)
+        asked = {"now": now, "far": now + FAR, "perished": now - PERISHES} | ({"lane": lane} if lane else {})
         async with self.database.reading() as session:
-            if await session.scalar(_due(now, lane, perishing).with_only_columns(Errand.number).limit(1)) is None:
+            if await session.scalar(_any(perishing, of_lane=bool(lane)), asked) is None:
                 return []  # so that an idle replica never writes
         async with self.database.writing() as session:
-            wanted = _due(now, lane, perishing).order_by(Errand.due_at).limit(MOST_AT_ONCE)
-            found = (await session.scalars(wanted.with_for_update(skip_locked=True))).all()
+            wanted = _due(perishing, of_lane=bool(lane)).order_by(Errand.due_at).limit(MOST_AT_ONCE)
+            found = (await session.scalars(wanted.with_for_update(skip_locked=True), asked)).all()
             for errand in found:
                 errand.due_at = now + HOLD
                 errand.tries += 1
@@ -126,14 +126,22 @@ class Worker:
         return True
 
 
-def _due(now: datetime, lane: str, perishing: Collection[str]) -> Select[Errand]:
+@cache
+def _due(perishing: frozenset[str], *, of_lane: bool) -> Select[Errand]:
     """The first errand of each lane, where it is due; and what has perished behind one that may wait for long.
 
     Those are ciphertexts and addresses: that they are kept for a day at most is promised, whatever stands before them.
+    Asked with ``now``, ``far``, ``perished`` and perhaps ``lane``; made once, for making it costs more than asking.
     """
     earlier = aliased(Errand)
     first = ~exists().where(earlier.lane == Errand.lane, earlier.number < Errand.number)
-    perished = Errand.kind.in_(perishing) & (Errand.made_at <= now - PERISHES)
-    due = or_(Errand.due_at <= now, Errand.due_at > now + FAR)
+    perished = Errand.kind.in_(perishing) & (Errand.made_at <= bindparam("perished"))
+    due = or_(Errand.due_at <= bindparam("now"), Errand.due_at > bindparam("far"))
     wanted = select(Errand).where(due, first | perished)
-    return wanted.where(Errand.lane == lane) if lane else wanted
+    return wanted.where(Errand.lane == bindparam("lane")) if of_lane else wanted
+
+
+@cache
+def _any(perishing: frozenset[str], *, of_lane: bool) -> Select[int]:
+    """Whether there is one: its number, or nothing."""
+    return _due(perishing, of_lane=of_lane).with_only_columns(Errand.number).limit(1)

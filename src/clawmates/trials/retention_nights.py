@@ -64,11 +64,13 @@ async def live(
     folder: Path,
     *,
     check_every: int,
+    asleep: int = 0,
     tell: Callable[[Nights], None] = lambda _found: None,
 ) -> Nights:
     """The whole of it, on a database that is empty. ``check_every``: nights until all counts are summed up again.
 
-    ``folder`` takes the list of who was deleted; ``tell`` is called after each night.
+    For the first ``asleep`` nights control is down: no job runs, nothing is looked at, and the first night after them
+    has all of it to take. ``folder`` takes the list of who was deleted; ``tell`` is called after each night.
     """
     clock, calendar, found = Hand(noon(0)), Calendar(life), Nights()
     context = _context(database, clock, folder)
@@ -80,6 +82,9 @@ async def live(
         async with database.writing() as session:
             await days.live(session, day)
         await work(context, known)
+        if day < asleep:
+            ledger.night(day)
+            continue
         clock.moment = noon(day) + AFTER_MIDNIGHT
         begun = time.monotonic()
         found.taken += sum((await keeper.round()).values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import pytest_asyncio
@@ -13,14 +13,15 @@ from clawmates.proofs.live import LivePlatform
 from clawmates.proofs.report import json, text
 from clawmates.proofs.result import Claim, Report, Status
 from clawmates.proofs.run import run
+from clawmates.proofs.searched import Host
 from clawmates.proofs.trial import Options
 from clawmates.trials.throwaway import Bot, Throwaway, throwaway
 from clawmates.wire.names import ChannelKind
 
 pytestmark = pytest.mark.timeout(300)
 SHORT = Options(messages=1, kills=1)
-ONLY_TALK = Options(messages=16, kills=0)
-"""So many that some are answered by the model, between the errors that it meets."""
+ONLY_TALK = Options(messages=16, kills=0, host=replace(Host.here(), rest=()))
+"""So many that some are answered by the model, between the errors that it meets. What is kept is not elsewhere."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unittest.mock import patch
 
 from clawmates.base.paths import State
@@ -21,6 +21,7 @@ from clawmates.proofs.live import LivePlatform
 from clawmates.proofs.net.packets import End
 from clawmates.proofs.result import Report
 from clawmates.proofs.run import run
+from clawmates.proofs.searched import Host
 from clawmates.proofs.trial import Options
 from clawmates.proofs.world import Guise, Hop, Reaction
 from clawmates.trials.cable import Cable, plug
@@ -33,6 +34,8 @@ from clawmates.wire.sealing import seal
 from clawmates.wire.vault import Binding, SealedItem
 
 SHORT = Options(messages=4)
+NEAR = replace(SHORT, host=replace(Host.here(), rest=()))
+"""Where somebody keeps something it is not looked for on the whole of this host."""
 LISTENER = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(flush=True); input()"
 
 
@@ -124,7 +127,7 @@ async def with_defects(trial: Throwaway, world: StandInWorld, cable: Cable) -> d
             bad = Talkative(trial.state, trial.live.settings, extra=extra.pid, world=RashWorld(world, stranger))
             reports = {claim: await run(bad, [claim], SHORT) for claim in ("tls13", "self-host")}
             with leaky_sealing(trial.state):
-                reports["vault"] = await run(bad, ["vault"], SHORT)
+                reports["vault"] = await run(bad, ["vault"], NEAR)
             await bad.close()
         finally:
             extra.kill()

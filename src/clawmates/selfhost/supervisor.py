@@ -89,6 +89,9 @@ class Supervisor:
     running: dict[str, Running] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _notify: socket.socket | None = None
+    _spawning: int = 0
+    _early: set[int] = field(default_factory=set)
+    """Who said that they are ready before we, on a busy machine, were told their pid; empty while nothing starts."""
 
     async def start(self, services: Iterable[Startable]) -> None:
         """Starts processes and waits until each is ready or has failed for good."""
@@ -144,7 +147,29 @@ class Supervisor:
             one.restarts += 1
 
     async def _run_once(self, one: Running) -> None:
-        process = await asyncio.create_subprocess_exec(
+        self._spawning += 1
+        try:
+            process = await self._spawn(one)
+            one.process, one.pid, one.exit_code, one.ready_at = process, process.pid, None, math.inf
+        finally:
+            early = self._early
+            self._spawning -= 1
+            if not self._spawning:
+                self._early = set()
+        self._set(one, Phase.STARTING)
+        if process.pid in early:
+            self._is_ready(one)
+        try:
+            one.exit_code = await process.wait()
+        finally:
+            if process.returncode is None:
+                one.exit_code = await _end(process)
+            one.pid = 0
+            one.ready.clear()
+            self._set(one, Phase.STOPPED)
+
+    async def _spawn(self, one: Running) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             *one.service.command(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -157,16 +182,6 @@ class Supervisor:
                 "LANG": "C.UTF-8",
             },
         )
-        one.process, one.pid, one.exit_code, one.ready_at = process, process.pid, None, math.inf
-        self._set(one, Phase.STARTING)
-        try:
-            one.exit_code = await process.wait()
-        finally:
-            if process.returncode is None:
-                one.exit_code = await _end(process)
-            one.pid = 0
-            one.ready.clear()
-            self._set(one, Phase.STOPPED)
 
     def _set(self, one: Running, phase: Phase) -> None:
         one.phase = phase
@@ -195,12 +210,19 @@ class Supervisor:
                     self._note(struct.unpack("3i", data[:12])[0], message)
 
     def _note(self, pid: int, message: bytes) -> None:
+        if b"READY=1" not in message.split(b"\n"):
+            return
+        if self._spawning:
+            self._early.add(pid)
         for one in self.running.values():
-            if one.pid == pid and b"READY=1" in message.split(b"\n"):
-                if not one.ready.is_set():
-                    one.ready_at = asyncio.get_running_loop().time()
-                one.ready.set()
-                self._set(one, Phase.READY)
+            if one.pid == pid:
+                self._is_ready(one)
+
+    def _is_ready(self, one: Running) -> None:
+        if not one.ready.is_set():
+            one.ready_at = asyncio.get_running_loop().time()
+        one.ready.set()
+        self._set(one, Phase.READY)
 
 
 async def _end(process: asyncio.subprocess.Process) -> int:

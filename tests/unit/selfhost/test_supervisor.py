@@ -10,7 +10,7 @@ import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -74,6 +74,24 @@ async def test_start_returns_when_the_process_says_that_it_is_ready() -> None:
         await supervisor.start([Program(READY)])
         assert supervisor.running["program"].phase is Phase.READY
         assert supervisor.pid("program") > 0
+
+
+async def test_who_is_ready_before_the_supervisor_knows_its_pid_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine so busy that the new process has its turn before the one that started it."""
+    spawn = asyncio.create_subprocess_exec
+    async with supervising() as (supervisor, _watch):
+
+        async def slow(*command: str, **options: Any) -> asyncio.subprocess.Process:
+            process = await spawn(*command, **options)
+            async with asyncio.timeout(20):
+                while process.pid not in supervisor._early:  # noqa: ASYNC110 - a socket is heard
+                    await asyncio.sleep(0.01)
+            return process
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", slow)
+        await supervisor.start([Program(READY)])
+        assert supervisor.running["program"].phase is Phase.READY
+        assert not supervisor._early
 
 
 async def test_readiness_is_believed_only_from_the_process_itself() -> None:

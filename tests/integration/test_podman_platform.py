@@ -62,7 +62,7 @@ class Deployed:
         async with asyncio.timeout(100):
             while True:
                 with suppress(NodeUnreachableError):
-                    now, processes = await NodeClient(Run(self.home.run).node).status(), self.processes
+                    now, processes = await NodeClient(Run(self.home.run).node).status(brief=True), self.processes
                     there = processes.keys() == set(SERVICES) and now.gateway
                     if (
                         there

@@ -22,13 +22,15 @@ from tests.support.home import MODEL, Home, a_home, with_stand_ins
 from tests.support.init_system import UNITS, Manager, service_manager
 from tests.support.standins import KEY, stand_ins
 
-from clawmates.base.paths import State
+from clawmates.base.paths import Run, State
 from clawmates.base.settings import load
 from clawmates.base.shape import encode_json
 from clawmates.control.agreement.document import Block, Document, Kind
 from clawmates.selfhost import services
 from clawmates.selfhost.supervisor import Phase, Supervisor
 from clawmates.trials.hosted import free_port
+from clawmates.wire.node_client import NodeClient, NodeUnreachableError
+from clawmates.wire.status import BotState
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -75,12 +77,13 @@ def listen_at(folder: Path, service: str, *ports: int) -> None:
 
 async def until_live(manager: Manager) -> int:
     """The pid of the bot's process, as the manager's namespace counts."""
+    node = NodeClient(Run(Path(f"/proc/{manager.process}/root/run/clawmates")).node)
     async with asyncio.timeout(60):
         while True:
-            done = await asyncio.to_thread(manager.run, CLAWMATES, "status", "--json")
-            bots = json.loads(done.stdout)["data"]["bots"] if done.returncode == 0 else []
-            if bots and bots[0]["state"] == "live":
-                return int(bots[0]["pid"])
+            with suppress(NodeUnreachableError):
+                bots = (await node.status(brief=True)).bots
+                if bots and bots[0].state is BotState.LIVE:
+                    return bots[0].pid
             await asyncio.sleep(0.1)
 
 
@@ -123,6 +126,8 @@ async def test_systemd_runs_the_platform_hardened_and_brings_it_back(home: Home)
             assert await until_live(manager) == pid, "no bot is restarted by it"
             chat = await asyncio.to_thread(manager.run, CLAWMATES, "chat", given="and again\n")
             assert "and again" in chat.stdout, chat.stderr
+            status = await asyncio.to_thread(manager.run, CLAWMATES, "status", "--json")
+            assert [bot["state"] for bot in json.loads(status.stdout)["data"]["bots"]] == ["live"]
             proved = await asyncio.to_thread(manager.run, CLAWMATES, "prove", "--claim", "isolation", "--json")
             assert proved.returncode == 0, proved.stdout
 

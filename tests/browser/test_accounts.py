@@ -4,25 +4,52 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page
-from tests.support.browser import chromium, served
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+from tests.support.browser import believe, chromium, served
 from tests.support.control import Place
 from tests.support.mail import Box, worker
 
+from clawmates.base.x509 import Authority
 from clawmates.control.accounts import links, pages
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 ADA = "ada@example.org"
 
 
+@dataclass(frozen=True)
+class Trusting:
+    """A browser that looks at certificates, as passkeys want it, and the authority that it believes."""
+
+    browser: Browser
+    authority: Authority
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def trusting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trusting]:
+    """One for all tests of the file; each has a context and a place of its own."""
+    home, authority = tmp_path_factory.mktemp("home"), Authority.create("pages", datetime.now(UTC))
+    (home / "authority.pem").write_bytes(authority.pair.certificate)
+    believe(home, home / "authority.pem")
+    async with chromium(home) as browser:
+        yield Trusting(browser, authority)
+
+
 @asynccontextmanager
-async def opened(folder: Path, language: str, *, scripts: bool = True) -> AsyncIterator[tuple[Place, Page]]:
+async def opened(
+    trusting: Trusting, folder: Path, language: str, *, scripts: bool = True
+) -> AsyncIterator[tuple[Place, Page]]:
     """A place that is served, and a page of a browser that trusts it; a script's complaint fails the test."""
     said: list[str] = []
-    async with served(folder, pages.router) as place, chromium(folder) as browser:
-        context = await browser.new_context(locale=language, java_script_enabled=scripts)
+    async with (
+        served(folder, pages.router, authority=trusting.authority) as place,
+        await trusting.browser.new_context(locale=language, java_script_enabled=scripts) as context,
+    ):
         page = await context.new_page()
         page.on("console", lambda one: said.append(one.text))
         page.on("pageerror", lambda one: said.append(str(one)))
@@ -80,13 +107,14 @@ def address_with_a_query(origin: str, code: str) -> str:
 @pytest.mark.parametrize("weak", [False, True])
 async def test_a_link_signs_in_and_its_code_is_in_no_address_or_header(
     weak: bool,  # noqa: FBT001
+    trusting: Trusting,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its weakened twin puts the code behind a question mark, as most links have it."""
     if weak:
         monkeypatch.setattr(links, "address", address_with_a_query)
-    async with opened(tmp_path, "en") as (place, page):
+    async with opened(trusting, tmp_path, "en") as (place, page):
         origin = place.context.origin
         await page.goto(f"{origin}/sign-in")
         await page.fill("[name=email]", ADA)
@@ -107,8 +135,8 @@ async def test_a_link_signs_in_and_its_code_is_in_no_address_or_header(
         assert any(code in one or code.replace("-", "") in one for one in place.asked) is weak
 
 
-async def test_a_code_is_typed_where_there_are_no_scripts(tmp_path: Path) -> None:
-    async with opened(tmp_path, "de", scripts=False) as (place, page):
+async def test_a_code_is_typed_where_there_are_no_scripts(trusting: Trusting, tmp_path: Path) -> None:
+    async with opened(trusting, tmp_path, "de", scripts=False) as (place, page):
         origin = place.context.origin
         await page.goto(f"{origin}/sign-in")
         assert not await page.is_visible("[data-passkey]")
@@ -121,8 +149,8 @@ async def test_a_code_is_typed_where_there_are_no_scripts(tmp_path: Path) -> Non
         assert ADA in await page.inner_text("main")
 
 
-async def test_a_passkey_is_added_signs_in_and_proves(tmp_path: Path) -> None:
-    async with opened(tmp_path, "en") as (place, page), authenticator(page):
+async def test_a_passkey_is_added_signs_in_and_proves(trusting: Trusting, tmp_path: Path) -> None:
+    async with opened(trusting, tmp_path, "en") as (place, page), authenticator(page):
         origin = place.context.origin
         await sign_in(place, page)
         await page.goto(f"{origin}/account")
@@ -144,8 +172,8 @@ async def test_a_passkey_is_added_signs_in_and_proves(tmp_path: Path) -> None:
         assert await page.is_visible("[data-passkey=add]")
 
 
-async def test_a_passkey_whose_owner_is_not_verified_is_not_used(tmp_path: Path) -> None:
-    async with opened(tmp_path, "en") as (place, page), authenticator(page, verified=False):
+async def test_a_passkey_whose_owner_is_not_verified_is_not_used(trusting: Trusting, tmp_path: Path) -> None:
+    async with opened(trusting, tmp_path, "en") as (place, page), authenticator(page, verified=False):
         await sign_in(place, page)
         await page.goto(f"{place.context.origin}/account")
         await page.click("[data-passkey=add] button")

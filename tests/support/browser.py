@@ -39,7 +39,7 @@ ARGUMENTS = (
 
 @asynccontextmanager
 async def chromium(home: Path | None = None) -> AsyncIterator[Browser]:
-    """Debian's own, without a window; with a ``home``, it believes the authority that :func:`served` left there."""
+    """Debian's own, without a window; with a ``home``, it believes what :func:`believe` left there."""
     environment: dict[str, str | float | bool] | None = None
     if home is not None:
         environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
@@ -89,12 +89,14 @@ async def served(
     *rooms: APIRouter,
     release: Release | None = None,
     vault: Callable[[], VaultClient] | None = None,
+    authority: Authority | None = None,
 ) -> AsyncIterator[Place]:
-    """A place whose pages are there under its own origin; ``place.asked`` is what its server could log."""
-    authority = Authority.create("pages", datetime.now(UTC))
+    """A place whose pages are there under its own origin; ``place.asked`` is what its server could log.
+
+    ``authority`` is what a browser believes that looks at certificates; without, only one that does not can come.
+    """
+    authority = authority or Authority.create("pages", datetime.now(UTC))
     pair = authority.issue(Names(dns=("localhost",)), datetime.now(UTC))
-    (folder / "authority.pem").write_bytes(authority.pair.certificate)
-    await asyncio.to_thread(believe, folder, folder / "authority.pem")
     chain, key = folder / "chain.pem", folder / "key.pem"
     chain.write_bytes(pair.certificate)
     key.touch(0o600)

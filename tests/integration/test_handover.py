@@ -7,12 +7,14 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
 from clawmates.mate import texts
 from clawmates.node.events import Happening
+from clawmates.proofs.searched import Host
 from clawmates.selfhost import bots
 from clawmates.simulator.model import Service
 from clawmates.trials.handovers import FIRST_PERSON, Handovers, Plan
@@ -65,7 +67,9 @@ def count(trial: Throwaway, process: str, code: str) -> int:
 async def test_nobody_notices(trial: Throwaway) -> None:
     await trial.simulator.set_style(first_byte_ms=30, gap_ms=5)
     before = await now(trial)
-    run = Handovers(trial, BOT, Plan(replacements=3, chats=3, rest=0.3))
+    # On the whole of a host the claim's own trial searches, with exchanges among what it does.
+    near = replace(Host.here(), rest=())
+    run = Handovers(trial, BOT, Plan(replacements=3, chats=3, rest=0.3, host=near))
     outcome = await run.run()
     await trial.simulator.set_style()
     assert outcome.handovers == 3

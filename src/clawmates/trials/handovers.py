@@ -42,6 +42,8 @@ class Plan:
     chats: int = 3
     rest: float = 1.8
     """Seconds between an answer and that chat's next question: the gateway lets 60 turns a minute through."""
+    host: Host = field(default_factory=Host.here)
+    """The machine's own folders that are searched afterwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ class Handovers:
 
     trial: Throwaway
     bot: Bot
-    plan: Plan = Plan()
+    plan: Plan = field(default_factory=Plan)
     canary: Canary = field(default_factory=lambda: mint(os.urandom))
     since: float = field(default_factory=time.time)
     said: dict[int, list[str]] = field(default_factory=dict)
@@ -153,7 +155,7 @@ class Handovers:
     async def _leaks(self) -> int:
         await asyncio.to_thread(os.sync)
         live = self.trial.live
-        where = searched(live.state, live.run, processes=await live.processes(), mates={}, host=Host.here())
+        where = searched(live.state, live.run, processes=await live.processes(), mates={}, host=self.plan.host)
         findings = await look(
             where.places,
             Patterns.of(self.canary),

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.born import command
 from tests.support.standins import KEY, StandIns
 
 from clawmates.base.paths import Run
@@ -39,8 +40,7 @@ class Home:
     run: Path
 
     def run_command(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        line = [*CLAWMATES, *arguments, "--state", str(self.state)]
-        return subprocess.run(line, input=given, capture_output=True, text=True, check=False, timeout=120)
+        return command(CLAWMATES[-1], *arguments, "--state", str(self.state), given=given)
 
     def json(self, *arguments: str, given: str = "", code: int = 0) -> Any:
         done = self.run_command(*arguments, "--json", given=given)

@@ -25,6 +25,7 @@ from tests.support.home import (
     until_printed,
     until_shown,
     up,
+    vault_kept,
     with_stand_ins,
 )
 from tests.support.schemas import check
@@ -206,6 +207,13 @@ def test_who_may_talk_to_a_bot_is_shown_and_changed(home: Home) -> None:
     token = "424242:" + "A" * 35
     made = home.init(channel="telegram", secrets=SECRETS | {"channel-token": token})
     assert (made["access"], made["items"]["people"], made["pairings"]) == ("paired", 1, [])
+    with vault_kept(home):
+        _people_come_and_go(home)
+    files = [path for path in home.state.rglob("*") if path.is_file()]
+    assert not any(number in path.read_bytes() for path in files for number in (b"730001957", b"730002957"))
+
+
+def _people_come_and_go(home: Home) -> None:
     pair = home.json("bot", "pair", "home")
     assert (len(pair["code"]), pair["link"]) == (8, ""), "nobody knows the bot's username before it ran"
     for _ in range(2):
@@ -230,18 +238,17 @@ def test_who_may_talk_to_a_bot_is_shown_and_changed(home: Home) -> None:
         assert "730001957" not in json.dumps(error)
     assert home.run_command("bot", "people", "home", "--admit").returncode == 2, "nobody is there to type"
     assert home.json("bot", "people", "home", "--clear")["people"] == []
-    files = [path for path in home.state.rglob("*") if path.is_file()]
-    assert not any(number in path.read_bytes() for path in files for number in (b"730001957", b"730002957"))
 
 
 def test_a_bot_moves_with_an_export_and_without_a_key(home: Home, tmp_path: Path) -> None:
     token, out = "424242:" + "A" * 35, tmp_path / "mine.zip"
     home.init(channel="telegram", secrets=SECRETS | {"channel-token": token})
-    home.json("bot", "people", "home", "--stdin", given='{"admit": ["730001957"]}')
-    home.json("bot", "pair", "home")
-    made = home.json("export", "--out", str(out))
-    assert (made["bots"], out.stat().st_mode & 0o777) == (["home"], 0o600)
-    assert home.json("export", "--out", str(out), code=1)["code"] == "exists"
+    with vault_kept(home):
+        home.json("bot", "people", "home", "--stdin", given='{"admit": ["730001957"]}')
+        home.json("bot", "pair", "home")
+        made = home.json("export", "--out", str(out))
+        assert (made["bots"], out.stat().st_mode & 0o777) == (["home"], 0o600)
+        assert home.json("export", "--out", str(out), code=1)["code"] == "exists"
     with zipfile.ZipFile(out) as package:
         files = {name: json.loads(package.read(name)) for name in package.namelist()}
     assert files.keys() == {ABOUT_FILE, SCHEMA_FILE} | leaving.exported()
@@ -259,10 +266,11 @@ def test_a_bot_moves_with_an_export_and_without_a_key(home: Home, tmp_path: Path
         assert "token" in bare["message"]
         came = other.json("selfhost", "init", *there, given=json.dumps(keys))
         assert (came["id"], came["model"], came["access"]) == ("home", MODEL, "paired")
-        assert other.json("bot", "prompt", "home")["prompt"] == SECRETS["prompt"]
-        assert other.json("bot", "people", "home")["people"] == ["730001957"]
-        _goes_to_openclaw_and_back(other, tmp_path / "theirs.zip", json.dumps({"home": keys}))
-        _comes_from_openclaw(other)
+        with vault_kept(other):
+            assert other.json("bot", "prompt", "home")["prompt"] == SECRETS["prompt"]
+            assert other.json("bot", "people", "home")["people"] == ["730001957"]
+            _goes_to_openclaw_and_back(other, tmp_path / "theirs.zip", json.dumps({"home": keys}))
+            _comes_from_openclaw(other)
 
 
 def _goes_to_openclaw_and_back(home: Home, out: Path, secrets: str) -> None:

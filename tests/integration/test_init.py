@@ -10,9 +10,10 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
-from tests.support.home import MODEL, Home, a_home, at_a_terminal, until_gone, until_shown, with_stand_ins
+from tests.support.home import MODEL, Home, a_home, at_a_terminal, until_gone, until_shown, vault_kept, with_stand_ins
 from tests.support.standins import KEY, stand_ins
 
 from clawmates.base.paths import Run
@@ -190,6 +191,11 @@ def test_a_failed_init_can_simply_be_repeated(home: Home) -> None:
 
 def test_by_flags_every_part_of_a_bot_can_be_said_and_changed_alone(home: Home) -> None:
     first = home.init()
+    with vault_kept(home):
+        _every_part_changes_alone(home, first)
+
+
+def _every_part_changes_alone(home: Home, first: dict[str, Any]) -> None:
     options = ["--bot", "home", "--messages-per-day", "20", "--tokens-trial", "1000", "--trial-ends", "2030-01-31"]
     more = ["--fallback", "anthropic/claude-haiku-5-5", "--max-output-tokens", "500", "--stdin"]
     spec = home.json("bot", "add", *options, *more, given=json.dumps({"fallback-key": "sk-ant-0123456789"}))

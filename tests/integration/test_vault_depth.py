@@ -247,7 +247,7 @@ async def test_the_process_says_how_it_is_confined_and_is(house: House) -> None:
             async with running(house, weaken=write, fresh=True):
                 pass
         assert not (outside / "leak").exists()
-    free = f"{write}\nimport clawmates.vault.__main__ as m; m.confine = lambda reach: m.Condition().confinement"
+    free = f"{write}\nimport clawmates.vault.process as m; m.confine = lambda reach: m.Condition().confinement"
     async with running(house, weaken=free, fresh=True) as vault:
         assert (await vault_calls.status(vault.cli)).confinement == "unavailable"
     assert (outside / "leak").exists()

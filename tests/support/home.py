@@ -22,10 +22,10 @@ from typing import Any
 from tests.support.born import command
 from tests.support.standins import KEY, StandIns
 
-from clawmates.base.paths import Run
+from clawmates.base.paths import Run, State
 from clawmates.base.settings import load
 from clawmates.selfhost import layout
-from clawmates.selfhost.install import to_toml
+from clawmates.selfhost.install import to_toml, vault_of
 from clawmates.trials.throwaway import RELEASE
 from clawmates.wire.releases import load as load_release
 
@@ -72,6 +72,21 @@ def a_home() -> Iterator[Home]:
         run = Path("/run") / Path(folder).name
         yield Home(Path(folder) / "state", run)
         layout.remove_run(Run(run))
+
+
+@contextmanager
+def vault_kept(home: Home) -> Iterator[None]:
+    """For the block the vault runs, as beside a platform: commands find it, where each would have started one."""
+    settings = load(home.state / "clawmates.toml")
+    with asyncio.Runner() as runner:
+        vault = vault_of(State(home.state), settings)
+        client = runner.run(vault.__aenter__())
+        try:
+            settings.run.ports.write_text(json.dumps({"vault": client.port}))
+            yield
+        finally:
+            settings.run.ports.unlink()
+            runner.run(vault.__aexit__(None, None, None))
 
 
 def with_stand_ins(home: Home, there: StandIns) -> None:

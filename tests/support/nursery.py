@@ -18,8 +18,9 @@ from importlib import import_module
 from typing import TextIO, cast
 
 LOADED = (
-    *("argparse", "logging", "sqlite3", "subprocess", "zipfile"),
-    *("click", "cryptography.x509", "cryptography.hazmat.primitives.kdf.hkdf", "starlette.requests"),
+    *("argparse", "csv", "importlib.metadata", "logging", "secrets", "sqlite3", "subprocess", "sysconfig", "zipfile"),
+    *("click", "cryptography.x509", "cryptography.hazmat.primitives.ciphers.aead"),
+    *("cryptography.hazmat.primitives.kdf.hkdf", "starlette.requests", "starlette.routing"),
     *("clawmates.base.eventlog", "clawmates.base.serving.certificate", "clawmates.base.serving.server"),
     *("clawmates.base.http.client", "clawmates.base.x509", "clawmates.inventory.whole"),
     *("clawmates.wire.backups", "clawmates.wire.documents", "clawmates.wire.notary", "clawmates.wire.operator_client"),
@@ -30,7 +31,8 @@ LOADED = (
         "clawmates.wire.upkeep_calls",
         "clawmates.wire.vault_calls",
     ),
-    *("clawmates.wire.vault_status", "clawmates.wire.receipt"),
+    *("clawmates.wire.vault_status", "clawmates.wire.receipt", "clawmates.wire.desired", "clawmates.wire.releases"),
+    *("clawmates.selfhost.install", "clawmates.selfhost.backup", "clawmates.selfhost.arriving"),
 )
 MOST_REQUEST = 1 << 16
 

@@ -27,7 +27,7 @@ from clawmates.base.secret import Secret
 from clawmates.base.settings import load
 from clawmates.base.tls import client_context
 from clawmates.base.x509 import Authority, Names
-from clawmates.vault import __main__ as program
+from clawmates.vault import process as program
 from clawmates.vault.confine import Confinement
 from clawmates.wire.names import ItemName
 from clawmates.wire.sealing import seal

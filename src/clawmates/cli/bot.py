@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from clawmates.cli.answers import succeed
-from clawmates.cli.init import add
-from clawmates.cli.operate import remove
+from clawmates.cli.lazy import LazyGroup
 from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
-from clawmates.cli.people import pair, people
-from clawmates.cli.prompt import prompt
 from clawmates.selfhost import bots
 from clawmates.selfhost.listing import Row, row_text
 from clawmates.wire.node_client import NodeClient, NodeUnreachableError
@@ -20,7 +17,16 @@ if TYPE_CHECKING:
     from clawmates.base.paths import State
 
 
-@click.group()
+PLACES = {
+    "add": "init:add",
+    "pair": "people:pair",
+    "people": "people:people",
+    "prompt": "prompt:prompt",
+    "rm": "operate:remove",
+}
+
+
+@click.group(cls=LazyGroup, places=PLACES)
 def bot() -> None:
     """Add, list, pause and remove bots."""
 
@@ -53,10 +59,3 @@ async def pause(state: State, name: str, resume: bool, as_json: bool) -> None:  
     settings_of(state)
     bots.pause(state, name, paused=not resume)
     succeed({"bot": name, "paused": not resume}, as_json=as_json, text=f"{name}: {'resumed' if resume else 'paused'}")
-
-
-bot.add_command(add, "add")
-bot.add_command(pair, "pair")
-bot.add_command(people, "people")
-bot.add_command(prompt, "prompt")
-bot.add_command(remove, "rm")

@@ -17,7 +17,6 @@ from clawmates.cli.dialogue import BACK, Dialogue, Terminal
 from clawmates.cli.install_options import Place, place_options
 from clawmates.cli.interview import Facts, Interview, language_here
 from clawmates.cli.options import answered, json_option, need_root, settings_of, state_option
-from clawmates.cli.running import run_platform
 from clawmates.selfhost import bots
 from clawmates.selfhost.draft import BotError, Draft, check
 from clawmates.selfhost.making import add_bot, make_platform
@@ -69,6 +68,9 @@ def init(place: Place, as_json: bool, **options: Any) -> None:  # noqa: FBT001 -
     spec = until_made(asked, lambda draft: make_platform(plan, draft, datetime.now(UTC)))
     succeed(spec, as_json=as_json, text=made(spec, catalogue, asked.dialogue))
     if asked.dialogue is not None and asked.dialogue.agreed("Start it now, in this terminal?"):
+        # What runs a platform takes a quarter of what loading this command takes, and few start one here.
+        from clawmates.cli.running import run_platform  # noqa: PLC0415
+
         asyncio.run(run_platform(state, leave_bots=False, newcomer=spec.id))
     elif not as_json:
         click.echo(f"\nStart it with:  {place.up}")

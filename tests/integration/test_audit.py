@@ -8,11 +8,11 @@ import os
 import shutil
 import signal
 import sqlite3
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.born import command
 
 from clawmates.proofs.errors import ProofError
 from clawmates.selfhost.evidence import read_lines
@@ -24,19 +24,8 @@ pytestmark = pytest.mark.timeout(240)
 
 
 async def cli(state: Path, *words: str) -> tuple[int, dict[str, object]]:
-    process = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("clawmates")),
-        *words,
-        "--json",
-        "--state",
-        str(state),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, json.loads(said)["data"]
+    done = await asyncio.to_thread(command, *words, "--json", "--state", str(state))
+    return done.returncode, json.loads(done.stdout)["data"]
 
 
 async def countersigned(trial: Throwaway, more_than: int) -> int:

@@ -6,11 +6,11 @@ import asyncio
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.born import command
 
 from clawmates.base.paths import State
 from clawmates.proofs.live import LivePlatform
@@ -27,13 +27,10 @@ pytestmark = pytest.mark.timeout(300)
 
 async def clawmates(*arguments: str) -> tuple[int, Any]:
     """Exit code, and the data or the error."""
-    command = [str(Path(sys.executable).with_name("clawmates")), *arguments, "--json"]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe)
-    out, said = await process.communicate()
-    assert out, said
-    answer = json.loads(out)
-    return process.returncode or 0, answer["data"] if answer["ok"] else answer["error"]
+    done = await asyncio.to_thread(command, *arguments, "--json")
+    assert done.stdout, done.stderr
+    answer = json.loads(done.stdout)
+    return done.returncode, answer["data"] if answer["ok"] else answer["error"]
 
 
 async def good(*arguments: str) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support import born
 from tests.support.standins import KEY
 
 from clawmates.base.paths import Run, State
@@ -58,15 +59,9 @@ class Home:
     state: Path
     run: Path
 
-    async def command(self, *arguments: str, given: str = "") -> tuple[int | None, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(*CLAWMATES, *arguments, "--state", str(self.state)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate(given.encode())
-        return process.returncode, out.decode(), err.decode()
+    async def command(self, *arguments: str, given: str = "") -> tuple[int, str, str]:
+        done = await asyncio.to_thread(born.command, *arguments, "--state", str(self.state), given=given)
+        return done.returncode, done.stdout, done.stderr
 
     async def init(self) -> None:
         bot = ("--bot", "home", "--channel", "terminal", "--provider", "openai")

@@ -6,13 +6,13 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import pytest
+from tests.support.born import command
 from tests.support.vault import KEY, PROMPT, SECRETS, TOKEN, VAULT_NAMES, House, Running, furnished, refusal, running
 
 from clawmates.base.secret import Secret
@@ -318,16 +318,6 @@ async def _look_after(state: Path) -> None:
 
 async def _cli(state: Path, *words: str, given: str = "", editor: str = "") -> tuple[int, str]:
     environment = {name: value for name, value in os.environ.items() if name != "EDITOR"}
-    process = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("clawmates")),
-        *words,
-        "--state",
-        str(state),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=environment | ({"EDITOR": editor} if editor else {}),
-    )
-    said, _ = await process.communicate(given.encode())
-    assert process.returncode is not None
-    return process.returncode, said.decode()
+    environment |= {"EDITOR": editor} if editor else {}
+    done = await asyncio.to_thread(command, *words, "--state", str(state), given=given, environment=environment)
+    return done.returncode, done.stdout

@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 from base64 import b64decode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.born import command
 from tests.support.moto import moto
 from tests.support.softhsm import SoftToken
 from tests.support.vault import PROMPT, SECRETS, House, Running, finish, furnished, launch, refusal, running
@@ -31,7 +30,6 @@ from clawmates.wire.vault_deeds import KeyKind
 
 pytestmark = pytest.mark.timeout(180)
 
-CLAWMATES = [sys.executable, "-I", "-m", "clawmates.cli.main"]
 MASTER, INTAKE = RotationRequest(kind=KeyKind.MASTER), RotationRequest(kind=KeyKind.INTAKE)
 TENANT = RotationRequest(kind=KeyKind.TENANT, tenant="acme")
 
@@ -251,13 +249,8 @@ class Shell:
     house: House
 
     async def __call__(self, *arguments: str, code: int = 0, given: str = "") -> tuple[str, str]:
-        def run() -> subprocess.CompletedProcess[str]:
-            line = [*CLAWMATES, *arguments]
-            if arguments[0] == "vault":
-                line += ["--state", str(self.house.state.root)]
-            return subprocess.run(line, input=given, capture_output=True, text=True, check=False, timeout=60)
-
-        done = await asyncio.to_thread(run)
+        state = ("--state", str(self.house.state.root)) if arguments[0] == "vault" else ()
+        done = await asyncio.to_thread(command, *arguments, *state, given=given)
         assert done.returncode == code, (done.stdout, done.stderr)
         return done.stdout, done.stderr
 

@@ -46,14 +46,16 @@ def _ask(run: str, argv: Sequence[str], environment: Mapping[str, str], standard
         return told
 
 
-def command(module: str, *words: str, given: str = "", seconds: float = 120) -> subprocess.CompletedProcess[str]:
-    """``python -I -m module words``, to its end, as :func:`subprocess.run` gives it."""
+def command(
+    *words: str, given: str = "", environment: Mapping[str, str] | None = None, seconds: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """``clawmates`` and these words, to its end, as :func:`subprocess.run` gives it."""
     streams = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
     try:
         os.write(streams[0], given.encode())
         os.lseek(streams[0], 0, os.SEEK_SET)
-        run = f"import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
-        with _ask(run, (module, *words), os.environ, streams) as told:
+        argv, around = ("clawmates", *words), os.environ if environment is None else environment
+        with _ask("from clawmates.cli.main import run; run()", argv, around, streams) as told:
             told.settimeout(seconds)
             pid = int(told.recv(32))
             try:
@@ -65,7 +67,7 @@ def command(module: str, *words: str, given: str = "", seconds: float = 120) -> 
     finally:
         for stream in streams:
             os.close(stream)
-    return subprocess.CompletedProcess([module, *words], code, *said)
+    return subprocess.CompletedProcess(argv, code, *said)
 
 
 class _Heard(asyncio.StreamReaderProtocol):

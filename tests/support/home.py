@@ -40,7 +40,7 @@ class Home:
     run: Path
 
     def run_command(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        return command(CLAWMATES[-1], *arguments, "--state", str(self.state), given=given)
+        return command(*arguments, "--state", str(self.state), given=given)
 
     def json(self, *arguments: str, given: str = "", code: int = 0) -> Any:
         done = self.run_command(*arguments, "--json", given=given)

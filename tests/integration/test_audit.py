@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.born import command
+from tests.support.forked import command
 
 from clawmates.proofs.errors import ProofError
 from clawmates.selfhost.evidence import read_lines

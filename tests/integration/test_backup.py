@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.born import command
+from tests.support.forked import command
 
 from clawmates.base.paths import State
 from clawmates.proofs.live import LivePlatform

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support import born
+from tests.support import forked
 from tests.support.standins import KEY
 
 from clawmates.base.paths import Run, State
@@ -60,7 +60,7 @@ class Home:
     run: Path
 
     async def command(self, *arguments: str, given: str = "") -> tuple[int, str, str]:
-        done = await asyncio.to_thread(born.command, *arguments, "--state", str(self.state), given=given)
+        done = await asyncio.to_thread(forked.command, *arguments, "--state", str(self.state), given=given)
         return done.returncode, done.stdout, done.stderr
 
     async def init(self) -> None:

@@ -53,7 +53,7 @@ def house() -> Iterator[House]:
 
 
 async def test_a_credentials_life(house: House) -> None:
-    async with running(house, fresh=True) as vault:
+    async with running(house, anew=True) as vault:
         await vault.fill()
         connection = await vault.connect()
         assert speaks_as(connection, "clawmates://local/vault/vault")
@@ -401,7 +401,7 @@ async def test_an_inherited_socket_is_served(house: House) -> None:
 
 
 async def test_the_process_protects_its_memory(house: House) -> None:
-    async with running(house, fresh=True) as vault:
+    async with running(house, anew=True) as vault:
         proc = Path(f"/proc/{vault.process.pid}")
         status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line)
         assert status["NoNewPrivs"].strip() == "1"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.support.born import command
+from tests.support.forked import command
 from tests.support.vault import KEY, PROMPT, SECRETS, TOKEN, VAULT_NAMES, House, Running, furnished, refusal, running
 
 from clawmates.base.secret import Secret
@@ -226,7 +226,7 @@ async def test_a_vault_of_a_later_generation_is_still_the_vault(house: House) ->
 
 
 async def test_the_process_says_how_it_is_confined_and_is(house: House) -> None:
-    async with running(house, fresh=True) as vault:
+    async with running(house, anew=True) as vault:
         await vault.fill()
         status = await vault_calls.status(vault.cli)
         assert status.confinement in {"files and network", "files", "unavailable"}
@@ -244,11 +244,11 @@ async def test_the_process_says_how_it_is_confined_and_is(house: House) -> None:
     )
     if status.confinement != "unavailable":
         with pytest.raises(AssertionError, match="PermissionError"):
-            async with running(house, weaken=write, fresh=True):
+            async with running(house, weaken=write, anew=True):
                 pass
         assert not (outside / "leak").exists()
     free = f"{write}\nimport clawmates.vault.process as m; m.confine = lambda reach: m.Condition().confinement"
-    async with running(house, weaken=free, fresh=True) as vault:
+    async with running(house, weaken=free, anew=True) as vault:
         assert (await vault_calls.status(vault.cli)).confinement == "unavailable"
     assert (outside / "leak").exists()
 

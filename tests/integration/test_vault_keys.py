@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.born import command
+from tests.support.forked import command
 from tests.support.moto import moto
 from tests.support.softhsm import SoftToken
 from tests.support.vault import PROMPT, SECRETS, House, Running, finish, furnished, launch, refusal, running

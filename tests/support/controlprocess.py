@@ -68,9 +68,9 @@ async def launch(house: House, *, weaken: str = "", notify: str = "", anew: bool
     arguments = ["--config", str(house.state.config)]
     environment = {"NOTIFY_SOCKET": notify, "PATH": os.environ["PATH"]}
     counted = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
-    if not (anew or counted):
-        return await born(*CONTROL, arguments=arguments, environment=environment, weaken=weaken)
     run = f"import sys; {weaken}\nfrom clawmates.control.__main__ import main; sys.exit(main({arguments!r}))"
+    if not (anew or counted):
+        return await born(*CONTROL, run=run, environment=environment)
     command = ("-c", run) if weaken else ("-m", "clawmates.control", *arguments)
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", *command),

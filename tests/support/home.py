@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.born import command
+from tests.support.forked import command
 from tests.support.standins import KEY, StandIns
 
 from clawmates.base.paths import Run, State

@@ -1,9 +1,4 @@
-"""Where commands and vaults of the tests are forked from: ``python -I tests/support/nursery.py CONTROL-SOCKET``.
-
-Nine tenths of what a short process takes is the interpreter's start and the loading of libraries; whoever is forked
-here finds them loaded. What a test is about (``clawmates.cli``, ``clawmates.vault``) is loaded by each process itself,
-so that a seeded defect gets in before it, as it would in a process of its own. See :mod:`tests.support.born`.
-"""
+"""Forks processes that find modules loaded: ``python -I nursery.py SOCKET-NUMBER MODULE…``; see ``forked.py``."""
 
 from __future__ import annotations
 
@@ -17,24 +12,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TextIO, cast
 
-LOADED = (
-    *("argparse", "csv", "importlib.metadata", "logging", "secrets", "sqlite3", "subprocess", "sysconfig", "zipfile"),
-    *("click", "cryptography.x509", "cryptography.hazmat.primitives.ciphers.aead"),
-    *("cryptography.hazmat.primitives.kdf.hkdf", "starlette.requests", "starlette.routing"),
-    *("clawmates.base.eventlog", "clawmates.base.serving.certificate", "clawmates.base.serving.server"),
-    *("clawmates.base.http.client", "clawmates.base.x509", "clawmates.inventory.whole"),
-    *("clawmates.wire.backups", "clawmates.wire.documents", "clawmates.wire.notary", "clawmates.wire.operator_client"),
-    *("clawmates.wire.node_client", "clawmates.wire.people", "clawmates.wire.resumption", "clawmates.wire.revocations"),
-    *(
-        "clawmates.wire.sealing",
-        "clawmates.wire.templates",
-        "clawmates.wire.upkeep_calls",
-        "clawmates.wire.vault_calls",
-    ),
-    *("clawmates.wire.vault_status", "clawmates.wire.receipt", "clawmates.wire.desired", "clawmates.wire.releases"),
-    *("clawmates.selfhost.install", "clawmates.selfhost.backup", "clawmates.selfhost.arriving"),
-)
-MOST_REQUEST = 1 << 16
+MOST_REQUEST = 1 << 20
 
 
 def serve(control: socket.socket) -> str:
@@ -90,7 +68,7 @@ def become(standard: list[int], request: dict[str, object]) -> None:
 
 if __name__ == "__main__":
     gc.disable()
-    for module in LOADED:
+    for module in sys.argv[2:]:
         import_module(module)
     gc.freeze()
     gc.enable()

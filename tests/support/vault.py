@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import pytest
 from tests.support import releases
-from tests.support.born import Born
+from tests.support.forked import SHORT, Process, born
 
 from clawmates.base.http.client import Connection
 from clawmates.base.paths import State
@@ -37,7 +37,6 @@ from clawmates.wire.vault_client import VaultClient, VaultError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
 
-Process = asyncio.subprocess.Process | Born
 KEY, TOKEN, PROMPT = ItemName.PROVIDER_KEY, ItemName.CHANNEL_TOKEN, ItemName.PROMPT
 SECRETS = {KEY: "sk-canary-7d1e0bb4c2", TOKEN: "424242:canary-AAf9", PROMPT: "canary: speak like a pirate, ünïcode"}
 HOSTS = {KEY: ("api.openai.com",), TOKEN: ("api.telegram.org",)}
@@ -155,16 +154,18 @@ async def launch(
     before: tuple[str, ...] = (),
     notify: str = "",
     fds: tuple[int, ...] = (),
-    fresh: bool = False,
+    anew: bool = False,
 ) -> Process:
     """Starts the process; ``weaken`` is a line of Python that seeds a defect into it first.
 
-    It is forked from the nursery, unless a command comes ``before`` it or it is to have a ``fresh`` interpreter.
+    ``anew``: from nothing, as a supervisor starts it; so does what a command comes ``before``.
     """
     config = str(house.state.config)
     run = f"import sys; {weaken}\nfrom clawmates.vault.__main__ import main; sys.exit(main(['--config', {config!r}]))"
-    if not (before or fresh):
-        return await Born.start(run, {"NOTIFY_SOCKET": notify, "PATH": os.environ["PATH"]})
+    environment = {"NOTIFY_SOCKET": notify, "PATH": os.environ["PATH"]}
+    counted = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
+    if not (before or anew or counted):
+        return await born(*SHORT, run=run, environment=environment)
     command = ("-c", run) if weaken else ("-m", "clawmates.vault", "--config", config)
     return await asyncio.create_subprocess_exec(
         *before,
@@ -174,8 +175,7 @@ async def launch(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={"NOTIFY_SOCKET": notify, "PATH": os.environ["PATH"]}
-        | {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
+        env=environment | counted,
         pass_fds=fds,
     )
 
@@ -189,7 +189,7 @@ async def finish(process: Process, seconds: float = 60) -> tuple[int, str]:
 
 @asynccontextmanager
 async def running(
-    house: House, *, weaken: str = "", before: tuple[str, ...] = (), fds: tuple[int, ...] = (), fresh: bool = False
+    house: House, *, weaken: str = "", before: tuple[str, ...] = (), fds: tuple[int, ...] = (), anew: bool = False
 ) -> AsyncIterator[Running]:
     """A vault until the end of the block; it must have said nothing but where it listens."""
     path = house.root / "notify"
@@ -197,7 +197,7 @@ async def running(
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(path))
         notify.settimeout(0)
-        process = await launch(house, weaken=weaken, before=before, notify=str(path), fds=fds, fresh=fresh)
+        process = await launch(house, weaken=weaken, before=before, notify=str(path), fds=fds, anew=anew)
         try:
             told = await first_word(notify, process)
             assert told.startswith("READY=1\nSTATUS=127.0.0.1:"), told

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.standins import KEY, TOKEN, StandIns, credentials, stand_ins
+from tests.support.standins import KEY, TOKEN, StandIns, credentials, stand_ins_within
 
 from clawmates.base.shape import decode_json, encode_json
 from clawmates.mate.brain import Brain
@@ -100,7 +100,7 @@ async def terminal() -> AsyncIterator[Kit]:
 
 @asynccontextmanager
 async def telegram() -> AsyncIterator[Kit]:
-    async with stand_ins() as there:
+    async with stand_ins_within() as there:
         await there.simulator.add_bot(TOKEN, "test_bot")
         events: list[Event] = []
         last = 0
@@ -248,7 +248,7 @@ class Bot:
 
 @asynccontextmanager
 async def bot(*, jitter: float = 0.02) -> AsyncIterator[Bot]:
-    async with stand_ins() as there:
+    async with stand_ins_within() as there:
         await there.simulator.add_bot(TOKEN, "test_bot")
         events: list[Event] = []
 
@@ -510,7 +510,7 @@ class AlwaysGo:
 
 @pytest.mark.parametrize("way", ["button", "/stop"])
 async def test_telegram_stop_closes_the_call_to_the_provider_and_keeps_what_was_said(way: str) -> None:
-    async with stand_ins() as there:
+    async with stand_ins_within() as there:
         await there.simulator.add_bot(TOKEN, "test_bot")
         await there.simulator.add_key(KEY)
         await there.simulator.set_style(first_byte_ms=10, gap_ms=50, words=2000)

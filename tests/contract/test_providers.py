@@ -16,7 +16,7 @@ from functools import partial
 
 import pytest
 from tests.support.speeches import SPEECHES, Heard, Out, Play, Speech, Spoken, spoken, stream, whole
-from tests.support.standins import KEY, credentials, stand_ins
+from tests.support.standins import KEY, credentials, stand_ins_within
 
 from clawmates.mate.credentials import Credentials
 from clawmates.mate.errors import ProviderError
@@ -90,7 +90,7 @@ async def know(simulator: Simulator, company: Company) -> None:
 
 @asynccontextmanager
 async def stood_in(company: Company) -> AsyncIterator[Kit]:
-    async with stand_ins() as there:
+    async with stand_ins_within() as there:
         await know(there.simulator, company)
 
         async def fail(code: Code, words: int) -> None:
@@ -535,7 +535,7 @@ async def test_one_connection_serves_a_conversation_errors_included(speech: Spee
 
 @COMPANY
 async def test_a_request_is_one_that_the_reference_allows_and_says_nothing_it_need_not(company: Company) -> None:
-    async with stand_ins() as there:
+    async with stand_ins_within() as there:
         await know(there.simulator, company)
         await answer(
             company.make(there.web(), credentials()), prompt("hello", instructions="be kind", model=company.model)
@@ -551,7 +551,7 @@ async def test_a_request_is_one_that_the_reference_allows_and_says_nothing_it_ne
 
 @COMPANY
 async def test_the_connection_is_kept_for_the_next_message(company: Company) -> None:
-    async with stand_ins() as there:
+    async with stand_ins_within() as there:
         await know(there.simulator, company)
         provider = company.make(there.web(), credentials())
         for text in ("one", "two", "three"):
@@ -561,7 +561,7 @@ async def test_the_connection_is_kept_for_the_next_message(company: Company) -> 
 
 @COMPANY
 async def test_a_provider_may_think_and_be_slow(company: Company) -> None:
-    async with stand_ins() as there:
+    async with stand_ins_within() as there:
         await know(there.simulator, company)
         await there.simulator.set_style(first_byte_ms=100.0, gap_ms=5.0, words=30, thoughts=5)
         text, finished = await answer(company.make(there.web(), credentials()), prompt("hello", model=company.model))
@@ -573,7 +573,7 @@ async def test_a_provider_may_think_and_be_slow(company: Company) -> None:
     "company", [one for one in COMPANIES if one.service.encrypted], ids=lambda company: company.service.value
 )
 async def test_nobody_is_spoken_to_over_a_bad_line(company: Company) -> None:
-    async with stand_ins() as there:
+    async with stand_ins_within() as there:
         await know(there.simulator, company)
         for mode in TlsMode:
             await there.simulator.set_tls(company.service, mode)
@@ -595,7 +595,7 @@ FILTERS = [
 
 @pytest.mark.parametrize(("company", "failure"), FILTERS)
 async def test_a_filter_ends_the_answer_and_says_so(company: Company, failure: Failure) -> None:
-    async with stand_ins() as there:
+    async with stand_ins_within() as there:
         await know(there.simulator, company)
         await there.simulator.set_fault(company.service, Fault(kind=FaultKind.STREAM_FAILURE, failure=failure), times=1)
         _text, finished = await answer(company.make(there.web(), credentials()), prompt("hello", model=company.model))
@@ -607,7 +607,7 @@ WAITS = [one for one in COMPANIES if Code.PROVIDER_RATE_LIMITED in one.at_start]
 
 @pytest.mark.parametrize("company", WAITS, ids=lambda company: company.service.value)
 async def test_the_wait_that_a_provider_asks_for_is_told(company: Company) -> None:
-    async with stand_ins() as there:
+    async with stand_ins_within() as there:
         await know(there.simulator, company)
         fault = Fault(kind=FaultKind.ERROR, failure=Failure.RATE_LIMIT, retry_after=9)
         await there.simulator.set_fault(company.service, fault, times=1)

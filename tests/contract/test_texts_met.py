@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.standins import TOKEN, StandIns, credentials, stand_ins
+from tests.support.standins import TOKEN, StandIns, credentials, stand_ins_within
 
 from clawmates.mate import composing, texts
 from clawmates.mate.brain import Brain
@@ -136,7 +136,7 @@ class Visit:
 
 @asynccontextmanager
 async def visiting(language: str) -> AsyncIterator[Visit]:
-    async with stand_ins() as there:
+    async with stand_ins_within() as there:
         await there.simulator.add_bot(TOKEN, "test_bot")
         turns, held, provider = Turns(), credentials(), Pausing()
         channel = Telegram(TelegramApi(there.web(), held), turns.say, lambda: 1.0)

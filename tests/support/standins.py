@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clawmates.base.clock import SystemClock
 from clawmates.base.http.client import Connection, HttpError
 from clawmates.base.secret import Secret
 from clawmates.base.tls import client_context
@@ -20,7 +21,8 @@ from clawmates.mate.errors import DoorError
 from clawmates.mate.web import Web
 from clawmates.selfhost.supervisor import Phase, Supervisor
 from clawmates.simulator.client import Simulator
-from clawmates.simulator.model import Service
+from clawmates.simulator.model import Ports, Service
+from clawmates.simulator.process import Folder, running
 from clawmates.wire.codes import Code
 from clawmates.wire.door import OLLAMA_HOST
 from clawmates.wire.names import ItemName
@@ -81,6 +83,22 @@ async def stand_ins(*prefix: str) -> AsyncIterator[StandIns]:
                     await connection.close()
         finally:
             await supervisor.close()
+
+
+@asynccontextmanager
+async def stand_ins_within() -> AsyncIterator[StandIns]:
+    """The same stand-ins on the same kinds of sockets in this very process: for who is not about their process."""
+    with tempfile.TemporaryDirectory(prefix="cm-") as name:
+        folder = Path(name)
+        async with running(Folder(folder), Ports(telegram=0, openai=0, anthropic=0, google=0, ollama=0), SystemClock()):
+            there = StandIns(
+                Simulator(folder / "admin.sock"), json.loads((folder / "ports.json").read_text()), folder / "ca.pem"
+            )
+            try:
+                yield there
+            finally:
+                for connection in [one for door in there.doors for one in door.plain]:
+                    await connection.close()
 
 
 class DirectDoor(Door):

@@ -83,6 +83,7 @@ FLAWS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("flaw", FLAWS)
 async def test_what_is_signed_must_be_right_in_every_part(flaw: str, tmp_path: Path) -> None:
     key = Authenticator()
@@ -99,6 +100,7 @@ async def test_what_is_signed_must_be_right_in_every_part(flaw: str, tmp_path: P
             assert sessions.COOKIE not in thief.cookies
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("flaw", ["another origin", "another host", "owner not verified", "nobody there"])
 async def test_what_is_added_must_be_right_too(flaw: str, tmp_path: Path) -> None:
     async with a_place(tmp_path, pages.router) as place, place.browser() as browser:
@@ -107,6 +109,7 @@ async def test_what_is_added_must_be_right_too(flaw: str, tmp_path: Path) -> Non
         assert not await kept(place)
 
 
+@pytest.mark.any_database
 async def test_user_verification_left_out_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = verify_authentication_response
 
@@ -183,6 +186,7 @@ async def test_a_passkey_proves_again_who_one_is(tmp_path: Path) -> None:
         assert (await call(browser, "add/begin")).status_code == 200
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     "body",
     [
@@ -206,6 +210,7 @@ async def test_what_is_no_answer_of_an_authenticator_is_refused_in_silence(
         assert CANARY not in "".join(capsys.readouterr())
 
 
+@pytest.mark.any_database
 async def test_parts_of_an_answer_that_are_broken_are_refused(tmp_path: Path) -> None:
     key = Authenticator()
     async with a_place(tmp_path, pages.router) as place, place.browser() as browser:

@@ -195,6 +195,7 @@ async def test_the_language_is_chosen_for_pages_and_mails(tmp_path: Path) -> Non
             assert (await database.scalars(select(Account.language))).one() == "de"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", ["/account", "/prove"])
 async def test_a_stranger_is_led_to_the_sign_in(path: str, tmp_path: Path) -> None:
     async with a_place(tmp_path, pages.router) as place, place.browser() as browser:

@@ -128,6 +128,7 @@ async def test_what_cannot_be_written_down_is_not_shown(tmp_path: Path, monkeypa
             await OperatorClient(tmp_path / "control.sock").accounts("", 10)
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("method", "target"),
     [
@@ -147,6 +148,7 @@ async def test_what_is_not_in_the_table_of_calls_is_not_there(tmp_path: Path, me
         assert await looked(place) == []
 
 
+@pytest.mark.any_database
 async def test_only_root_and_controls_own_user_are_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert local.allowed(Peer(1, 0, 0))
     assert local.allowed(Peer(1, os.geteuid(), 0))
@@ -162,6 +164,7 @@ async def test_only_root_and_controls_own_user_are_let_in(tmp_path: Path, monkey
         await OperatorClient(tmp_path / "nobody.sock").nodes()
 
 
+@pytest.mark.any_database
 async def test_a_door_that_asked_nobody_would_let_anybody_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The seeded defect: the test above is red against it."""
     monkeypatch.setattr(local, "allowed", lambda _peer: True)

@@ -184,10 +184,11 @@ def template_of(action: str, paths: set[str]) -> str:
     return min(fits, key=lambda path: path.count("{"))
 
 
-async def pages(stage: Stage, browser: httpx2.AsyncClient) -> AsyncIterator[tuple[str, httpx2.Response]]:
-    """Every page there is, for each bot."""
+async def pages(stage: Stage, browser: httpx2.AsyncClient, of: str = "") -> AsyncIterator[tuple[str, httpx2.Response]]:
+    """Every page there is, for each bot; or those below ``of``."""
     for route in sorted(known_routes(stage), key=lambda one: one.path):
-        if route.method == "GET" and route.path != STREAM and not route.path.startswith("/static/"):
+        wanted = route.method == "GET" and route.path != STREAM and not route.path.startswith("/static/")
+        if wanted and route.path.startswith(of):
             for bot in (stage.living, stage.paused, stage.drafted) if "{bot}" in route.path else ("",):
                 here = route.path.replace("{bot}", bot).replace("{provider}", "openai")
                 yield here, await browser.get(here)
@@ -197,8 +198,8 @@ async def all_forms(stage: Stage) -> dict[str, walk.HtmlForm]:
     """By route; what deletes or cancels comes last."""
     wanted = {one.path for one in known_routes(stage) if one.takes == "form"}
     met: dict[str, walk.HtmlForm] = {}
-    for _ in range(2):
-        async for here, page in pages(stage, stage.browser):
+    for below in ("", "/account"):
+        async for here, page in pages(stage, stage.browser, below):
             for form in walk.forms(page, here):
                 met.setdefault(template_of(form.action, wanted), form)
         await stage.browser.post("/account/email", data={"email": "ada@new.example"})  # now it can be cancelled

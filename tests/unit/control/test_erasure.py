@@ -119,6 +119,7 @@ async def test_on_the_page_with_a_fresh_proof_and_the_typed_address(tmp_path: Pa
     assert (await verify(tmp_path / "receipt.json")).exit_code == 1
 
 
+@pytest.mark.any_database
 async def test_a_receipt_is_of_the_key_that_one_knows(tmp_path: Path) -> None:
     async with a_stage(tmp_path) as stage:
         ada = await furnish(stage.place, bots=0)
@@ -165,6 +166,7 @@ async def test_while_a_bot_answers_there_is_no_receipt_before_its_node_has_spoke
         assert [one.by for one in (await sealed(stage)).erasure.bots] == [Ended.NODE, Ended.NODE]
 
 
+@pytest.mark.any_database
 async def test_a_deletion_that_is_not_over_after_a_day_is_told_to_the_operator(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,6 +193,7 @@ async def test_a_deletion_that_is_not_over_after_a_day_is_told_to_the_operator(
         assert await told() == (False, False, False)
 
 
+@pytest.mark.any_database
 async def test_a_lost_node_holds_the_receipt_up_until_its_last_lease_has_ended(tmp_path: Path) -> None:
     async with a_stage(tmp_path) as stage:
         ada = await furnish(stage.place)
@@ -203,6 +206,7 @@ async def test_a_lost_node_holds_the_receipt_up_until_its_last_lease_has_ended(t
         assert said.erasure.issued > (begun.asked_at + timedelta(minutes=61)).isoformat()
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("defect", [False, True], ids=["", "leases end by the wall clock"])
 async def test_a_clock_that_jumps_years_neither_hurries_a_receipt_nor_keeps_it_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, defect: bool
@@ -233,6 +237,7 @@ async def test_a_clock_that_jumps_years_neither_hurries_a_receipt_nor_keeps_it_b
         assert [one.by for one in (await sealed(stage)).erasure.bots] == [Ended.LEASE, Ended.LEASE]
 
 
+@pytest.mark.any_database
 async def test_a_vault_that_is_away_is_waited_for_and_nothing_is_said_of_it(tmp_path: Path) -> None:
     async with a_stage(tmp_path) as stage:
         ada = await furnish(stage.place, bots=0)

@@ -60,6 +60,7 @@ async def test_a_transaction_is_committed_before_the_answer_and_rolled_back_by_a
         assert (await browser.get("/count")).text == "1"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("origin", ["", "null", "https://localhost", "https://evil.example", "http://localhost:8443"])
 async def test_a_form_of_somebody_else_is_refused(origin: str, tmp_path: Path) -> None:
     async with a_place(tmp_path, room) as place, place.browser(Origin=origin) as browser:
@@ -70,6 +71,7 @@ async def test_a_form_of_somebody_else_is_refused(origin: str, tmp_path: Path) -
             assert (await browser.post(address, content=b"a=1", headers={"Content-Type": kind})).status_code == 403
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("body", "kind", "status"),
     [
@@ -90,6 +92,7 @@ async def test_only_a_form_is_taken_for_one(body: bytes, kind: str, status: int,
             assert answer.text == "a=1,b=é"
 
 
+@pytest.mark.any_database
 async def test_what_is_malformed_is_not_quoted(tmp_path: Path) -> None:
     async with a_place(tmp_path, room) as place, place.browser() as browser:
         answer = await browser.post(
@@ -107,6 +110,7 @@ async def test_problems_are_pages_in_the_readers_language_and_say_when_to_come_b
         assert (await browser.delete("/")).status_code == 405
 
 
+@pytest.mark.any_database
 async def test_every_answer_carries_its_headers(tmp_path: Path) -> None:
     async with a_place(tmp_path, room) as place, place.browser() as browser:
         for address in ("/", "/nowhere", asset("style.css"), "/write"):

@@ -47,6 +47,7 @@ async def let_through(place: Place, browser: httpx2.AsyncClient) -> list[str]:
     ]
 
 
+@pytest.mark.any_database
 async def test_no_address_takes_another_sites_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with a_place(tmp_path, *ROOMS) as place, place.browser() as browser:
         await signed_in(place, browser)

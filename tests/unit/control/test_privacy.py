@@ -104,6 +104,7 @@ def read(package: zipfile.ZipFile) -> dict[str, Any]:
     return {name: json.loads(package.read(name)) for name in package.namelist()}
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("language", ["en", "de"])
 async def test_everybody_can_read_all_that_is_stored_the_seven_rows_first(language: str, tmp_path: Path) -> None:
     async with a_place(tmp_path, *ROOMS) as place, place.browser(**{"Accept-Language": language}) as nobody:
@@ -116,6 +117,7 @@ async def test_everybody_can_read_all_that_is_stored_the_seven_rows_first(langua
     assert rows[0] == INVENTORY[0].what.to(language)
 
 
+@pytest.mark.any_database
 async def test_who_else_processes_anything_comes_from_the_release_and_the_configuration(tmp_path: Path) -> None:
     control = Control(
         smtp=Smtp(host="mail.example.net:465", sender="a@example.org"),

@@ -19,6 +19,7 @@ def test_all_style_and_script_is_small() -> None:
     assert sum(sizes.values()) < BOUND, sizes
 
 
+@pytest.mark.any_database
 async def test_a_file_is_kept_for_good_under_its_own_fingerprint_only(tmp_path: Path) -> None:
     async with a_place(tmp_path) as place, place.browser() as browser:
         ours = await browser.get(static.asset("style.css"), headers={"Accept-Encoding": "identity"})
@@ -34,6 +35,7 @@ async def test_a_file_is_kept_for_good_under_its_own_fingerprint_only(tmp_path: 
         assert (head.status_code, head.content) == (200, b"")
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("name", ["", "..%2Fweb.py", "%2e%2e/web.py", "..%5cweb.py", "nothing.css", "style.css/", "."])
 async def test_nothing_else_is_served_and_nothing_is_listed(name: str, tmp_path: Path) -> None:
     async with a_place(tmp_path) as place, place.browser() as browser:
@@ -41,6 +43,7 @@ async def test_nothing_else_is_served_and_nothing_is_listed(name: str, tmp_path:
             assert (await browser.get(address)).status_code == 404, address
 
 
+@pytest.mark.any_database
 async def test_a_language_is_chosen_for_this_browser_and_the_way_back_stays_ours(tmp_path: Path) -> None:
     async with a_place(tmp_path) as place, place.browser() as browser:
         answer = await browser.post("/language", data={"language": "de", "back": "/nowhere"})

@@ -117,6 +117,7 @@ async def test_another_provider_answers_once_its_key_is_kept_and_the_old_key_is_
         assert isinstance(await owner.opened(provider_key=2), dict)
 
 
+@pytest.mark.any_database
 async def test_a_key_that_the_vault_refuses_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with an_owner(tmp_path) as owner:
         before = await owner.spec()
@@ -133,6 +134,7 @@ async def test_a_key_that_the_vault_refuses_changes_nothing(tmp_path: Path, monk
         assert (await owner.spec()).provider == "anthropic"
 
 
+@pytest.mark.any_database
 async def test_what_no_page_of_ours_sends_is_malformed(tmp_path: Path) -> None:
     async with an_owner(tmp_path) as owner:
         bad = {"error": {"code": "malformed"}}

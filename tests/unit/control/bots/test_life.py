@@ -116,6 +116,7 @@ async def test_a_launch_survives_the_vaults_absence_and_says_so(tmp_path: Path) 
             assert [one.id for one in (await desired(bench)).bots] == [bot]
 
 
+@pytest.mark.any_database
 async def test_what_is_sealed_for_another_bot_or_host_is_refused_with_a_sentence(tmp_path: Path) -> None:
     async with a_bench(tmp_path) as bench, bench.place.browser() as browser:
         await signed_in(bench.place, browser)
@@ -156,6 +157,7 @@ BLOBS: tuple[tuple[dict[str, object], str], ...] = (
 )
 
 
+@pytest.mark.any_database
 async def test_blobs_that_are_none_are_refused_at_once(tmp_path: Path) -> None:
     async with a_bench(tmp_path) as bench, bench.place.browser() as browser:
         await signed_in(bench.place, browser)
@@ -238,6 +240,7 @@ async def test_who_may_talk_to_a_bot_is_changed_after_a_fresh_proof_alone(tmp_pa
         assert (await browser.post(f"/bots/{bot}/edit", data=form)).status_code == 303, "all else can be changed"
 
 
+@pytest.mark.any_database
 async def test_a_build_that_does_not_ask_whose_bot_it_is_is_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +323,7 @@ async def test_without_room_it_waits_and_says_so_and_then_goes_on(tmp_path: Path
         assert [one.id for one in (await desired(bench)).bots] == [bot]
 
 
+@pytest.mark.any_database
 async def test_the_page_says_why_it_is_not_live(tmp_path: Path) -> None:
     async with a_bench(tmp_path) as bench, bench.place.browser() as browser:
         await signed_in(bench.place, browser)
@@ -354,6 +358,7 @@ async def test_the_page_says_why_it_is_not_live(tmp_path: Path) -> None:
         assert "No word from its host" in (await browser.get(f"/bots/{bot}")).text
 
 
+@pytest.mark.any_database
 async def test_a_bot_of_which_there_is_no_news_is_live_as_long_as_its_node_speaks(tmp_path: Path) -> None:
     async with a_bench(tmp_path) as bench, bench.place.browser() as browser:
         await signed_in(bench.place, browser)

@@ -36,6 +36,8 @@ from clawmates.trials.hosted import free_port
 from clawmates.wire.node_client import NodeClient
 
 pytestmark = pytest.mark.timeout(480)
+LOOK_SECONDS = 2.0
+"""Between two looks at chains that are countersigned once a minute: each reads and verifies all of them."""
 ANYWHERE = ("--listen", "127.0.0.1:0", "--ingress", "127.0.0.1:0", "--nodes", "127.0.0.1:0")
 
 
@@ -165,7 +167,7 @@ async def until_it_holds(home: Home) -> None:
         while not all(one.holds for one in await judged(home)):
             if not ordered:
                 ordered = (await asyncio.to_thread(home.run_command, "audit", "resume", "--yes")).returncode == 0
-            await asyncio.sleep(1)
+            await asyncio.sleep(LOOK_SECONDS)
     home.json("audit", "verify")
 
 
@@ -202,7 +204,7 @@ async def looked_at(home: Home) -> None:
     assert (node["stage"], node["bots"]) == ("serving", 0)
     async with asyncio.timeout(120):
         while not countersigned(await judged(home)):  # noqa: ASYNC110 - other processes sign
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(LOOK_SECONDS)
     verdict = await asyncio.to_thread(home.json, "audit", "verify")
     chains = [(one["chain"], one["countersigner"]) for one in verdict["chains"]]
     assert (verdict["holds"], chains) == (True, [("vault", "node"), ("vault", "control"), ("control", "vault")])
@@ -224,7 +226,7 @@ async def begun_anew(home: Home) -> None:
     assert (order["control"] is None, order["by_nodes"]) == (False, [])
     async with asyncio.timeout(200):
         while not (again(found := await judged(home)) and any(one.breaks for one in found)):  # noqa: ASYNC110
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(LOOK_SECONDS)
     verdict = await asyncio.to_thread(home.json, "audit", "verify")
     assert [len(one["breaks"]) for one in verdict["chains"]] == [0, 1, 1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -49,6 +50,19 @@ LET_ALL_IN = "import clawmates.vault.app as app; app.admit = lambda *_: None"
 @pytest.fixture
 def house() -> Iterator[House]:
     with furnished() as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[House]:
+    """One whose vault was filled and has ended."""
+
+    async def fill(house: House) -> None:
+        async with running(house) as vault:
+            await vault.fill()
+
+    with furnished() as house:
+        asyncio.run(fill(house))
         yield house
 
 
@@ -462,16 +476,25 @@ def _malformed_listen(house: House) -> None:
     ],
 )
 async def test_what_cannot_be_trusted_is_one_sentence_and_78(
-    house: House, damage: Callable[[House], None], sentence: str
+    house: House, filled: House, damage: Callable[[House], None], sentence: str
 ) -> None:
-    async with running(house) as vault:
-        await vault.fill()
+    shutil.copytree(filled.state.root, house.state.root, dirs_exist_ok=True)
+    house.configure()
     damage(house)
     code, said = await finish(await launch(house))
     assert code == 78
     assert sentence in said
     assert said.startswith("vault: ")
     assert said.count("\n") == 1
+
+
+async def test_a_copy_of_a_filled_vault_is_trusted_where_nothing_was_damaged(house: House, filled: House) -> None:
+    shutil.copytree(filled.state.root, house.state.root, dirs_exist_ok=True)
+    house.authority = filled.authority
+    house.configure()
+    async with running(house) as vault:
+        released = await vault.mate.redeem(await vault.take())
+        assert {item.name: item.value.reveal() for item in released.items} == SECRETS
 
 
 async def test_one_vault_at_a_time(house: House) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
-from jsonschema import ValidationError  # type: ignore[import-untyped]
 from tests.support.schemas import check
 
 from clawmates.base.secret import Secret
@@ -49,6 +48,9 @@ def test_its_schema_takes_what_leaves(case: str) -> None:
     ],
 )
 def test_its_schema_takes_nothing_else(spoil: Callable[[Any], object]) -> None:
+    # Here alone: every worker loads this file, and it takes two seconds of its processor to load the library.
+    from jsonschema import ValidationError  # type: ignore[import-untyped]  # noqa: PLC0415 - see above
+
     config = going.config(cases()["one"])
     spoil(config)
     with pytest.raises(ValidationError):

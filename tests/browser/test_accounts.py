@@ -48,7 +48,9 @@ async def opened(
     said: list[str] = []
     async with (
         served(folder, pages.router, authority=trusting.authority) as place,
-        await trusting.browser.new_context(locale=language, java_script_enabled=scripts) as context,
+        await trusting.browser.new_context(
+            locale=language, java_script_enabled=scripts, reduced_motion="reduce"
+        ) as context,
     ):
         page = await context.new_page()
         page.on("console", lambda one: said.append(one.text))

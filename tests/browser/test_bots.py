@@ -42,7 +42,7 @@ async def person(browser: Browser, bench: Bench) -> AsyncIterator[Page]:
     """A signed-in browser; whatever the policy refuses or a script throws fails the test."""
     _, cookie = await enter(bench.place)
     wrong: list[str] = []
-    async with await browser.new_context(locale="en", ignore_https_errors=True) as context:
+    async with await browser.new_context(locale="en", ignore_https_errors=True, reduced_motion="reduce") as context:
         await context.add_cookies(
             [{"name": sessions.COOKIE, "value": cookie, "url": bench.place.context.origin, "httpOnly": True}]
         )

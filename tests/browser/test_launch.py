@@ -115,7 +115,7 @@ async def a_world() -> AsyncIterator[World]:
                 await trial.introduce(bot, trial.model)
                 await asyncio.to_thread(believe, place, trial.state.authority)
                 async with chromium(place) as browser:
-                    page = await (await browser.new_context(locale="en")).new_page()
+                    page = await (await browser.new_context(locale="en", reduced_motion="reduce")).new_page()
                     yield World(trial, mail, bot, page, f"https://localhost:{port}")
     finally:
         shutil.rmtree(place)

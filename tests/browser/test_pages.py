@@ -63,7 +63,7 @@ async def opened(browser: Browser, place: Place, language: str, cookie: str = ""
     """A page of a browser that speaks the language; fails on a request elsewhere, a refusal by the policy, an error."""
     said: list[str] = []
     asked: list[str] = []
-    async with await browser.new_context(locale=language, ignore_https_errors=True) as context:
+    async with await browser.new_context(locale=language, ignore_https_errors=True, reduced_motion="reduce") as context:
         if cookie:
             await context.add_cookies([{"name": sessions.COOKIE, "value": cookie, "url": place.context.origin}])
         page = await context.new_page()

@@ -6,6 +6,7 @@ import re
 from base64 import b64encode
 from pathlib import Path
 
+import httpx2
 import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -38,12 +39,21 @@ async def version_of(bench: Bench, bot: str) -> int:
         return (await session.get_one(Bot, bot)).version
 
 
+async def says_whose_it_is(browser: httpx2.AsyncClient, path: str) -> None:
+    """Above the field for a secret: who followed somebody else's sign-in link would give it to that one's bot."""
+    page = (await browser.get(path)).text
+    content = page[page.index("<main") : page.index("</main>")]
+    assert "ada@example.org" in content.partition(" data-seal=")[0], path
+    assert "ada@example.org" in page.partition("<footer")[2], path
+
+
 async def test_a_bot_lives_and_its_receipt_stays(tmp_path: Path) -> None:
     async with a_bench(tmp_path) as bench, bench.place.browser() as browser:
         account = await signed_in(bench.place, browser)
         assert "No bot yet" in (await browser.get("/bots")).text
         bot = await draft(browser)
         assert (await desired(bench)).bots == ()
+        await says_whose_it_is(browser, f"/bots/{bot}/seal")
         versions = [await version_of(bench, bot)]
 
         answer = await launch(browser, bot)
@@ -57,6 +67,8 @@ async def test_a_bot_lives_and_its_receipt_stays(tmp_path: Path) -> None:
         assert (spec.id, spec.tenant, dict(spec.items)) == (bot, account, dict.fromkeys(SECRETS, 1))
         assert (await desired(bench)).revision > before
         assert "Starting" in (await browser.get(f"/bots/{bot}")).text
+        for part in ("token", "key", "provider/anthropic", "prompt", "people"):
+            await says_whose_it_is(browser, f"/bots/{bot}/{part}")
 
         node = bench.vault.client("eu-test/node/node-1")
         asked = TicketRequest(bot=bot, generation=1, items=spec.items)

@@ -65,6 +65,19 @@ class StandIns:
 
 
 @asynccontextmanager
+async def _asked(folder: Path) -> AsyncIterator[StandIns]:
+    """Those that have left in a folder where they are."""
+    there = StandIns(
+        Simulator(folder / "admin.sock"), json.loads((folder / "ports.json").read_text()), folder / "ca.pem"
+    )
+    try:
+        yield there
+    finally:
+        for connection in [one for door in there.doors for one in door.plain]:
+            await connection.close()
+
+
+@asynccontextmanager
 async def stand_ins(*prefix: str) -> AsyncIterator[StandIns]:
     """``prefix`` is a command that runs them somewhere else."""
     with tempfile.TemporaryDirectory(prefix="cm-") as name:
@@ -73,14 +86,8 @@ async def stand_ins(*prefix: str) -> AsyncIterator[StandIns]:
         try:
             await supervisor.start([Command(folder, prefix)])
             assert supervisor.running["simulator"].phase is Phase.READY
-            there = StandIns(
-                Simulator(folder / "admin.sock"), json.loads((folder / "ports.json").read_text()), folder / "ca.pem"
-            )
-            try:
+            async with _asked(folder) as there:
                 yield there
-            finally:
-                for connection in [one for door in there.doors for one in door.plain]:
-                    await connection.close()
         finally:
             await supervisor.close()
 
@@ -90,15 +97,9 @@ async def stand_ins_within() -> AsyncIterator[StandIns]:
     """The same stand-ins on the same kinds of sockets in this very process: for who is not about their process."""
     with tempfile.TemporaryDirectory(prefix="cm-") as name:
         folder = Path(name)
-        async with running(Folder(folder), Ports(telegram=0, openai=0, anthropic=0, google=0, ollama=0), SystemClock()):
-            there = StandIns(
-                Simulator(folder / "admin.sock"), json.loads((folder / "ports.json").read_text()), folder / "ca.pem"
-            )
-            try:
-                yield there
-            finally:
-                for connection in [one for door in there.doors for one in door.plain]:
-                    await connection.close()
+        ports = Ports(telegram=0, openai=0, anthropic=0, google=0, ollama=0)
+        async with running(Folder(folder), ports, SystemClock()), _asked(folder) as there:
+            yield there
 
 
 class DirectDoor(Door):
